@@ -1,0 +1,8 @@
+"""The one exception that a user causes: it is shown as a sentence, and the exit code is 2."""
+
+
+class InputError(ValueError):
+    """Something a user gave cannot be used.
+
+    The message is one sentence that says what was received, what is allowed and how to fix it.
+    """

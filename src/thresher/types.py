@@ -1,0 +1,120 @@
+"""What the layers say to each other: inputs, links, a matching, a ratio; and two protocols.
+
+Shape letters, everywhere in the project: Q left rows (queries), C right rows (candidates, the
+columns of the score matrix), D dimension, E positive edges, X dropped pairs, N catalogue items,
+k retrieved items a query.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """Rows that a tower turns into vectors: has a length and can be cut into slices of rows.
+
+    A plain tensor is one; so is a bag of tokens (`thresher.towers.bags.Bags`).
+    """
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> "Inputs":
+        """The rows of a slice, as inputs of the same kind."""
+        ...
+
+
+Embeddings = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Links:
+    """What is true between the rows of two named inputs.
+
+    A pair in `pos` is a positive; a pair in `drop` is neither positive nor negative; every other
+    pair of a left and a right row is a negative. `drop` wins nothing over `pos`: a pair stands in
+    one of the two.
+
+    Args:
+        left: name of the input (or of its vectors) whose rows are the left side.
+        right: the same for the right side, the columns.
+        pos: positive pairs (left row, right row).
+        drop: pairs that count for nothing, such as the other true items of a query.
+        log_q: natural log of the probability with which each column was sampled into the batch.
+    """
+
+    left: str
+    right: str
+    pos: Int[Tensor, "E 2"]
+    drop: Int[Tensor, "X 2"]
+    log_q: Float[Tensor, " C"] | None = None
+
+    def shift(self, columns: int) -> "Links":
+        """The same links when `columns` other columns stand before this side's own."""
+        by = torch.tensor([0, columns], device=self.pos.device)
+        return replace(self, pos=self.pos + by, drop=self.drop + by)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Named inputs, which may differ in size, and the links between them."""
+
+    inputs: Mapping[str, Inputs]
+    links: Mapping[str, Links]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What a loss sees: left vectors against right vectors, and the links between them."""
+
+    left: Float[Tensor, "Q D"]
+    right: Float[Tensor, "C D"]
+    links: Links
+
+    def scores(self) -> Float[Tensor, "Q C"]:
+        """Inner products; higher is closer."""
+        return self.left @ self.right.T
+
+    def positives(self) -> Bool[Tensor, "Q C"]:
+        """True where a pair is positive."""
+        return self._mask(self.links.pos)
+
+    def negatives(self) -> Bool[Tensor, "Q C"]:
+        """True where a pair is neither positive nor dropped."""
+        return ~(self._mask(self.links.pos) | self._mask(self.links.drop))
+
+    def _mask(self, pairs: Int[Tensor, "P 2"]) -> Bool[Tensor, "Q C"]:
+        m = torch.zeros(len(self.left), len(self.right), dtype=torch.bool, device=self.left.device)
+        m[pairs[:, 0], pairs[:, 1]] = True
+        return m
+
+
+class Ratio(NamedTuple):
+    """A loss before reduction: a sum, and the count that divides it, once, in the objective."""
+
+    num: Float[Tensor, ""]
+    den: Float[Tensor, ""]
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A frozen dataclass, or a final `nn.Module` when it has parameters of its own."""
+
+    def __call__(self, m: Matching) -> dict[str, Ratio]:
+        """One ratio for each named part of the loss; a loss of one part names it ''."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns the rows of a named input into unit vectors."""
+
+    def __call__(self, name: str, inputs: Inputs) -> Tensor:
+        """Unit rows [len(inputs), D]."""
+        ...
