@@ -1,0 +1,198 @@
+"""Approximate search for large catalogues, and the two ways to get an index: build and load."""
+
+from pathlib import Path
+from typing import Any, final
+
+import faiss
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from thresher.errors import InputError
+from thresher.retrieve.exact import Exact
+from thresher.retrieve.hits import Hits
+from thresher.retrieve.index import Index, Kind, allowed_rows, squared_norms
+from thresher.retrieve.manifest import check_rows, read_manifest, write_aside, write_manifest
+
+EXACT_UP_TO = 200_000  # items: above, an exact batch search costs more than it is worth
+_POINTS_A_LIST = 39  # FAISS's own least number of training points a list
+_SUBSET_ROWS = 50_000  # filters that keep fewer rows, or a smaller share, search them exactly:
+_SUBSET_SHARE = 0.1  # inverted lists lose recall under selective filters
+
+
+@final
+class FaissIVF:
+    """Searches a large catalogue quickly by looking only where a query's neighbours should be.
+
+    FAISS sorts the items into `lists` clusters (k-means, seeded) and keeps each as one byte a
+    dimension; a query visits the `probes` nearest clusters. The best 2 k + 32 it finds are scored
+    again with the float32 vectors, exactly as `Exact` scores them, so a score means the same
+    whatever the index, and a threshold certified with one holds for the other wherever the same
+    items are found.
+
+    A filter that keeps fewer than 50,000 rows or 10 % of them is searched exactly, as are the few
+    queries whose visited lists hold fewer than k allowed items, or where equal scores reach past
+    the last candidate (many copies of one vector).
+
+    Args:
+        exact: the vectors.
+        lists: a trained FAISS inverted-file index over the same rows.
+        probes: clusters visited a query; more is slower and finds more.
+
+    Raises:
+        InputError: `lists` and `exact` differ in length.
+    """
+
+    # `lists` is Any because FAISS describes its own types in some versions only.
+    def __init__(self, exact: Exact, lists: Any, *, probes: int) -> None:
+        if lists.ntotal != len(exact):
+            raise InputError(
+                f"The inverted lists hold {lists.ntotal} items but there are {len(exact)} vectors; "
+                "build both from the same catalogue."
+            )
+        self._exact = exact
+        self._lists = lists
+        self._probes = min(probes, lists.nlist)
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Float32[np.ndarray, "N D"],
+        *,
+        lists: int | None = None,
+        probes: int | None = None,
+        seed: int = 0,
+    ) -> "FaissIVF":
+        """Cluster and encode the vectors; the same seed gives the same index.
+
+        Args:
+            vectors: one row an item, best of similar lengths (unit vectors are).
+            lists: number of clusters; 4 sqrt(N) by default, and at most N / 39, because k-means
+                needs 39 training points a cluster.
+            probes: clusters visited a query; by default 1/16 of them and at least 16.
+            seed: for the training sample (64 points a cluster) and for k-means.
+
+        Raises:
+            InputError: a vector is not finite, or there are too few items for `lists`.
+        """
+        exact = Exact(vectors)
+        items, dimensions = vectors.shape
+        most = max(1, items // _POINTS_A_LIST)
+        lists = min(most, round(4 * items**0.5)) if lists is None else lists
+        if items == 0 or not 1 <= lists <= most:
+            raise InputError(
+                f"{lists} lists were asked of {items} items, but k-means needs {_POINTS_A_LIST} "
+                f"items a list; ask for 1 to {most} lists, or build the kind 'exact'."
+            )
+        index: Any = faiss.index_factory(dimensions, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        index.cp.seed = seed
+        # FAISS warns below 39 points a cluster; a catalogue of fewer is one list, and fine.
+        index.cp.min_points_per_centroid = 1
+        size = min(items, 64 * lists)
+        sample = np.random.default_rng(seed).choice(items, size, replace=False, shuffle=False)
+        index.train(exact.vectors[np.sort(sample)])
+        index.add(exact.vectors)
+        return cls(exact, index, probes=max(16, lists // 16) if probes is None else probes)
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self._exact)
+
+    def search(
+        self,
+        vectors: Float32[np.ndarray, "Q D"],
+        k: int,
+        *,
+        allow: Bool[np.ndarray, " N"] | None = None,
+    ) -> Hits:
+        """About the k nearest items of each query, among those that `allow` marks.
+
+        Raises:
+            InputError: see `Index.search`.
+        """
+        allowed = allowed_rows(vectors, k, allow, shape=self._exact.vectors.shape)
+        count = len(self) if allowed is None else len(allowed)
+        if allowed is not None and count < max(_SUBSET_ROWS, _SUBSET_SHARE * len(self)):
+            return self._exact.search(vectors, k, allow=allow)
+        queries = np.ascontiguousarray(vectors, dtype=np.float32)
+        squared_norms(queries, name="query")
+        wanted: dict[str, Any] = {"nprobe": self._probes}
+        if allow is not None and allowed is not None:
+            selector: Any = faiss.IDSelectorBitmap
+            wanted["sel"] = selector(np.packbits(allow, bitorder="little"))
+        width = min(2 * k + 32, count)
+        parameters = faiss.SearchParametersIVF(**wanted)
+        coarse, rows = self._lists.search(queries, width, params=parameters)
+        hits = self._exact.rank(queries, rows, k)
+        found = (rows >= 0).sum(axis=1)
+        tied = (found == width) & (width < count) & (coarse[:, min(k, width) - 1] == coarse[:, -1])
+        unsettled = np.flatnonzero(tied | (found < min(k, count)))
+        if len(unsettled):
+            again = self._exact.search(queries[unsettled], k, allow=allow)
+            hits.rows[unsettled], hits.scores[unsettled] = again.rows, again.scores
+        return hits
+
+    def save(self, folder: Path) -> None:
+        """Write vectors.npy, lists.faiss and index.json; an index in the folder is replaced."""
+        self._exact.save(folder)
+        write_aside(folder / "lists.faiss", lambda path: faiss.write_index(self._lists, str(path)))
+        rows, dimensions = self._exact.vectors.shape
+        write_manifest(
+            folder,
+            {"kind": "ivf", "rows": rows, "dimensions": dimensions, "probes": self._probes},
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "FaissIVF":
+        """Read a saved index; the float32 vectors stay on disk, memory-mapped.
+
+        Raises:
+            InputError: the folder holds no such index, or its files belong to different saves.
+        """
+        manifest = read_manifest(folder)
+        path, probes = folder / "lists.faiss", manifest.get("probes")
+        if not path.exists() or not isinstance(probes, int):
+            raise InputError(f"{folder} holds no complete index of kind 'ivf'; save it again.")
+        lists = faiss.read_index(str(path))
+        check_rows(folder, promised=manifest.get("rows"), found=lists.ntotal)
+        return cls(Exact.load(folder), lists, probes=probes)
+
+
+def build(vectors: Float32[np.ndarray, "N D"], *, kind: Kind = "auto") -> Index:
+    """Build the index that suits a catalogue.
+
+    Args:
+        vectors: one row an item, in catalogue order.
+        kind: "exact" finds the true neighbours; "ivf" is approximate and many times faster;
+            "auto" is exact up to 200,000 items and ivf above. "flat" is FAISS's name for exact.
+
+    Raises:
+        InputError: the kind is unknown, or a vector is not finite.
+
+    Example:
+        >>> len(build(np.eye(3, dtype=np.float32)))
+        3
+    """
+    if kind == "auto":
+        kind = "exact" if len(vectors) <= EXACT_UP_TO else "ivf"
+    if kind in ("exact", "flat"):
+        return Exact(vectors)
+    if kind == "ivf":
+        return FaissIVF.build(vectors)
+    raise InputError(f"The index kind is '{kind}'; use 'auto', 'exact', 'flat' or 'ivf'.")
+
+
+def load(folder: Path) -> Index:
+    """Read an index of any kind; which one stands in the folder's index.json.
+
+    Raises:
+        InputError: the folder holds no index, an incomplete one, or an unknown kind.
+    """
+    kind = read_manifest(folder).get("kind")
+    if kind == "exact":
+        return Exact.load(folder)
+    if kind == "ivf":
+        return FaissIVF.load(folder)
+    raise InputError(
+        f"The index in {folder} is of kind '{kind}', but this version reads 'exact' and 'ivf'; "
+        "build it again with `thresher index`."
+    )
