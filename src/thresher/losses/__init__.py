@@ -1,0 +1,30 @@
+"""Losses, one file each, and the registry that names them in a configuration.
+
+A loss sees vectors and links, never a model, and returns sums and counts (`Ratio`), so that blocks
+of rows and several processes can be added up before dividing. To add one: its file, its test, its
+line in `LOSSES`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from thresher.losses.alc import HardestPairs
+from thresher.losses.softmax import Softmax
+from thresher.losses.tcm import ThresholdConsistentMargin
+from thresher.types import Loss
+
+LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
+    {
+        "softmax": Softmax,
+        "tcm": ThresholdConsistentMargin,
+        "alc": HardestPairs,
+    }
+)
+"""Name in a configuration -> constructor.
+
+Options are keyword-only. A constructor whose signature has `dim` gets from the caller the length of
+the vectors, and one that has `generator` may get the generator that draws its first weights; on
+several processes, one in the same state on each.
+"""
+
+__all__ = ["LOSSES", "HardestPairs", "Softmax", "ThresholdConsistentMargin"]

@@ -1,0 +1,273 @@
+"""Auxiliary learning for coverage: tell each true pair from the hardest false ones in the batch."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from thresher.errors import InputError
+from thresher.types import Matching, Ratio
+
+FORMS = ("binary", "softmax")
+CONTEXTS = ("attention", "pooled", "query_batch")
+
+
+@final
+class HardestPairs(nn.Module):
+    """Learn to tell each true pair from the hardest false ones, so that scores separate better.
+
+    It is a regulariser beside a base loss: its head is thrown away after training, and retrieval
+    stays as it was.
+
+    Equation:
+        G(h_q, h_l) = [h_q; h_l; |h_q - h_l|; h_q * h_l]          g = GELU(W G + b), r numbers
+        L           = b1 * L_ql + b2 * L_qb                       over S = {p} + N, N the hardest K
+        L_ql  form "binary"   1/2 [ -log sigm(u_p) - mean over n in N of log sigm(-u_n) ],
+                              u = w.g + c
+              form "softmax"  -log softmax over S of u, at p
+        L_qb  context "attention"    -log softmax over S of v, at p;  v = w.z, and z = g +
+                                     softmax((A g)(B g)' / sqrt(r)) V g, all of them over S
+              context "pooled"       the same with v = w.GELU(W' [G; mean of G over S] + b')
+              context "query_batch"  -log softmax at p over two pairs, v = w.g of G(h_q, h_p) and of
+                                     G(h_q, mean of h_n over N)
+
+    The hardest negatives of a query are those with the highest scores; the choice carries no
+    gradient. The candidates are a set: no head sees a position, so none can learn that the true
+    item comes first. A row with fewer than K negatives uses those it has.
+
+    **Source**: Almagro, Ortego, Jimenez, *Fine-grained auxiliary learning for real-world product
+    recommendation*, arXiv 2510.04551 (2025): G, and L = b1 L_ql + b2 L_qb. **Reconstructed**: L_ql,
+    L_qb, the size of the head, K, b1 and b2, which the paper does not give; "binary" and
+    "attention" are our first choice.
+
+    Args:
+        dim: d, length of the vectors.
+        hidden: r, size of a pair's representation; d if left out.
+        hardest: K >= 1 negatives a query; 1, 5 or 10 is usual.
+        form: how L_ql compares the true pair with the false ones.
+        context: how L_qb lets a pair see the others.
+        b1: weight of L_ql, unitless, 0.01 to 1 is usual; 0 leaves L_ql and its parameters out.
+        b2: the same for L_qb.
+        generator: draws the first weights, uniform in +-1/sqrt(inputs). Left out, one that starts
+            at 0 does, so that the weights are the same on every run and every process.
+
+    Returns:
+        {"query_label": ..., "query_batch": ...}, those in use: sums over positives times their
+        weight, and the number of positives.
+
+    Memory: Q x C scores to choose from, without gradient; then E x (K + 1) x max(d, r) numbers.
+
+    Raises:
+        InputError: an option outside its range, or vectors that are not `dim` long.
+
+    Example:
+        >>> sorted(HardestPairs(64, hardest=5, b2=0.0).state_dict())
+        ['label.bias', 'label.weight', 'pair.bias', 'pair.weight']
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        hidden: int | None = None,
+        hardest: int = 10,
+        form: str = "binary",
+        context: str = "attention",
+        b1: float = 0.1,
+        b2: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        hidden = dim if hidden is None else hidden
+        _check(dim, hidden, hardest, form, context, b1, b2)
+        self.dim, self.hardest, self.form, self.context = dim, hardest, form, context
+        self.b1, self.b2 = b1, b2
+        draw = generator if generator is not None else torch.Generator().manual_seed(0)
+        # "pooled" has a representation of its own, twice as wide; all others share g.
+        shared = b1 > 0 or context != "pooled"
+        self.pair = _Pair(dim, hidden, draw) if shared else None
+        # A constant cancels in a softmax: only the binary form has the c of u = w.g + c.
+        self.label = _Linear(hidden, 1, draw, bias=form == "binary") if b1 > 0 else None
+        self.batch = _Batch(context, dim, hidden, draw) if b2 > 0 else None
+
+    def forward(self, m: Matching) -> dict[str, Ratio]:
+        """Weighted sums over the positives, and their number."""
+        if m.left.shape[1] != self.dim:
+            raise InputError(
+                f"HardestPairs was made for vectors of {self.dim} numbers and received "
+                f"{m.left.shape[1]}; give it the dim of the towers"
+            )
+        seen = hardest_candidates(m, self.hardest)
+        edges = m.left.new_full((), len(seen.rows))
+        g = self.pair(seen) if self.pair is not None else None
+        parts: dict[str, Ratio] = {}
+        if self.label is not None:
+            loss = _query_label(self.label(g).squeeze(-1), seen.real, self.form)
+            parts["query_label"] = Ratio(self.b1 * loss.sum(), edges)
+        if self.batch is not None:
+            v, real = self.batch(seen, g, self.pair)
+            parts["query_batch"] = Ratio(self.b2 * _softmax_at_first(v, real).sum(), edges)
+        return parts
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Each positive with the hardest negatives of its row.
+
+    Args:
+        left: the left vectors.
+        right: the right vectors.
+        rows: the left row of each positive.
+        columns: the right rows it is compared with: the positive's first, then its negatives.
+        real: False where a row had too few negatives and the column means nothing.
+    """
+
+    left: Float[Tensor, "Q D"]
+    right: Float[Tensor, "C D"]
+    rows: Int[Tensor, " E"]
+    columns: Int[Tensor, "E S"]
+    real: Bool[Tensor, "E S"]
+
+
+def hardest_candidates(m: Matching, hardest: int) -> Candidates:
+    """Choose the negatives with the highest scores of each positive's row, without gradient."""
+    rows, hits = m.links.pos.unbind(1)
+    with torch.no_grad():
+        negatives = m.negatives()
+        scores = m.scores().masked_fill(~negatives, -torch.inf)
+        top = scores.topk(min(hardest, scores.shape[1]), dim=1).indices
+        real = negatives.gather(1, top)
+    columns = torch.cat([hits[:, None], top[rows]], 1)
+    real = torch.cat([torch.ones_like(hits[:, None], dtype=torch.bool), real[rows]], 1)
+    return Candidates(m.left, m.right, rows, columns, real)
+
+
+class _Pair(nn.Module):
+    """g = GELU(W G + b). W is cut in four, so that [.. ; ..] of 4d numbers a pair never exists."""
+
+    def __init__(self, dim: int, hidden: int, draw: torch.Generator, *, also: int = 0) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(4 * dim + also)
+        self.weight = _uniform((hidden, 4 * dim), bound, draw)
+        self.bias = _uniform((hidden,), bound, draw)
+
+    def forward(self, c: Candidates) -> Float[Tensor, "E S r"]:
+        return F.gelu(self.linear(c))
+
+    def linear(self, c: Candidates) -> Float[Tensor, "E S r"]:
+        of_left, of_right, of_gap, of_product = self.weight.chunk(4, dim=1)
+        a, b = c.left[c.rows][:, None], c.right[c.columns]
+        # The first two parts of G belong to one vector: once a row and once a column.
+        alone = (c.left @ of_left.T)[c.rows][:, None] + (c.right @ of_right.T)[c.columns]
+        return alone + (a - b).abs() @ of_gap.T + (a * b) @ of_product.T + self.bias
+
+
+class _Linear(nn.Module):
+    """nn.Linear with weights drawn from a generator."""
+
+    def __init__(self, inputs: int, outputs: int, draw: torch.Generator, *, bias: bool) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = _uniform((outputs, inputs), bound, draw)
+        self.bias = _uniform((outputs,), bound, draw) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class _Batch(nn.Module):
+    """L_qb's logits: a pair's score that depends on the other pairs of its row."""
+
+    def __init__(self, context: str, dim: int, hidden: int, draw: torch.Generator) -> None:
+        super().__init__()
+        self.context = context
+        if context == "attention":
+            self.attend = nn.ModuleList(_Linear(hidden, hidden, draw, bias=False) for _ in "abv")
+        if context == "pooled":
+            self.own = _Pair(dim, hidden, draw, also=4 * dim)
+            self.mean = _uniform((hidden, 4 * dim), 1 / math.sqrt(8 * dim), draw)
+        self.score = _Linear(hidden, 1, draw, bias=False)
+
+    def forward(
+        self, c: Candidates, g: Tensor | None, pair: _Pair | None
+    ) -> tuple[Float[Tensor, "E T"], Bool[Tensor, "E T"]]:
+        """Logits, the positive's first, and which of them count."""
+        real = c.real
+        if self.context == "attention" and g is not None:
+            seen = self._attention(g, real)
+        elif self.context == "query_batch" and pair is not None:
+            c = _against_mean(c)
+            seen, real = pair(c), c.real
+        else:
+            seen = F.gelu(self.own.linear(c) + (_mean_pair(c) @ self.mean.T)[:, None])
+        return self.score(seen).squeeze(-1), real
+
+    def _attention(self, g: Tensor, real: Tensor) -> Tensor:
+        asks, answers, values = (layer(g) for layer in self.attend)
+        weights = asks @ answers.mT / math.sqrt(g.shape[-1])
+        # The positive is always real, so no row of weights is empty.
+        return g + weights.masked_fill(~real[:, None], -torch.inf).softmax(-1) @ values
+
+
+def _against_mean(c: Candidates) -> Candidates:
+    """Two candidates a positive: the positive, and the mean of its negatives as a new column."""
+    negatives = c.real[:, 1:, None]
+    mean = (c.right[c.columns[:, 1:]] * negatives).sum(1) / negatives.sum(1).clamp(min=1)
+    new = torch.arange(len(mean), device=mean.device) + len(c.right)
+    return Candidates(
+        c.left,
+        torch.cat([c.right, mean]),
+        c.rows,
+        torch.stack([c.columns[:, 0], new], 1),
+        torch.stack([c.real[:, 0], c.real[:, 1:].any(1)], 1),
+    )
+
+
+def _mean_pair(c: Candidates) -> Float[Tensor, "E W"]:
+    """Mean of G over the real candidates; its first and last parts need only the mean of h_l."""
+    a, b, real = c.left[c.rows], c.right[c.columns], c.real[..., None]
+    count = real.sum(1)
+    mean = (b * real).sum(1) / count
+    gap = ((a[:, None] - b).abs() * real).sum(1) / count
+    return torch.cat([a, mean, gap, a * mean], 1)
+
+
+def _query_label(
+    u: Float[Tensor, "E S"], real: Bool[Tensor, "E S"], form: str
+) -> Float[Tensor, " E"]:
+    if form == "softmax":
+        return _softmax_at_first(u, real)
+    miss = F.softplus(u[:, 1:]).masked_fill(~real[:, 1:], 0).sum(1)
+    return (F.softplus(-u[:, 0]) + miss / real[:, 1:].sum(1).clamp(min=1)) / 2
+
+
+def _softmax_at_first(
+    logits: Float[Tensor, "E S"], real: Bool[Tensor, "E S"]
+) -> Float[Tensor, " E"]:
+    return logits.masked_fill(~real, -torch.inf).logsumexp(1) - logits[:, 0]
+
+
+def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=draw))
+
+
+def _check(
+    dim: int, hidden: int, hardest: int, form: str, context: str, b1: float, b2: float
+) -> None:
+    for name, size in (("dim", dim), ("hidden", hidden), ("hardest", hardest)):
+        if size < 1:
+            raise InputError(f"{name} of HardestPairs is {size}; give 1 or more")
+    for name, got, allowed in (
+        ("form", form, FORMS),
+        ("context", context, CONTEXTS),
+    ):
+        if got not in allowed:
+            raise InputError(f"{name} of HardestPairs is {got!r}; give one of {allowed}")
+    if not (b1 >= 0 and b2 >= 0 and b1 + b2 > 0):
+        raise InputError(
+            f"b1 and b2 of HardestPairs are {b1} and {b2}; give numbers >= 0, one of them above 0"
+        )

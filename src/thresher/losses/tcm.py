@@ -1,0 +1,75 @@
+"""Threshold-consistent margin: one threshold for all concepts."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from thresher.errors import InputError
+from thresher.types import Matching, Ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdConsistentMargin:
+    """Pull true pairs above one score and false pairs below another, the same for every concept.
+
+    It is added to a base loss, so that one threshold fits the whole catalogue.
+
+    Equation:
+        L = l+ * sum_{P+} (m+ - s)[s <= m+] / #{P+: s <= m+}
+          + l- * sum_{P-} (s - m-)[s >= m-] / #{P-: s >= m-}
+        P+ all positives, P- all negatives; a term without a violating pair is 0.
+
+    The counts are of violating pairs only, so that a few bad pairs weigh as much as many.
+
+    **Source**: Zhang et al., *Threshold-consistent margin loss for open-world deep metric
+    learning*, ICLR 2024, arXiv 2307.04047.
+
+    Args:
+        margin_pos: m+, a score; on unit vectors a cosine, 0.6 to 0.9 is usual.
+        margin_neg: m-, a score not above m+; 0.2 to 0.5 is usual.
+        weight_pos: l+ >= 0, unitless.
+        weight_neg: l- >= 0, unitless.
+
+    Returns:
+        {"pos": ..., "neg": ...}: sums over violating pairs times their weight, and their counts.
+
+    Memory: Q x C scores.
+
+    Raises:
+        InputError: m- above m+, or a negative weight.
+
+    Example:
+        >>> ThresholdConsistentMargin(margin_neg=0.3).margin_pos
+        0.9
+    """
+
+    margin_pos: float = 0.9
+    margin_neg: float = 0.5
+    weight_pos: float = 1.0
+    weight_neg: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.margin_neg <= self.margin_pos:
+            raise InputError(
+                f"margin_neg is {self.margin_neg} and margin_pos {self.margin_pos}; give margins "
+                "with margin_neg <= margin_pos"
+            )
+        if not (self.weight_pos >= 0 and self.weight_neg >= 0):
+            raise InputError(
+                f"weight_pos is {self.weight_pos} and weight_neg {self.weight_neg}; give numbers "
+                ">= 0"
+            )
+
+    def __call__(self, m: Matching) -> dict[str, Ratio]:
+        """Sums and counts of the violating pairs."""
+        s = m.scores()
+        above, below = self.margin_pos - s, s - self.margin_neg
+        return {
+            "pos": _mean_of(above, m.positives() & (above >= 0), self.weight_pos),
+            "neg": _mean_of(below, m.negatives() & (below >= 0), self.weight_neg),
+        }
+
+
+def _mean_of(violation: Tensor, counted: Tensor, weight: float) -> Ratio:
+    total = violation.masked_fill(~counted, 0).sum()
+    return Ratio(weight * total, counted.sum().to(total.dtype))

@@ -1,0 +1,77 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from oracles import losses as oracle
+from oracles.matchings import links, scored, unit, values
+from thresher.errors import InputError
+from thresher.losses import Softmax
+from thresher.types import Matching
+
+
+def test_one_positive_against_two_negatives_by_hand():
+    # T = 1/2 doubles the scores: 1, -0.5, 0 -> 2, -1, 0.
+    # -log(e^2 / (e^2 + e^-1 + e^0)) = log(1 + e^-3 + e^-2) = log(1 + .049787 + .135335) = .169846
+    m = scored([[1.0, -0.5, 0.0]])([(0, 0)])
+    assert values(Softmax(temperature=0.5)(m))[""] == pytest.approx(0.169846, abs=1e-6)
+
+
+def test_every_positive_of_a_row_has_a_softmax_of_its_own():
+    # scores 0, log 2, log 3 at T = 1; columns 0 and 1 true: -log(1/(1+3)) - log(2/(2+3))
+    m = scored([[0.0, math.log(2), math.log(3)]])([(0, 0), (0, 1)])
+    ratio = Softmax(temperature=1.0)(m)[""]
+    assert float(ratio.num) == pytest.approx(math.log(4) + math.log(2.5))
+    assert float(ratio.den) == 2
+
+
+def test_it_is_cross_entropy_when_each_row_has_its_own_column():
+    q, c = unit(5, 8, seed=0), unit(7, 8, seed=1)
+    got = values(Softmax(temperature=0.07)(Matching(q, c, links([(i, i + 1) for i in range(5)]))))
+    want = F.cross_entropy(q @ c.T / 0.07, torch.arange(1, 6))
+    assert got[""] == pytest.approx(float(want))
+
+
+def test_log_q_by_hand():
+    # All scores 0. Weights 1/q: positive 1/0.5 = 2, negatives 1/0.25 = 4 and 1/0.125 = 8.
+    log_q = torch.tensor([0.5, 0.25, 0.125], dtype=torch.float64).log()
+    m = scored([[0.0, 0.0, 0.0]])([(0, 0)], log_q=log_q)
+    assert values(Softmax()(m))[""] == pytest.approx(math.log(14 / 2))
+
+
+def test_a_negative_repeated_k_times_with_log_q_of_log_k_counts_once():
+    q, c = unit(1, 8, seed=0), unit(5, 8, seed=1)
+    times = torch.tensor([1, 3, 1, 2, 4])
+    log_q = times.double().log().repeat_interleave(times)
+    loss = Softmax(temperature=0.1)
+
+    def repeated(log_q):
+        m = Matching(q, c.repeat_interleave(times, 0), links([(0, 0)], log_q=log_q))
+        return values(loss(m))[""]
+
+    once = values(loss(Matching(q, c, links([(0, 0)]))))[""]
+    assert repeated(log_q) == pytest.approx(once)
+    # The identity tells the signs apart.
+    assert repeated(-log_q) != pytest.approx(once, rel=1e-3)
+    assert repeated(None) != pytest.approx(once, rel=1e-3)
+
+
+@given(seed=st.integers(0, 10_000), weighted=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_it_equals_the_loop_over_pairs(seed, weighted):
+    q, c = unit(4, 3, seed=seed), unit(6, 3, seed=seed + 1)
+    pos, drop = [(0, 1), (0, 2), (2, 5), (3, 0)], [(0, 3), (2, 2), (1, 1)]
+    log_q = -torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    log_q = log_q if weighted else None
+    num, den = Softmax(temperature=0.2)(Matching(q, c, links(pos, drop, log_q)))[""]
+    want = oracle.softmax((q @ c.T).tolist(), pos, drop, 0.2, log_q.tolist() if weighted else None)
+    assert (float(num), float(den)) == pytest.approx(want)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
+    with pytest.raises(InputError, match="above 0"):
+        Softmax(temperature=temperature)
