@@ -1,0 +1,190 @@
+"""What training minimises: a list of weighted losses, reduced exactly on one process or many."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from thresher.distributed import all_sum, gather, rank, world
+from thresher.errors import InputError
+from thresher.types import Embeddings, Links, Loss, Matching, Ratio
+
+TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One line of an objective: a loss, the links that it reads, and its weight.
+
+    Args:
+        name: how the term is called in the logs; a part of a loss is logged as "name/part".
+        loss: any `Loss`.
+        links: name of the batch's links that the loss reads.
+        weight: factor of the reduced loss in the total; 0 only logs it.
+    """
+
+    name: str
+    loss: Loss
+    links: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise InputError(
+                f"the weight of term {self.name!r} is {self.weight}; give a finite number >= 0"
+            )
+
+
+@final
+class Objective(nn.Module):
+    """Add several losses into the one number that training makes smaller.
+
+    Equation:
+        total = sum over terms t and their parts p of
+        weight_t * (sum over processes of num_tp) / (sum over processes of den_tp)
+
+    Each process returns world * num / all_sum(den): the mean of the processes' gradients is then
+    the gradient that one process would have on the whole batch. Averaging them is the loop's work
+    (`distributed.average_gradients`), over the towers' parameters and over `self.parameters()`,
+    which holds the parameters of losses that have some.
+
+    A process's links name its own rows, and columns relative to its own first column. A pair with
+    a column that another process holds is written with a number below 0 or from C on: on equal
+    shares of C columns, `links.shift(-rank * C)` of the links made for the whole batch.
+
+    Vectors in half precision are compared in float32: at a temperature of 0.05 the rounding of
+    bfloat16 moves a logit by 0.1.
+
+    Args:
+        terms: at least one, under different names.
+        block: left rows that are scored at a time; None scores all at once. The gradient is the
+            same, and the scores are computed twice.
+
+    Memory: Q x C scores for each term; with `block`, block x C of one term at a time.
+
+    Raises:
+        InputError: no terms, two of one name, a term whose links or rows the batch lacks.
+        FloatingPointError: a term is infinite or not a number; raised on every process at once.
+
+    Example:
+        >>> from thresher.losses import Softmax
+        >>> objective = Objective([Term("main", Softmax(), links="offered")])
+    """
+
+    def __init__(self, terms: Sequence[Term], *, block: int | None = None) -> None:
+        super().__init__()
+        names = [term.name for term in terms]
+        if not names or len(set(names)) < len(names) or TOTAL in names:
+            raise InputError(
+                f"the terms of the objective are named {names}; give at least one, each its own "
+                f"name, none {TOTAL!r}"
+            )
+        if block is not None and block < 1:
+            raise InputError(f"block is {block} rows; give 1 or more, or leave it out")
+        self.terms = tuple(terms)
+        self.block = block
+        # Registered, so that parameters() and to() reach them.
+        self.learned = nn.ModuleList(t.loss for t in terms if isinstance(t.loss, nn.Module))
+
+    def forward(
+        self, embeddings: Embeddings, links: Mapping[str, Links]
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """The total to call backward on, and what to log: every part, unweighted, and "total".
+
+        Logged values are those of the whole batch and equal on all processes.
+        """
+        weights: list[float] = []
+        ratios: dict[str, Ratio] = {}
+        device = next(iter(embeddings.values())).device
+        with torch.autocast(device.type, enabled=False):
+            matchings = self._matchings(embeddings, links)
+            for term in self.terms:
+                for part, ratio in self._ratios(term.loss, matchings[term.links]).items():
+                    ratios[f"{term.name}/{part}".rstrip("/")] = ratio
+                    weights.append(term.weight)
+            return _reduce(ratios, weights)
+
+    def _matchings(self, embeddings: Embeddings, links: Mapping[str, Links]) -> dict[str, Matching]:
+        """One matching for each links in use; the right rows of a name are gathered once."""
+        matchings: dict[str, Matching] = {}
+        gathered: dict[str, Tensor] = {}
+        for term in self.terms:
+            if term.links in matchings:
+                continue
+            if term.links not in links:
+                raise InputError(
+                    f"term {term.name!r} reads links {term.links!r}, but this batch has "
+                    f"{sorted(links)}; name one of these in the term"
+                )
+            link = links[term.links]
+            for side in (link.left, link.right):
+                if side not in embeddings:
+                    raise InputError(
+                        f"links {term.links!r} join {link.left!r} and {link.right!r}, but this "
+                        f"batch has inputs {sorted(embeddings)}; add {side!r} to the batch"
+                    )
+            right = embeddings[link.right]
+            if link.right not in gathered:
+                gathered[link.right] = gather(_full_precision(right))
+            wide = link.shift(rank() * len(right))
+            if wide.log_q is not None:
+                wide = replace(wide, log_q=gather(_full_precision(wide.log_q)))
+            left = _full_precision(embeddings[link.left])
+            matchings[term.links] = Matching(left, gathered[link.right], wide)
+        return matchings
+
+    def _ratios(self, loss: Loss, m: Matching) -> dict[str, Ratio]:
+        """The loss's ratios: at once, or over blocks of left rows, which are independent."""
+        if self.block is None or len(m.left) <= self.block:
+            return loss(m)
+        totals: dict[str, Ratio] = {}
+        for number, left in enumerate(m.left.split(self.block)):
+            links = _rows(m.links, number * self.block, number * self.block + len(left))
+            # Only the block's two sums are kept; backward scores the block again.
+            parts: dict[str, Ratio] = checkpoint(
+                lambda *args: loss(Matching(*args)), left, m.right, links, use_reentrant=False
+            )
+            for part, (num, den) in parts.items():
+                before = totals.get(part, Ratio(num.new_zeros(()), den.new_zeros(())))
+                totals[part] = Ratio(before.num + num, before.den + den)
+        return totals
+
+
+def _reduce(
+    ratios: Mapping[str, Ratio], weights: Sequence[float]
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    num = torch.stack([ratio.num for ratio in ratios.values()])
+    den = torch.stack([ratio.den for ratio in ratios.values()])
+    # One exchange for all terms. An empty set has the sum 0 and, divided by 1, the value 0.
+    sums, counts = all_sum(torch.stack([num, den]))
+    counts = counts.where(counts > 0, 1)
+    total = (num * num.new_tensor(weights) / counts).sum() * world()
+    logs = dict(zip(ratios, (sums / counts).tolist(), strict=True))
+    wrong = {name: value for name, value in logs.items() if not math.isfinite(value)}
+    if wrong:
+        finite = {name: value for name, value in logs.items() if name not in wrong}
+        raise FloatingPointError(
+            f"the objective is not finite: {wrong}, while the other terms are {finite}; lower the "
+            "learning rate, or look for vectors that are not finite"
+        )
+    logs[TOTAL] = sum(w * value for w, value in zip(weights, logs.values(), strict=True))
+    return total, logs
+
+
+def _rows(links: Links, start: int, stop: int) -> Links:
+    """The links of left rows start:stop, which become rows 0, 1, ..."""
+
+    def cut(pairs: Tensor) -> Tensor:
+        inside = pairs[(pairs[:, 0] >= start) & (pairs[:, 0] < stop)]
+        return inside - torch.tensor([start, 0], device=pairs.device)
+
+    return replace(links, pos=cut(links.pos), drop=cut(links.drop))
+
+
+def _full_precision(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

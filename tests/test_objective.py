@@ -1,0 +1,183 @@
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from oracles.matchings import links, unit, values
+from oracles.memory import Largest
+from thresher.errors import InputError
+from thresher.losses import LOSSES, HardestPairs, Softmax, ThresholdConsistentMargin
+from thresher.objective import Objective, Term
+from thresher.types import Links, Matching, Ratio
+
+
+@dataclass(frozen=True)
+class Given:
+    """A loss of given ratios, each part times the sum of the left vectors."""
+
+    parts: dict
+
+    def __call__(self, m: Matching):
+        one = m.left.sum()
+        return {
+            name: Ratio(one * num, one.new_full((), den)) for name, (num, den) in self.parts.items()
+        }
+
+
+def ones():
+    """Vectors whose left side sums to 1."""
+    left = torch.tensor([[1.0]], dtype=torch.float64, requires_grad=True)
+    return {"query": left, "item": torch.ones(2, 1, dtype=torch.float64)}
+
+
+def batch(rows=9, columns=14, dim=5, seed=0):
+    vectors = {
+        "query": unit(rows, dim, seed=seed).requires_grad_(),
+        "item": unit(columns, dim, seed=seed + 1).requires_grad_(),
+    }
+    truth = links([*((i, i) for i in range(rows)), (0, 9), (4, 11)], [(0, 3), (8, 2), (4, 0)])
+    return vectors, {"offered": truth}
+
+
+def test_the_total_is_the_weighted_sum_of_the_ratios():
+    goal = Objective(
+        [
+            Term("a", Given({"": (6.0, 4.0)}), "offered", weight=0.5),
+            Term("b", Given({"x": (1.0, 5.0), "y": (-3.0, 2.0)}), "offered", weight=2.0),
+        ]
+    )
+    vectors = ones()
+    total, logs = goal(vectors, {"offered": links([])})
+    # .5 * 6/4 + 2 * 1/5 + 2 * -3/2 = .75 + .4 - 3 = -1.85; the logs are without the weights
+    assert total.item() == pytest.approx(-1.85)
+    assert logs == pytest.approx({"a": 1.5, "b/x": 0.2, "b/y": -1.5, "total": -1.85})
+    total.backward()
+    assert vectors["query"].grad.item() == pytest.approx(-1.85)
+
+
+def test_an_empty_part_is_zero_and_a_count_below_one_divides_as_it_is():
+    goal = Objective([Term("t", Given({"none": (0.0, 0.0), "half": (1.0, 0.5)}), "offered")])
+    total, logs = goal(ones(), {"offered": links([])})
+    assert total.item() == pytest.approx(2)
+    assert logs == pytest.approx({"t/none": 0, "t/half": 2, "total": 2})
+
+
+def test_a_weight_of_zero_only_logs():
+    vectors, truth = batch()
+    goal = Objective(
+        [
+            Term("main", Softmax(), "offered"),
+            Term("watched", ThresholdConsistentMargin(margin_neg=0.0), "offered", weight=0.0),
+        ]
+    )
+    total, logs = goal(vectors, truth)
+    assert total.item() == pytest.approx(logs["main"])
+    assert logs["watched/pos"] > 0
+
+
+def test_terms_read_their_own_links_and_a_side_may_be_either():
+    query, item = unit(3, 4, seed=0), unit(5, 4, seed=1)
+    there = links([(i, i) for i in range(3)])
+    back = Links("item", "query", there.pos.flip(1), there.drop)
+    loss = Softmax(temperature=0.3)
+    goal = Objective([Term("there", loss, "there"), Term("back", loss, "back")])
+    _, logs = goal({"query": query, "item": item}, {"there": there, "back": back})
+    assert logs["there"] == pytest.approx(values(loss(Matching(query, item, there)))[""])
+    assert logs["back"] == pytest.approx(values(loss(Matching(item, query, back)))[""])
+    assert logs["there"] != pytest.approx(logs["back"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("block", [1, 4, 9, 100])
+def test_blocks_of_rows_give_the_same_total_and_gradients(name, block):
+    def run(block):
+        loss = HardestPairs(5, hardest=3).double() if name == "alc" else LOSSES[name]()
+        goal = Objective([Term("t", loss, "offered")], block=block)
+        vectors, truth = batch()
+        total, logs = goal(vectors, truth)
+        total.backward()
+        return logs, [*vectors.values(), *goal.parameters()]
+
+    (logs, dense), (tiled_logs, tiled) = run(None), run(block)
+    assert tiled_logs == pytest.approx(logs)
+    for a, b in zip(dense, tiled, strict=True):
+        assert a.grad.abs().sum() > 0
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_blocks_hold_block_times_columns_scores(name):
+    rows, columns, dim = 64, 512, 4
+    loss = HardestPairs(dim, hardest=2) if name == "alc" else LOSSES[name]()
+    truth = {"offered": links([(i, i) for i in range(rows)])}
+
+    def largest(block):
+        vectors = {
+            "query": unit(rows, dim, seed=0, dtype=torch.float32).requires_grad_(),
+            "item": unit(columns, dim, seed=1, dtype=torch.float32).requires_grad_(),
+        }
+        with Largest() as measured:
+            Objective([Term("t", loss, "offered")], block=block)(vectors, truth)[0].backward()
+        return measured.numbers
+
+    # Q x C = 32,768; with blocks of 8 rows 4,096. The columns themselves are 2,048 numbers.
+    assert largest(None) >= rows * columns
+    assert largest(8) <= 8 * columns
+
+
+def test_half_precision_is_compared_in_float32():
+    vectors = {name: x.detach().bfloat16() for name, x in batch()[0].items()}
+    goal = Objective([Term("main", Softmax(), "offered")])
+    truth = batch()[1]
+    exact = goal({name: x.float() for name, x in vectors.items()}, truth)[1]["main"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total, logs = goal(vectors, truth)
+    assert total.dtype == torch.float32
+    assert logs["main"] == pytest.approx(exact, rel=1e-6)
+
+
+def test_parameters_of_losses_are_the_objectives_own():
+    head = HardestPairs(5, hardest=3)
+    goal = Objective([Term("main", Softmax(), "offered"), Term("alc", head, "offered")])
+    assert {id(p) for p in goal.parameters()} == {id(p) for p in head.parameters()}
+    assert next(goal.double().parameters()).dtype == torch.float64
+
+
+def test_a_total_that_is_not_a_number_names_the_term():
+    goal = Objective(
+        [
+            Term("fine", Given({"": (1.0, 2.0)}), "offered"),
+            Term("bad", Given({"x": (math.nan, 1.0), "y": (math.inf, 1.0)}), "offered"),
+        ]
+    )
+    with pytest.raises(
+        FloatingPointError, match=r"'bad/x': nan, 'bad/y': inf.*'fine': 0\.5.*learning rate"
+    ):
+        goal(ones(), {"offered": links([])})
+
+
+def test_missing_links_and_inputs_say_what_the_batch_has():
+    goal = Objective([Term("main", Softmax(), "offered")])
+    vectors, truth = batch()
+    with pytest.raises(InputError, match=r"'main' reads links 'offered'.*\['bought', 'same'\]"):
+        goal(vectors, {"same": truth["offered"], "bought": truth["offered"]})
+    with pytest.raises(InputError, match=r"'query' and 'item'.*\['query'\].*add 'item'"):
+        goal({"query": vectors["query"]}, truth)
+
+
+@pytest.mark.parametrize("names", [[], ["a", "a"], ["total"]])
+def test_names_of_terms_are_unique_and_free(names):
+    with pytest.raises(InputError, match="each its own name"):
+        Objective([Term(name, Softmax(), "offered") for name in names])
+
+
+@pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])
+def test_a_weight_below_zero_or_not_finite_is_refused(weight):
+    with pytest.raises(InputError, match=r"'main'.*finite number >= 0"):
+        Term("main", Softmax(), "offered", weight=weight)
+
+
+def test_a_block_below_one_is_refused():
+    with pytest.raises(InputError, match="1 or more"):
+        Objective([Term("main", Softmax(), "offered")], block=0)
