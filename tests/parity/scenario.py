@@ -1,0 +1,93 @@
+"""One small training problem, whole or cut into the shares of several processes."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
+from thresher.objective import Objective, Term
+from thresher.types import Batch, Links
+
+QUERIES, ITEMS, VIEWS, WIDTH, DIM = 12, 18, 6, 6, 4
+
+
+class Towers(nn.Module):
+    """Two towers with dropout; queries have one, items and their views share the other."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.query, self.item = nn.Linear(WIDTH, DIM), nn.Linear(WIDTH, DIM)
+        self.drop = nn.Dropout(dropout)
+        self.double()
+
+    def forward(self, name, inputs):
+        tower = self.query if name == "query" else self.item
+        return F.normalize(self.drop(tower(inputs)), dim=1)
+
+
+def objective(**options):
+    """Every loss at once, one of them with weights of its own, on two kinds of links."""
+    return Objective(
+        [
+            Term("main", Softmax(temperature=0.1), "bought"),
+            Term("tcm", ThresholdConsistentMargin(margin_neg=0.3), "bought", weight=0.5),
+            Term("alc", HardestPairs(DIM, hardest=3, b1=0.5, b2=0.5), "bought"),
+            Term("pool", HardestPairs(DIM, hardest=2, context="pooled"), "bought", weight=0.3),
+            Term("ssl", Softmax(temperature=0.2), "same_item", weight=0.3),
+        ],
+        **options,
+    ).double()
+
+
+def whole():
+    """The batch of one process: item 18 rows against 12 queries, and two views of 6 items.
+
+    Some positives and dropped pairs lie far from the diagonal, hence on two processes later.
+    """
+    draw = torch.Generator().manual_seed(7)
+    sizes = {"query": QUERIES, "item": ITEMS, "view_a": VIEWS, "view_b": VIEWS}
+    inputs = {
+        name: torch.randn(n, WIDTH, generator=draw, dtype=torch.float64)
+        for name, n in sizes.items()
+    }
+    own = [(i, i * ITEMS // QUERIES) for i in range(QUERIES)]
+    bought = Links(
+        "query",
+        "item",
+        torch.tensor([*own, (0, 16), (1, 17), (11, 0), (5, 2)]),
+        torch.tensor([(0, 1), (2, 14), (7, 1), (10, 5), (11, 16)]),
+        -3 * torch.rand(ITEMS, generator=draw, dtype=torch.float64),
+    )
+    diagonal = torch.arange(VIEWS).repeat(2, 1).T
+    same = Links("view_a", "view_b", diagonal, torch.zeros(0, 2, dtype=torch.long))
+    return Batch(inputs, {"bought": bought, "same_item": same})
+
+
+def share(batch, rank, world):
+    """The equal share of one process: its rows, and columns relative to its own first one."""
+
+    def cut(x):
+        return x.chunk(world)[rank]
+
+    def cut_links(link):
+        rows, columns = (len(batch.inputs[side]) // world for side in (link.left, link.right))
+
+        def mine(pairs):
+            pairs = pairs[pairs[:, 0] // rows == rank]
+            return pairs - torch.tensor([rank * rows, 0])
+
+        link = replace(link, pos=mine(link.pos), drop=mine(link.drop)).shift(-rank * columns)
+        return link if link.log_q is None else replace(link, log_q=cut(link.log_q))
+
+    return Batch(
+        {name: cut(x) for name, x in batch.inputs.items()},
+        {name: cut_links(link) for name, link in batch.links.items()},
+    )
+
+
+def parameters(towers, goal):
+    return [*towers.parameters(), *goal.parameters()]

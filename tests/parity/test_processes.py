@@ -1,0 +1,82 @@
+import json
+import socket
+
+import pytest
+import torch
+
+from parity.scenario import Towers, objective, parameters, share, whole
+from parity.worker import work
+from thresher.losses import ThresholdConsistentMargin
+from thresher.train.step import plain_step
+from thresher.types import Matching
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["two processes", "three processes"])
+def found(request, tmp_path_factory):
+    """What each real process wrote."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = request.param
+    # A server that has imported torch forks the workers, which saves seconds for each.
+    torch.multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["thresher.train.step", "torch._dynamo"]  # the second for torch.utils.checkpoint
+    )
+    torch.multiprocessing.start_processes(
+        work, args=(world, port, folder), nprocs=world, start_method="forkserver"
+    )
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(world)]
+
+
+@pytest.fixture(scope="module")
+def one_process():
+    towers, goal = Towers(), objective()
+    logs = plain_step(towers, whole(), goal)
+    return logs, [p.grad for p in parameters(towers, goal)]
+
+
+@pytest.mark.parametrize("step", ["plain", "cached"])
+def test_several_processes_equal_one(found, one_process, step):
+    logs, gradients = one_process
+    for process in found:
+        assert process[step]["logs"] == pytest.approx(logs)
+        for got, want in zip(process[step]["gradients"], gradients, strict=True):
+            torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want)
+
+
+def test_rows_are_gathered_in_the_order_of_the_processes(found):
+    want = [[rank, i] for rank in range(len(found)) for i in range(2)]
+    assert all(process["gathered"] == want for process in found)
+
+
+def test_sums_are_over_all_processes(found):
+    world = len(found)
+    assert all(process["summed"] == [world, sum(range(world))] for process in found)
+
+
+def test_a_parameter_that_some_processes_use_is_averaged_and_an_unused_one_has_no_gradient(found):
+    want = [[6 / len(found)] * 2, None, None]
+    assert all(process["partial"] == want for process in found)
+
+
+def test_every_process_stops_when_one_has_a_number_that_is_none(found):
+    for process in found:
+        assert "{'main': nan}" in process["nan"]
+        assert "'ssl': " in process["nan"]
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_the_shares_can_tell_right_from_wrong(world):
+    # Otherwise dividing before adding, or links that stay within a process, would go unseen.
+    batch, towers = whole(), Towers()
+    counts = []
+    for rank in range(world):
+        part = share(batch, rank, world)
+        columns = part.links["bought"].pos[:, 1]
+        assert ((columns < 0) | (columns >= len(part.inputs["item"]))).any()
+        left, right = towers("query", part.inputs["query"]), towers("item", batch.inputs["item"])
+        wide = part.links["bought"].shift(rank * len(part.inputs["item"]))
+        parts = ThresholdConsistentMargin(margin_neg=0.3)(Matching(left, right, wide))
+        counts.append([float(ratio.den) for ratio in parts.values()])
+    assert all(len(set(of_part)) > 1 for of_part in zip(*counts, strict=True))
