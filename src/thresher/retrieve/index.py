@@ -1,6 +1,5 @@
 """The interface that every index keeps, and the one check of what a search is given."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,18 +10,6 @@ from thresher.errors import InputError
 from thresher.retrieve.hits import Hits
 
 Kind = Literal["auto", "exact", "flat", "ivf"]
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """How a run's catalogue is searched.
-
-    Args:
-        kind: "exact", "ivf" (approximate, for large catalogues), or "auto", which is exact up to
-            200,000 items and ivf above; "flat" is FAISS's name for exact.
-    """
-
-    kind: Kind = "auto"
 
 
 @runtime_checkable
@@ -66,7 +53,7 @@ def squared_norms(vectors: Float32[np.ndarray, "N D"], *, name: str) -> Float32[
         InputError: a row holds NaN or infinity, or its squared length overflows float32.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum("nd,nd->n", vectors, vectors)
+        squares = np.einsum("ij,ij->i", vectors, vectors)
     wrong = np.flatnonzero(~np.isfinite(squares))
     if len(wrong):
         raise InputError(
