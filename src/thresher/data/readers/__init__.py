@@ -1,0 +1,1 @@
+"""Importers: a format from elsewhere in, the three tables of a dataset out."""

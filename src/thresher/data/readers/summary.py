@@ -1,0 +1,127 @@
+"""What an importer wrote, and what its user should know about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from thresher.data.findings import counted
+from thresher.data.join import Tables
+from thresher.data.split import SPLITS, assign
+from thresher.data.tables import text_of, write_table
+from thresher.errors import InputError
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an importer wrote, and what its user should know about it.
+
+    Args:
+        items: number of items written.
+        queries: number of queries written.
+        pairs: number of true pairs written.
+        splits: number of queries in each split that the source gives; the rest is split on loading.
+        item_text: columns that describe an item, for the option of that name.
+        query_text: the same for queries.
+        notes: one sentence for each choice that was made or row that was left out.
+    """
+
+    items: int
+    queries: int
+    pairs: int
+    splits: Mapping[str, int]
+    item_text: tuple[str, ...]
+    query_text: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "items": self.items,
+            "queries": self.queries,
+            "pairs": self.pairs,
+            "splits": dict(self.splits),
+            "item_text": list(self.item_text),
+            "query_text": list(self.query_text),
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """The summary as lines of text, with the lines of configuration that read the result."""
+        splits = ", ".join(f"{name} {number:,}" for name, number in self.splits.items() if number)
+        quoted = [
+            ", ".join(f'"{name}"' for name in names) for names in (self.item_text, self.query_text)
+        ]
+        return [
+            f"{self.items:,} items, {self.queries:,} queries, {self.pairs:,} true pairs",
+            f"queries by split: {splits or 'none given'}",
+            *(f"- {note}" for note in self.notes),
+            "",
+            "[data]",
+            'items = "items.parquet"',
+            'queries = "queries.parquet"',
+            'pairs = "pairs.parquet"',
+            f"item_text = [{quoted[0]}]",
+            f"query_text = [{quoted[1]}]",
+        ]
+
+
+def write_dataset(
+    out: Path,
+    tables: Tables,
+    splits: Sequence[str | None],
+    *,
+    calibration: float,
+    seed: int,
+    notes: Sequence[str],
+) -> Summary:
+    """Write the three tables into a folder, with a calibration split, and sum them up.
+
+    Formats from elsewhere know no calibration split, and a threshold needs one: a seeded share of
+    the train queries (of validation where there is no train, of test where there is neither)
+    becomes it. Queries of the same text go together.
+
+    Args:
+        out: the folder, made if needed.
+        tables: the three tables; queries without a column `split`.
+        splits: the split of each query in the source, None where it has none.
+        calibration: fraction of those queries to use for calibration, in [0, 1); 0 for none.
+        seed: of the choice.
+        notes: what the user should know.
+
+    Raises:
+        InputError: the share is out of range.
+    """
+    if not 0 <= calibration < 1:
+        raise InputError(f"the calibration share is {calibration}; it must be in [0, 1)")
+    origin = next((name for name in ("train", "validation", "test") if name in splits), None)
+    texts = text_of(tables.queries, _texts(tables.queries))
+    drawn = assign(texts, shares={"train": 1 - calibration, "calibration": calibration}, seed=seed)
+    given = [
+        "calibration" if origin and name == origin and number else name
+        for name, number in zip(splits, drawn.tolist(), strict=True)
+    ]
+    if moved := given.count("calibration"):
+        became = counted(moved, f"{origin} query became", f"{origin} queries became")
+        notes = [*notes, f"{became} the calibration split (share {calibration:g}, seed {seed})"]
+    queries = tables.queries.append_column("split", pa.array(given, pa.string()))
+    for name, table in (("items", tables.items), ("queries", queries), ("pairs", tables.pairs)):
+        write_table(table, out / f"{name}.parquet")
+    return Summary(
+        items=len(tables.items),
+        queries=len(queries),
+        pairs=len(tables.pairs),
+        splits={name: given.count(name) for name in SPLITS},
+        item_text=_texts(tables.items),
+        query_text=_texts(queries),
+        notes=tuple(notes),
+    )
+
+
+def _texts(table: pa.Table) -> tuple[str, ...]:
+    """The columns that usually describe a row, as far as they are there."""
+    usual = ("title", "name", "text", "description", "manufacturer", "brand")
+    return tuple(name for name in usual if name in table.column_names) or tuple(
+        name for name in table.column_names if name not in ("id", "split")
+    )

@@ -1,0 +1,127 @@
+"""Splits: every query goes to train, validation, calibration or test, and its twins with it."""
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from thresher.errors import InputError
+
+SPLITS = ("train", "validation", "calibration", "test")
+SHARES: Mapping[str, float] = {
+    "train": 0.65,
+    "validation": 0.05,
+    "calibration": 0.15,
+    "test": 0.15,
+}
+UNASSIGNED = 255
+
+
+def normalised(text: str) -> str:
+    """A text without regard to case and white space: what makes two queries one group."""
+    return " ".join(text.casefold().split())
+
+
+def split_number(name: str) -> int:
+    """The number of a split: its place in `SPLITS`.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    if name not in SPLITS:
+        other = {"valid": "validation", "val": "validation", "dev": "validation"}
+        near = difflib.get_close_matches(name, SPLITS, n=1)
+        best = other.get(name) or (near[0] if near else None)
+        hint = f"; did you mean {best!r}?" if best else ""
+        raise InputError(f"unknown split {name!r}; the splits are {', '.join(SPLITS)}{hint}")
+    return SPLITS.index(name)
+
+
+def assign(
+    texts: Sequence[str], *, shares: Mapping[str, float] = SHARES, seed: int = 0
+) -> UInt8[np.ndarray, " Q"]:
+    r"""Give every query a split by its text alone, so that equal texts always go together.
+
+    Equation: u = sha256("{seed}\0{normalised text}")[:8] / 2^64; the split is the first whose
+    cumulative share is above u. The same query gets the same split on every machine and whatever
+    else is in the file, so a growing file keeps its test set.
+
+    Args:
+        texts: the text of each query.
+        shares: fraction of groups for each split, in [0, 1]; a split left out gets none.
+        seed: another number gives another split.
+
+    Raises:
+        InputError: the shares name an unknown split, are negative, or do not sum to 1.
+
+    Example:
+        >>> assign(["iPhone 8", "iphone  8"])[0] == assign(["iphone 8"])[0]
+        True
+    """
+    parts = _checked(shares)
+    u = np.array([_uniform(text, seed) for text in texts], dtype=np.float64)
+    cuts = np.cumsum(parts)
+    # The last cut may sum to a hair under 1; no query may fall off the end, nor into a zero share.
+    cuts[np.flatnonzero(parts)[-1] :] = np.inf
+    return np.searchsorted(cuts, u, side="right").astype(np.uint8)
+
+
+def fill(
+    given: UInt8[np.ndarray, " Q"],
+    texts: Sequence[str],
+    *,
+    shares: Mapping[str, float] = SHARES,
+    seed: int = 0,
+) -> UInt8[np.ndarray, " Q"]:
+    """Complete a given split: queries without one (`UNASSIGNED`) follow a twin, or are drawn.
+
+    A query whose text also stands in a given split goes there (to the last of `SPLITS` that holds
+    the text), so that filling never tears a group apart.
+
+    Raises:
+        InputError: as `assign`.
+    """
+    if not (given == UNASSIGNED).any():
+        return given
+    twins: dict[str, int] = {}
+    for text, split in zip(texts, given.tolist(), strict=True):
+        if split != UNASSIGNED:
+            key = normalised(text)
+            twins[key] = max(split, twins.get(key, 0))
+    drawn = assign(texts, shares=shares, seed=seed)
+    followed = np.array(
+        [twins.get(normalised(t), d) for t, d in zip(texts, drawn.tolist(), strict=True)],
+        dtype=np.uint8,
+    )
+    return np.where(given == UNASSIGNED, followed, given)
+
+
+def straddling(texts: Sequence[str], split: UInt8[np.ndarray, " Q"]) -> list[str]:
+    """The normalised texts that stand in more than one split; empty texts are not looked at."""
+    first: dict[str, int] = {}
+    torn: dict[str, None] = {}
+    for text, number in zip(texts, split.tolist(), strict=True):
+        key = normalised(text)
+        if key and first.setdefault(key, number) != number:
+            torn[key] = None
+    return list(torn)
+
+
+def _checked(shares: Mapping[str, float]) -> list[float]:
+    for name in shares:
+        split_number(name)
+    values = [float(shares.get(name, 0.0)) for name in SPLITS]
+    if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+        said = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
+        raise InputError(
+            f"the split shares are {said}, which sum to {sum(values):g}; "
+            "they must be 0 or more and sum to 1"
+        )
+    return values
+
+
+def _uniform(text: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}\0{normalised(text)}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
