@@ -1,0 +1,159 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thresher.decide.policy import NoThreshold, Policy
+from thresher.errors import InputError
+
+ONE = Policy(0.25, 0.95, 0.9, accepted=200, errors=4, labelled=400, fitted_on="model-1")
+TWO = replace(
+    ONE,
+    by="brand",
+    segments={
+        "acme": replace(ONE, accept_at=-0.5, confidence=0.95),
+        "zeta": replace(ONE, accept_at=None, accepted=0, errors=0),
+    },
+)
+
+
+def test_accepts_a_confidence_equal_to_the_threshold():
+    got = ONE.decide(np.asarray([0.24, 0.25, 0.26, -np.inf, np.inf]))
+    assert got.tolist() == [False, True, True, False, True]
+
+
+def test_float32_confidences_meet_their_own_threshold():
+    tenth = np.float32(0.1)
+    assert replace(ONE, accept_at=float(tenth)).decide(np.asarray([tenth])).tolist() == [True]
+
+
+def test_without_a_threshold_all_is_reviewed():
+    policy = replace(ONE, accept_at=None)
+    assert policy.decide(np.asarray([0.0, np.inf])).tolist() == [False, False]
+
+
+def test_each_segment_has_its_threshold():
+    rows = [("acme", 0.0), ("acme", -0.6), ("zeta", 9.0), ("new", 0.3), ("new", 0.2), (None, 0.3)]
+    names, scores = [r[0] for r in rows], np.asarray([r[1] for r in rows])
+    expected = [True, False, False, True, False, True]
+    assert TWO.decide(scores, names).tolist() == expected
+    assert TWO.decide(scores, np.asarray(names, dtype=object)).tolist() == expected
+    assert TWO.decide(np.zeros(0), []).tolist() == []
+
+
+def test_decisions_that_cannot_be_made_are_refused():
+    with pytest.raises(InputError, match="1 of 2 confidences are not numbers"):
+        ONE.decide(np.asarray([np.nan, 1.0]))
+    with pytest.raises(InputError, match="'brand'"):
+        TWO.decide(np.zeros(2))
+    with pytest.raises(InputError, match="1 segments for 2 rows"):
+        TWO.decide(np.zeros(2), ["acme"])
+
+
+def test_evidence():
+    assert ONE.coverage == 0.5
+    # four errors are compatible with a Poisson mean of up to 7.99 at 90 %: 1 - 7.99 / 200 = .960
+    assert ONE.lower_bound == pytest.approx(0.960, abs=0.001)
+    assert replace(ONE, accepted=0, errors=0, labelled=0).coverage == 0
+
+
+def test_sentences_name_the_numbers():
+    for part in ("0.25", "50.0%", "0.95", "0.9", "4 errors in 200"):
+        assert part in ONE.sentence()
+    assert "1 of 2 segments of 'brand'" in TWO.sentence()
+    assert "a person reviews" in replace(ONE, accept_at=None).sentence()
+    none = NoThreshold(0.98, 0.95, 100, 3, 300, 0.96, 0.41, 137)
+    assert none.sentence() == (
+        "No threshold reaches a precision of 0.98 at confidence 0.95: 0.96 is certified, for 41.0% "
+        "of the queries; about 140 more labels would settle it."
+    )
+    hopeless = NoThreshold(0.98, 0.95, 100, 30, 300)
+    assert "more labels alone are not expected to help" in hopeless.sentence()
+    assert none.to_dict()["more_labels"] == 137
+    json.dumps(none.to_dict())
+
+
+@pytest.mark.parametrize("policy", [ONE, TWO, replace(ONE, accept_at=None)])
+def test_save_and_load(tmp_path, policy):
+    path = tmp_path / "policy.json"
+    policy.save(path)
+    again = Policy.load(path, fitted_on="model-1")
+    assert again == policy
+    assert again.id == policy.id
+    assert [p.name for p in tmp_path.iterdir()] == ["policy.json"]
+
+
+def test_ids_follow_the_content():
+    assert ONE.id == replace(ONE).id
+    changed = [
+        replace(ONE, accept_at=0.5),
+        replace(ONE, errors=3),
+        replace(ONE, fitted_on="x"),
+        TWO,
+    ]
+    assert len({ONE.id, *(p.id for p in changed)}) == 5
+
+
+def test_another_model_is_refused(tmp_path):
+    ONE.save(tmp_path / "p.json")
+    with pytest.raises(InputError, match=r"'model-1'.*'model-2'"):
+        Policy.load(tmp_path / "p.json", fitted_on="model-2")
+
+
+def test_no_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no policy"):
+        Policy.load(tmp_path / "p.json", fitted_on="model-1")
+
+
+def test_every_cut_is_refused(tmp_path):
+    path = tmp_path / "p.json"
+    TWO.save(path)
+    whole = path.read_bytes()
+    for size in range(0, len(whole) - 2, 7):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match="damaged or not JSON"):
+            Policy.load(path, fitted_on="model-1")
+
+
+@pytest.mark.parametrize("text", [b"", b"accept_at = 1", b"\xff\xfe\x00", b"[1]", b"3", b"null"])
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / "p.json").write_bytes(text)
+    with pytest.raises(InputError):
+        Policy.load(tmp_path / "p.json", fitted_on="model-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"version": None}, "version None"),
+        ({"surprise": 1}, "unknown keys \\['surprise'\\]"),
+        ({"accept_at": 0.2}, "edited or damaged"),
+        ({"id": "0" * 12}, "edited or damaged"),
+        ({"accept_at": "0.2"}, "'accept_at'"),
+        ({"accept_at": float("nan")}, "finite"),
+        ({"accept_at": float("inf")}, "finite"),
+        ({"accepted": True}, "'accepted'"),
+        ({"accepted": 200.5}, "'accepted'"),
+        ({"errors": 201}, "201 errors"),
+        ({"errors": -1}, "-1 errors"),
+        ({"target_precision": 95.0}, "write 0.95 for 95 %"),
+        ({"segments": {"a": 3}}, "'a'"),
+        ({"segments": {"a": {}}}, "missing keys"),
+        ({"by": None}, "by"),
+    ],
+)
+def test_changed_content_is_refused(tmp_path, change, message):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(TWO.to_dict() | change))
+    with pytest.raises(InputError, match=message):
+        Policy.load(path, fitted_on="model-1")
+
+
+def test_missing_keys_are_refused():
+    for name in TWO.to_dict():
+        data = TWO.to_dict()
+        del data[name]
+        with pytest.raises(InputError):
+            Policy.from_dict(data)
