@@ -3,10 +3,10 @@
 Nothing here imports torch; the sampler, which feeds training, is `thresher.data.sampler`.
 """
 
-from thresher.data.audit import Audit, audit, audit_files
+from thresher.data.audit import audit, audit_files
 from thresher.data.bundled import BUNDLED, bundled
 from thresher.data.dataset import Dataset, DataSpec, load_dataset
-from thresher.data.findings import Finding
+from thresher.data.findings import Audit, Finding
 from thresher.data.relation import Relation
 from thresher.data.split import SPLITS
 from thresher.data.tables import read_table, require_columns, text_of, write_table

@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from thresher.data.dataset import Dataset, DataSpec, as_dataset, read_tables
-from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.findings import SEVERITIES, Audit, Finding, counted, examples_of
 from thresher.data.join import join
 from thresher.data.split import SPLITS, normalised, straddling
 
@@ -19,71 +18,6 @@ from thresher.data.split import SPLITS, normalised, straddling
 _BARS = (0, 1, 2, 3, 5, 10, 100)
 # The replacement character, control characters, and UTF-8 that was once read as Latin-1.
 _ODD = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|Ã[\x80-\xbf]|â€|Â[\x80-\xbf]")
-_RANK = {"error": 0, "warning": 1, "note": 2}
-
-
-@dataclass(frozen=True)
-class Audit:
-    """The size of a dataset, its shape, and what was found in it, the gravest first.
-
-    Args:
-        items: number of items in the catalogue.
-        queries: number of queries.
-        pairs: number of true pairs.
-        splits: number of queries in each split.
-        items_per_query: how many queries have 0, 1, 2, ... true items.
-        queries_per_item: how many items are true for 0, 1, 2, ... queries.
-        findings: errors, then warnings, then notes.
-    """
-
-    items: int
-    queries: int
-    pairs: int
-    splits: dict[str, int]
-    items_per_query: dict[str, int]
-    queries_per_item: dict[str, int]
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True where no finding is an error."""
-        return all(finding.severity != "error" for finding in self.findings)
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
-        return {
-            "ok": self.ok,
-            "items": self.items,
-            "queries": self.queries,
-            "pairs": self.pairs,
-            "splits": self.splits,
-            "items_per_query": self.items_per_query,
-            "queries_per_item": self.queries_per_item,
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
-
-    def lines(self) -> list[str]:
-        """The audit as lines of text for a terminal."""
-        lines = [
-            ", ".join(
-                (
-                    counted(self.items, "item", "items"),
-                    counted(self.queries, "query", "queries"),
-                    counted(self.pairs, "true pair", "true pairs"),
-                )
-            ),
-            *_bars("queries by split", self.splits),
-            *_bars("queries by number of true items", self.items_per_query),
-            *_bars("items by number of queries", self.queries_per_item),
-            "",
-        ]
-        for finding in self.findings:
-            lines.append(f"{finding.severity:<8} {finding.code}: {finding.meaning}")
-            lines += [f"{'':<8}   - {example}" for example in finding.examples]
-            lines.append(f"{'':<8}   {finding.remedy}")
-        tally = [sum(f.severity == name for f in self.findings) for name in _RANK]
-        names = [("error", "errors"), ("warning", "warnings"), ("note", "notes")]
-        return [*lines, ", ".join(counted(n, *name) for n, name in zip(tally, names, strict=True))]
 
 
 def audit_files(spec: DataSpec, base: str | Path = ".") -> Audit:
@@ -132,7 +66,7 @@ def audit(dataset: Dataset, also: Sequence[Finding] = ()) -> Audit:
         splits={name: int((dataset.split == n).sum()) for n, name in enumerate(SPLITS)},
         items_per_query=_histogram(relation.counts()),
         queries_per_item=_histogram(relation.item_counts()),
-        findings=tuple(sorted(found, key=lambda finding: _RANK[finding.severity])),
+        findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )
 
 
@@ -294,14 +228,3 @@ def _histogram(counts: Int[np.ndarray, " rows"]) -> dict[str, int]:
         for name, size in zip([*names, f"over {_BARS[-1]}"], sizes, strict=True)
         if size
     }
-
-
-def _bars(title: str, sizes: dict[str, int]) -> list[str]:
-    """A small table: name, number, and a bar of its share."""
-    total = max(sum(sizes.values()), 1)
-    wide = max((len(name) for name in sizes), default=0)
-    rows = (
-        f"  {name:<{wide}}  {size:>9,}  {size / total:>6.1%}  {'▪' * round(30 * size / total)}"
-        for name, size in sizes.items()
-    )
-    return ["", title, *(row.rstrip() for row in rows)]

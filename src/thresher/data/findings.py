@@ -1,10 +1,11 @@
-"""A finding: one thing about a user's data that is wrong, doubtful or worth knowing."""
+"""A finding about a user's data, wrong, doubtful or worth knowing; and an audit, all of them."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 EXAMPLES = 5
+SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,70 @@ class Finding:
         return asdict(self) | {"examples": list(self.examples)}
 
 
+@dataclass(frozen=True)
+class Audit:
+    """The size of a dataset, its shape, and what was found in it, the gravest first.
+
+    Args:
+        items: number of items in the catalogue.
+        queries: number of queries.
+        pairs: number of true pairs.
+        splits: number of queries in each split.
+        items_per_query: how many queries have 0, 1, 2, ... true items.
+        queries_per_item: how many items are true for 0, 1, 2, ... queries.
+        findings: errors, then warnings, then notes.
+    """
+
+    items: int
+    queries: int
+    pairs: int
+    splits: dict[str, int]
+    items_per_query: dict[str, int]
+    queries_per_item: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where no finding is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "ok": self.ok,
+            "items": self.items,
+            "queries": self.queries,
+            "pairs": self.pairs,
+            "splits": self.splits,
+            "items_per_query": self.items_per_query,
+            "queries_per_item": self.queries_per_item,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def lines(self) -> list[str]:
+        """The audit as lines of text for a terminal."""
+        lines = [
+            ", ".join(
+                (
+                    counted(self.items, "item", "items"),
+                    counted(self.queries, "query", "queries"),
+                    counted(self.pairs, "true pair", "true pairs"),
+                )
+            ),
+            *_bars("queries by split", self.splits),
+            *_bars("queries by number of true items", self.items_per_query),
+            *_bars("items by number of queries", self.queries_per_item),
+            "",
+        ]
+        for finding in self.findings:
+            lines.append(f"{finding.severity:<8} {finding.code}: {finding.meaning}")
+            lines += [f"{'':<8}   - {example}" for example in finding.examples]
+            lines.append(f"{'':<8}   {finding.remedy}")
+        tally = [sum(f.severity == name for f in self.findings) for name in SEVERITIES]
+        names = [("error", "errors"), ("warning", "warnings"), ("note", "notes")]
+        return [*lines, ", ".join(counted(n, *name) for n, name in zip(tally, names, strict=True))]
+
+
 def examples_of(values: Iterable[object], *, width: int = 100) -> tuple[str, ...]:
     """The first few different values, cut to `width` characters."""
     seen: dict[str, None] = {}
@@ -51,3 +116,14 @@ def examples_of(values: Iterable[object], *, width: int = 100) -> tuple[str, ...
 def counted(number: int, one: str, many: str) -> str:
     """A number and its noun: "1 item has", "2,000 items have"."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def _bars(title: str, sizes: dict[str, int]) -> list[str]:
+    """A small table: name, number, and a bar of its share."""
+    total = max(sum(sizes.values()), 1)
+    wide = max((len(name) for name in sizes), default=0)
+    rows = (
+        f"  {name:<{wide}}  {size:>9,}  {size / total:>6.1%}  {'▪' * round(30 * size / total)}"
+        for name, size in sizes.items()
+    )
+    return ["", title, *(row.rstrip() for row in rows)]

@@ -2,15 +2,10 @@
 
 import csv
 import difflib
-import gzip
-import io
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +13,10 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from thresher.data.damage import JSON_LINES, open_text, quotes, reason
 from thresher.errors import InputError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson")
 _FORMATS = ".parquet, .csv, .tsv, .jsonl or .ndjson (the text ones also with .gz)"
 # A JSON record longer than a block cannot be parsed; product pages with all their text fit in this.
 _BLOCK_BYTES = 64 << 20
@@ -63,7 +58,7 @@ def read_table(path: str | Path) -> pa.Table:
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(_reason(path, suffix, error)) from error
+        raise InputError(reason(path, suffix, error)) from error
     _check_names(table.column_names, path)
     return _ids_as_text(table, path)
 
@@ -138,7 +133,7 @@ def is_table(path: Path) -> bool:
     """True where the suffix of a file is one that `read_table` reads."""
     name = path.name.lower().removesuffix(".gz")
     suffix = Path(name).suffix
-    text = suffix in _DELIMITERS or suffix in _JSON_LINES
+    text = suffix in _DELIMITERS or suffix in JSON_LINES
     return text or (suffix == ".parquet" and not path.name.lower().endswith(".gz"))
 
 
@@ -167,7 +162,7 @@ def _open_stream(opener: Callable[..., pa.NativeFile], path: Path) -> pa.NativeF
 
 def _read_delimited(path: Path, delimiter: str) -> pa.Table:
     quoted = delimiter == ","
-    with _open_text(path) as text:
+    with open_text(path) as text:
         if quoted:
             header = next(csv.reader(text, delimiter=delimiter), [])
         else:
@@ -194,16 +189,11 @@ def _check_last_quote(table: pa.Table, path: Path) -> None:
     """An unclosed quote swallows the rest of the file, its last line break included, silently."""
     last = table.slice(len(table) - 1).to_pylist()[0]
     for value in last.values():
-        if value.endswith("\n") and _quotes(path) % 2:
+        if value.endswith("\n") and quotes(path) % 2:
             raise InputError(
                 f"{path} ends inside a quoted value that begins {value[:40]!r} in row "
                 f"{len(table) + 1}; close the quote, or double it if it belongs to the text"
             )
-
-
-def _quotes(path: Path) -> int:
-    with _open_bytes(path) as raw:
-        return sum(line.count(b'"') for line in raw)
 
 
 def _read_json_lines(path: Path) -> pa.Table:
@@ -219,41 +209,6 @@ def _read_json_lines(path: Path) -> pa.Table:
         return pyarrow.json.read_json(
             stream, options, pyarrow.json.ParseOptions(explicit_schema=schema)
         )
-
-
-@contextmanager
-def _open_text(path: Path) -> Iterator[IO[str]]:
-    with _open_bytes(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
-        yield text
-
-
-def _open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _reason(path: Path, suffix: str, error: Exception) -> str:
-    """Why a file could not be read: what Arrow said, with the place looked up where it can be."""
-    if suffix == ".parquet":
-        return f"{path} is cut short, damaged or not a parquet file ({error}); write it again"
-    line = 0
-    try:
-        with _open_bytes(path) as raw:
-            for line, data in enumerate(raw, 1):
-                data.decode()
-                record = json.loads(data) if suffix in _JSON_LINES and data.strip() else {}
-                if not isinstance(record, dict):
-                    return f"{path}, line {line}: a line must be one JSON object {{...}}"
-    except UnicodeDecodeError as bad:
-        return (
-            f"{path}, line {line}: byte {bad.start + 1} of the line (0x{bad.object[bad.start]:02x})"
-            " is not UTF-8; save the file as UTF-8"
-        )
-    except json.JSONDecodeError as bad:
-        return f"{path}, line {line}: not JSON ({bad.msg}); correct the line"
-    except (EOFError, gzip.BadGzipFile, zlib.error) as bad:
-        return f"{path} is cut short or damaged after line {line} ({bad}); copy or pack it again"
-    said = str(error).replace("CSV parse error: Row #", "row ").replace("JSON parse error: ", "")
-    return f"{path}: {said}; correct the file (rows are counted with the header as row 1)"
 
 
 def _check_names(names: Sequence[str], path: Path) -> None:
