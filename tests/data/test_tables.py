@@ -40,11 +40,11 @@ def test_tsv_has_no_quoting(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson", "t.jsonl.gz"])
 def test_json_lines_keep_types_and_make_ids_text(tmp_path, name):
-    lines = '{"id": 7, "title": "2020-01-01", "tags": ["a", "b"]}\n\n{"id": 8, "price": 1.5}\n'
+    lines = '{"id": 7, "title": "2020-01-01", "seen_id": ["a", "b"]}\n\n{"id": 8, "price": 1.5}\n'
     table = read_table(put(tmp_path / name, lines))
     assert table.to_pylist() == [
-        {"id": "7", "title": "2020-01-01", "tags": ["a", "b"], "price": None},
-        {"id": "8", "title": None, "tags": None, "price": 1.5},
+        {"id": "7", "title": "2020-01-01", "seen_id": ["a", "b"], "price": None},
+        {"id": "8", "title": None, "seen_id": None, "price": 1.5},
     ]
 
 

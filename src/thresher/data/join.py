@@ -55,8 +55,8 @@ def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
             an unknown item is left out (its query stays, perhaps without a true item) and is a
             note rather than an error.
     """
-    items, bad_items = _unique(tables.items, tables.items_path, "item")
-    queries, bad_queries = _unique(tables.queries, tables.queries_path, "query")
+    items, bad_items = unique_rows(tables.items, tables.items_path, "item")
+    queries, bad_queries = unique_rows(tables.queries, tables.queries_path, "query")
     pairs = tables.pairs
     query_rows = _rows_of(pairs["query_id"], queries["id"])
     item_rows = _rows_of(pairs["item_id"], items["id"])
@@ -95,9 +95,10 @@ def _rowless(tables: Tables) -> Iterator[Finding]:
             )
 
 
-def _unique(
+def unique_rows(
     table: pa.Table, path: str, kind: Literal["item", "query"]
 ) -> tuple[pa.Table, list[Finding]]:
+    """The first row of each id, and what was wrong with the ids."""
     found = []
     ids = table["id"].combine_chunks()
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), True)

@@ -61,7 +61,7 @@ def assign(
         True
     """
     parts = _checked(shares)
-    u = np.array([_uniform(text, seed) for text in texts], dtype=np.float64)
+    u = np.array([uniform(text, seed) for text in texts], dtype=np.float64)
     cuts = np.cumsum(parts)
     # The last cut may sum to a hair under 1; no query may fall off the end, nor into a zero share.
     cuts[np.flatnonzero(parts)[-1] :] = np.inf
@@ -122,6 +122,10 @@ def _checked(shares: Mapping[str, float]) -> list[float]:
     return values
 
 
-def _uniform(text: str, seed: int) -> float:
+def uniform(text: str, seed: int) -> float:
+    r"""A number in [0, 1) that depends on the seed and the normalised text alone.
+
+    Equation: sha256("{seed}\0{normalised text}")[:8] / 2^64
+    """
     digest = hashlib.sha256(f"{seed}\0{normalised(text)}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -222,6 +222,8 @@ def _ids_as_text(table: pa.Table, path: Path) -> pa.Table:
         if name != "id" and not name.endswith("_id"):
             continue
         kind = table.schema.field(at).type
+        if pa.types.is_nested(kind) and name != "id":
+            continue
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
