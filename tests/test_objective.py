@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oracles.matchings import links, unit, values
-from oracles.memory import Largest
+from oracles.memory import Largest, kept_for_backward
 from thresher.errors import InputError
 from thresher.losses import LOSSES, HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.objective import Objective, Term
@@ -36,8 +36,12 @@ def batch(rows=9, columns=14, dim=5, seed=0):
         "query": unit(rows, dim, seed=seed).requires_grad_(),
         "item": unit(columns, dim, seed=seed + 1).requires_grad_(),
     }
-    truth = links([*((i, i) for i in range(rows)), (0, 9), (4, 11)], [(0, 3), (8, 2), (4, 0)])
-    return vectors, {"offered": truth}
+    pos = [*((i, i) for i in range(rows)), (0, 9), (4, 11)]
+    # The dropped pairs would be the hardest negatives, so that losing them shows.
+    scores = (vectors["query"] @ vectors["item"].T).detach()
+    scores[tuple(zip(*pos, strict=True))] = -1
+    drop = [(i, int(scores[i].argmax())) for i in (0, 4, 8)]
+    return vectors, {"offered": links(pos, drop)}
 
 
 def test_the_total_is_the_weighted_sum_of_the_ratios():
@@ -112,18 +116,26 @@ def test_blocks_hold_block_times_columns_scores(name):
     loss = HardestPairs(dim, hardest=2) if name == "alc" else LOSSES[name]()
     truth = {"offered": links([(i, i) for i in range(rows)])}
 
-    def largest(block):
+    def measured(block):
         vectors = {
             "query": unit(rows, dim, seed=0, dtype=torch.float32).requires_grad_(),
             "item": unit(columns, dim, seed=1, dtype=torch.float32).requires_grad_(),
         }
-        with Largest() as measured:
-            Objective([Term("t", loss, "offered")], block=block)(vectors, truth)[0].backward()
-        return measured.numbers
+        with Largest() as largest:
+            with kept_for_backward() as kept:
+                total, _ = Objective([Term("t", loss, "offered")], block=block)(vectors, truth)
+            total.backward()
+        return largest.numbers, sum(kept.values())
 
     # Q x C = 32,768; with blocks of 8 rows 4,096. The columns themselves are 2,048 numbers.
-    assert largest(None) >= rows * columns
-    assert largest(8) <= 8 * columns
+    vectors = (rows + columns) * dim
+    largest, kept = measured(None)
+    assert largest >= rows * columns
+    assert kept > 2 * vectors
+    largest, kept = measured(8)
+    assert largest <= 8 * columns
+    # Between forward and backward no scores are kept at all: the vectors, and a few links.
+    assert kept <= 2 * vectors
 
 
 def test_half_precision_is_compared_in_float32():

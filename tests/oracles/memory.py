@@ -1,4 +1,6 @@
-"""Measures the largest tensor that a piece of code makes, forward or backward."""
+"""Measures the memory of a piece of code: its largest tensor, and what it keeps for backward."""
+
+from contextlib import contextmanager
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,3 +20,17 @@ class Largest(TorchDispatchMode):
                     self.numbers, x.untyped_storage().nbytes() // max(x.element_size(), 1)
                 )
         return out
+
+
+@contextmanager
+def kept_for_backward():
+    """Collects {storage: its elements} of what is kept between forward and backward."""
+    storages = {}
+
+    def pack(x):
+        storage = x.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes() // max(x.element_size(), 1)
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        yield storages

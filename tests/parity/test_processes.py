@@ -50,8 +50,9 @@ def test_rows_are_gathered_in_the_order_of_the_processes(found):
     assert all(process["gathered"] == want for process in found)
 
 
-def test_sums_are_over_all_processes(found):
+def test_sums_are_over_all_processes_and_leave_what_was_added_alone(found):
     world = len(found)
+    assert [process["own"] for process in found] == [[1, rank] for rank in range(world)]
     assert all(process["summed"] == [world, sum(range(world))] for process in found)
 
 

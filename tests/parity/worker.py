@@ -20,11 +20,13 @@ def work(rank, world, port, folder):
     environment["MASTER_ADDR"] = "127.0.0.1"
     device = distributed.init(environment, device=torch.device("cpu"))
     assert (distributed.rank(), distributed.world(), device.type) == (rank, world, "cpu")
+    own = torch.tensor([1.0, rank])
     found = {
         "plain": gradients(plain_step, objective()),
         "cached": gradients(lambda *args: cached_step(*args, chunk=2), objective(block=3)),
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
-        "summed": distributed.all_sum(torch.tensor([1.0, rank])).tolist(),
+        "summed": distributed.all_sum(own).tolist(),
+        "own": own.tolist(),
         "partial": partial_use(rank),
         "nan": not_a_number(rank),
     }

@@ -62,7 +62,7 @@ def cached_step(
             vectors[name] = torch.cat(rows).requires_grad_()
     total, logs = objective(vectors, batch.links)
     total.backward()
-    # Autocast keeps the weights that it cast above, where they carried no gradient.
+    # Some releases of torch let autocast reuse the weights cast above, which carry no gradient.
     torch.clear_autocast_cache()
     after = _RandomState.now()
     for name, inputs in batch.inputs.items():
