@@ -1,6 +1,7 @@
 """Exact search beside FAISS's flat index: time, and peak memory above the vectors.
 
-Each engine runs in a process of its own over the same vectors, one after the other.
+Time: both search the same blocks of queries in turn, in one process, each first every other time,
+so that what else the machine does falls on both. Memory: each in a process of its own.
 
     python benchmarks/search.py                 131,072 x 131,072 x 256: some minutes
     python benchmarks/search.py --small         8,192 queries against 131,072 items
@@ -18,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-ENGINES = ("faiss flat", "exact", "exact, half allowed")
+ENGINES = ("faiss flat", "exact")
+BLOCK = 8192  # queries of a turn
 
 
 def memory_mb(field: str) -> float:
@@ -27,34 +29,47 @@ def memory_mb(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
 
 
-def search(engine: str, folder: Path, k: int) -> dict[str, object]:
-    """Run one engine in this process; the peak is counted from after its index was built."""
+def searcher(engine: str, items: np.ndarray, k: int):
+    """A function from queries to rows."""
+    if engine == "exact":
+        from thresher.retrieve import Exact
+
+        index = Exact(items)
+        return lambda queries: index.search(queries, k).rows
     import faiss
 
-    from thresher.retrieve import Exact
+    flat = faiss.IndexFlatIP(items.shape[1])
+    flat.add(items)
+    return lambda queries: flat.search(queries, k)[1]
 
-    queries, items = np.load(folder / "queries.npy"), np.load(folder / "items.npy")
-    allow = np.arange(len(items)) % 2 == 0 if "half" in engine else None
-    if engine == "faiss flat":
-        index = faiss.IndexFlatIP(items.shape[1])
-        index.add(items)
-        del items
-    else:
-        index = Exact(items)
+
+def memory(engine: str, folder: Path, k: int) -> float:
+    """Peak MB of one engine in this process, counted from after its index was built."""
+    queries = np.load(folder / "queries.npy")
+    run = searcher(engine, np.load(folder / "items.npy"), k)
+    run(queries[:1])  # starts its threads
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-    before, wall, cpu = memory_mb("VmRSS"), time.perf_counter(), time.process_time()
-    if engine == "faiss flat":
-        rows = index.search(queries, k)[1]
-    else:
-        rows = index.search(queries, k, allow=allow).rows
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    np.save(folder / f"{engine}.npy", rows)
+    before = memory_mb("VmRSS")
+    run(queries)
+    return round(memory_mb("VmHWM") - before, 1)
+
+
+def timing(folder: Path, k: int) -> dict[str, object]:
+    """Wall and processor seconds of both engines in turn, and the share of equal rows."""
+    queries, items = np.load(folder / "queries.npy"), np.load(folder / "items.npy")
+    engines = {name: searcher(name, items, k) for name in ENGINES}
+    spent = {name: np.zeros(2) for name in ENGINES}
+    same = 0
+    for turn, start in enumerate(range(0, len(queries), BLOCK)):
+        rows = {}
+        for name in ENGINES[:: 1 if turn % 2 else -1]:
+            begun = np.array([time.perf_counter(), time.process_time()])
+            rows[name] = engines[name](queries[start : start + BLOCK])
+            spent[name] += np.array([time.perf_counter(), time.process_time()]) - begun
+        same += int((rows["exact"] == rows["faiss flat"]).sum())
     return {
-        "engine": engine,
-        "wall_s": round(wall, 2),
-        "cpu_s": round(cpu, 2),
-        "queries_per_s": round(len(queries) / wall, 1),
-        "peak_above_vectors_mb": round(memory_mb("VmHWM") - before, 1),
+        "same_rows": round(same / (len(queries) * k), 4),
+        "seconds": {name: spent[name].round(2).tolist() for name in ENGINES},
     }
 
 
@@ -69,28 +84,28 @@ def vectors(generator: np.random.Generator, queries: int, items: int, dimensions
     return (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (query, item))
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, object]:
-    """Run every engine on one set of vectors; ratios are to FAISS."""
+def child(arguments: argparse.Namespace, folder: str, task: str):
+    """Run one task in a process of its own."""
     threads = str(arguments.threads)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    with tempfile.TemporaryDirectory() as name:
-        made = vectors(
-            np.random.default_rng(0), arguments.queries, arguments.items, arguments.dimensions
-        )
+    command = [sys.executable, __file__, "--task", task, "--folder", folder, "-k", str(arguments.k)]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def compare(arguments: argparse.Namespace) -> dict[str, object]:
+    """Time both engines, then measure the memory of each."""
+    sizes = arguments.queries, arguments.items, arguments.dimensions
+    with tempfile.TemporaryDirectory() as folder:
+        made = vectors(np.random.default_rng(0), *sizes)
         for part, array in zip(("queries", "items"), made, strict=True):
-            np.save(Path(name) / f"{part}.npy", array)
-        results = []
-        for engine in ENGINES[: 2 + arguments.filtered]:
-            command = [sys.executable, __file__, "--engine", engine, "--folder", name]
-            command += ["-k", str(arguments.k)]
-            done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-            results.append(json.loads(done.stdout))
-        same = np.load(f"{name}/faiss flat.npy") == np.load(f"{name}/exact.npy")
-    for result in results:
-        for clock in ("wall", "cpu"):
-            result[f"{clock}_ratio"] = round(result[f"{clock}_s"] / results[0][f"{clock}_s"], 3)
+            np.save(f"{folder}/{part}.npy", array)
+        report = child(arguments, folder, "timing")
+        report["peak_mb"] = {name: child(arguments, folder, name) for name in ENGINES}
+    flat, exact = (np.array(report["seconds"][name]) for name in ENGINES)
+    report["wall_ratio"], report["processor_ratio"] = (exact / flat).round(3).tolist()
     asked = {key: getattr(arguments, key) for key in ("queries", "items", "dimensions", "k")}
-    return asked | {"threads": arguments.threads, "same_rows": same.mean(), "engines": results}
+    return asked | {"threads": arguments.threads} | report
 
 
 def main() -> None:
@@ -102,22 +117,23 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true", help="8,192 queries")
-    parser.add_argument("--filtered", action="store_true", help="also with half the items allowed")
-    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--task", choices=("timing", *ENGINES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.engine:
-        print(json.dumps(search(arguments.engine, arguments.folder, arguments.k)))
+    if arguments.task == "timing":
+        print(json.dumps(timing(arguments.folder, arguments.k)))
+        return
+    if arguments.task:
+        print(json.dumps(memory(arguments.task, arguments.folder, arguments.k)))
         return
     if arguments.small:
         arguments.queries = 8192
     report = compare(arguments)
-    print(f"{'engine':<22}{'wall s':>9}{'cpu s':>9}{'x wall':>8}{'x cpu':>8}{'peak MB above':>15}")
-    for r in report["engines"]:
-        print(
-            f"{r['engine']:<22}{r['wall_s']:>9}{r['cpu_s']:>9}{r['wall_ratio']:>8}"
-            f"{r['cpu_ratio']:>8}{r['peak_above_vectors_mb']:>15}"
-        )
+    print(f"{'engine':<12}{'wall s':>9}{'processor s':>13}{'peak MB above':>15}")
+    for name in ENGINES:
+        wall, processor = report["seconds"][name]
+        print(f"{name:<12}{wall:>9}{processor:>13}{report['peak_mb'][name]:>15}")
+    print(f"exact / faiss flat: {report['wall_ratio']} wall, {report['processor_ratio']} processor")
     print(json.dumps(report))
 
 
