@@ -30,6 +30,15 @@ class Inputs(Protocol):
         ...
 
 
+@runtime_checkable
+class Table(Inputs, Protocol):
+    """Inputs of a whole catalogue or query set, prepared once, from which batches are taken."""
+
+    def take(self, rows: Int[Tensor, " n"], /) -> Inputs:
+        """The rows of these numbers, in this order."""
+        ...
+
+
 Embeddings = Mapping[str, Tensor]
 
 

@@ -1,0 +1,1 @@
+"""Thin commands: they read arguments, call a job, and print what it returns."""

@@ -1,0 +1,1 @@
+"""From scores to accept or review, with evidence."""

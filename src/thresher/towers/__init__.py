@@ -1,0 +1,76 @@
+"""Towers: text in, unit vectors out."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from safetensors import SafetensorError
+
+from thresher.errors import InputError
+from thresher.towers.sentence import SentenceTower
+from thresher.towers.text import BagTower
+from thresher.towers.tfidf import TfIdf
+from thresher.types import Table
+
+
+@runtime_checkable
+class Tower(Protocol):
+    """What every tower can do. One that learns is an `nn.Module` besides."""
+
+    def start_from(self, texts: Sequence[str]) -> None:
+        """Takes what it needs from the texts of catalogue and training queries, such as the idf."""
+        ...
+
+    def prepare(self, texts: Sequence[str]) -> Table:
+        """Tokenises once; batches are taken from what it returns."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Unit rows: float32 [n, D], or a sparse matrix for the `tfidf` tower."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights into a folder."""
+        ...
+
+    def restore(self, folder: Path) -> None:
+        """Reads them back."""
+        ...
+
+
+TOWERS: Mapping[str, Callable[..., Tower]] = {
+    "bag": BagTower,
+    "tfidf": TfIdf,
+    "sentence": SentenceTower,
+}
+
+
+def save_tower(tower: Tower, folder: Path) -> None:
+    """Writes a tower's kind, settings and weights into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = next(name for name, made_by in TOWERS.items() if type(tower) is made_by)
+    described = {"kind": kind, **tower.settings()}
+    (folder / "tower.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+    tower.save(folder)
+
+
+def load_tower(folder: Path) -> Tower:
+    """Reads what `save_tower` wrote.
+
+    Raises:
+        InputError: when a file is missing, truncated or of another tower.
+    """
+    try:
+        described = json.loads((folder / "tower.json").read_text("utf-8"))
+        tower = TOWERS[described.pop("kind")](**described)
+        tower.restore(folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train it anew"
+        ) from error
+    return tower

@@ -1,0 +1,73 @@
+"""Commands about data: audit it, import it, look at it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Audit, import and inspect data.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@app.command()
+def audit(
+    config: Annotated[Path | None, typer.Argument(help="TOML of a run with [data].")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="data.key=value, as often as needed.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with a dataset before anything is trained on it."""
+    from thresher.config import read
+    from thresher.data import audit_files
+
+    run = read(config, overrides or ())
+    found = audit_files(run.build("data"), run.folder)
+    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else "\n".join(found.lines()))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(help="beir, or pairs for tableA, tableB and label files.")],
+    source: Annotated[Path, typer.Argument(help="Folder to read.")],
+    out: Annotated[Path, typer.Argument(help="Folder for items, queries and pairs.parquet.")],
+    as_json: Json = False,
+) -> None:
+    """Turn a folder in another format into three tables."""
+    from thresher.cli.importers import import_folder
+
+    summary = import_folder(kind, source, out)
+    shown = json.dumps(summary.to_dict(), ensure_ascii=False)
+    print(shown if as_json else "\n".join(summary.lines()))
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Table: .parquet, .csv, .tsv, .jsonl.")],
+    rows: Annotated[int, typer.Option(help="Rows to show.")] = 5,
+) -> None:
+    """Show the columns and the first rows of a table."""
+    from thresher.data import read_table
+
+    table = read_table(path)
+    print(f"{len(table):,} rows")
+    for field in table.schema:
+        print(f"  {field.name}: {field.type}")
+    for row in table.slice(0, rows).to_pylist():
+        print(json.dumps(row, ensure_ascii=False, default=str))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Table to read.")],
+    out: Annotated[Path, typer.Argument(help="Table to write; its suffix says the format.")],
+) -> None:
+    """Write a table in another format."""
+    from thresher.data import read_table, write_table
+
+    table = read_table(source)
+    write_table(table, out)
+    print(f"{len(table):,} rows written to {out}")

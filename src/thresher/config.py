@@ -1,0 +1,251 @@
+"""A run's TOML: every table is bound to the signature of what it builds, before anything loads.
+
+There is no second tree of configuration classes. A section names a constructor (directly, or one
+of several through `kind`), and its keys are that constructor's arguments. An unknown key is an
+error that names the file, the key and the nearest valid one.
+"""
+
+import difflib
+import inspect
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any
+
+from thresher.data.dataset import DataSpec
+from thresher.decide.options import DecideOptions
+from thresher.errors import InputError
+from thresher.losses import LOSSES
+from thresher.retrieve.options import IndexOptions
+from thresher.towers import TOWERS
+from thresher.train.options import TrainOptions
+
+Section = Mapping[str, Any]
+Constructor = Callable[..., Any]
+
+SECTIONS = ("data", "tower", "objective", "train", "index", "decide")
+_PLAIN: Mapping[str, Constructor] = {
+    "data": DataSpec,
+    "train": TrainOptions,
+    "index": IndexOptions,
+    "decide": DecideOptions,
+}
+# What a loss gets from the tower, never from a user.
+_SUPPLIED = ("dim", "generator")
+
+DEFAULT_OBJECTIVE: Sequence[Section] = (
+    {"kind": "softmax"},
+    {"kind": "alc"},
+    {"kind": "tcm"},
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run, defaults included: what `train` obeys and the artifact keeps.
+
+    Args:
+        sections: `data`, `tower`, `train`, `index` and `decide`, each a table of plain values.
+        objective: the terms, each a table with name, kind, links, weight and the loss's arguments.
+        folder: where relative paths begin.
+    """
+
+    sections: Mapping[str, Section]
+    objective: Sequence[Section]
+    folder: Path
+
+    def build(self, section: str) -> Any:
+        """Makes what a section describes, such as `DataSpec` or the tower."""
+        values = dict(self.sections[section])
+        if section == "tower":
+            return TOWERS[values.pop("kind")](**values)
+        return _PLAIN[section](**values)
+
+    def to_toml(self) -> str:
+        """The run as TOML that `thresher train` reads, every default written out."""
+        parts = [_table(f"[{name}]", self.sections[name]) for name in self.sections]
+        parts[2:2] = [_table("[[objective]]", term) for term in self.objective]
+        return "\n".join(parts)
+
+
+def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
+    """Reads a run's TOML and checks every key and value of it; no data is touched.
+
+    Args:
+        path: the file; None for all defaults.
+        overrides: as given to `--set`: "train.epochs=3".
+
+    Raises:
+        InputError: for a file that is no TOML, an unknown section or key, a value of the wrong
+            type, or a value that the constructor refuses.
+    """
+    raw = _toml(path) if path is not None else {}
+    for override in overrides:
+        _set(raw, override)
+    _known(raw, SECTIONS, where="section")
+    sections = {name: _bind(_PLAIN[name], raw.get(name, {}), name) for name in _PLAIN}
+    tower: Section = {"kind": "bag", **_section(raw, "tower")}
+    sections["tower"] = {"kind": tower["kind"]} | _choose(TOWERS, tower, "tower")
+    terms = [_term(t, i) for i, t in enumerate(raw.get("objective", DEFAULT_OBJECTIVE))]
+    names = [t["name"] for t in terms]
+    if len(set(names)) < len(names):
+        raise InputError(f"every term of the objective needs its own name, got {names}")
+    ordered = {name: sections[name] for name in ("data", "tower", "train", "index", "decide")}
+    config = Config(ordered, terms, (path.parent if path is not None else Path()).resolve())
+    for name in ("train", "index", "decide", "data"):
+        config.build(name)
+    return config
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the TOML file of a run") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} is no TOML file: {error}") from error
+
+
+def _set(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot:
+        raise InputError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}")
+    try:
+        parsed = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    raw[section] = {**_section(raw, section), name: parsed}
+
+
+def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name, {})
+    if not isinstance(table, dict):
+        raise InputError(f"{name} must be a table of keys and values, got {table!r}")
+    return table
+
+
+def _term(table: Any, number: int) -> Section:
+    where = f"objective.{number}"
+    if not isinstance(table, Mapping) or "kind" not in table:
+        raise InputError(f"{where} needs a kind; the losses are {', '.join(LOSSES)}")
+    own = {"name": table["kind"], "links": "offered", "weight": 1.0}
+    rest = {k: v for k, v in table.items() if k not in own}
+    arguments = _choose(LOSSES, rest, where, extra=tuple(own), supplied=_SUPPLIED)
+    given = {k: table.get(k, v) for k, v in own.items()}
+    given["weight"] = _typed(given["weight"], float, f"{where}.weight")
+    return {"name": given["name"], "kind": table["kind"], **arguments, **given}
+
+
+def _choose(
+    kinds: Mapping[str, Constructor],
+    table: Section,
+    where: str,
+    extra: Sequence[str] = (),
+    supplied: Sequence[str] = (),
+) -> Section:
+    kind = table["kind"]
+    if kind not in kinds:
+        raise InputError(
+            f"{where}.kind is {kind!r}{_nearest(str(kind), kinds)}; known are {', '.join(kinds)}"
+        )
+    rest = {k: v for k, v in table.items() if k != "kind"}
+    return _bind(kinds[kind], rest, where, extra=("kind", *extra), supplied=supplied)
+
+
+def _bind(
+    constructor: Constructor,
+    table: Section,
+    where: str,
+    extra: Sequence[str] = (),
+    supplied: Sequence[str] = (),
+) -> Section:
+    """The arguments of a constructor, with its defaults, checked against its signature."""
+    signature = inspect.signature(constructor, eval_str=True).parameters
+    accepted = {name: p for name, p in signature.items() if name not in supplied}
+    _known(table, (*accepted, *extra), where=where)
+    bound: dict[str, Any] = {}
+    for name, parameter in accepted.items():
+        if name in table:
+            bound[name] = _typed(table[name], parameter.annotation, f"{where}.{name}")
+        elif parameter.default is inspect.Parameter.empty:
+            raise InputError(f"{where} needs {name}; add {name} = ... to it")
+        else:
+            bound[name] = _default(constructor, parameter)
+    return bound
+
+
+def _default(constructor: Constructor, parameter: inspect.Parameter) -> Any:
+    """An argument's default; a dataclass hides those that it makes anew each time."""
+    made = {
+        f.name: f.default_factory for f in getattr(constructor, "__dataclass_fields__", {}).values()
+    }
+    factory = made.get(parameter.name, MISSING)
+    return parameter.default if factory is MISSING else factory()
+
+
+def _known(table: Mapping[str, Any], accepted: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in accepted:
+            full = key if where == "section" else f"{where}.{key}"
+            raise InputError(
+                f"{full} is not a known {'section' if where == 'section' else 'key'}"
+                f"{_nearest(key, accepted)}; valid are {', '.join(sorted(accepted))}"
+            )
+
+
+def _nearest(key: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _typed(value: Any, annotation: Any, where: str) -> Any:
+    """The value, if it has the annotated type; a whole number may stand for a fraction."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        options = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return value if value is None else _typed(value, options[0], where)
+    if origin is typing.Literal:
+        allowed = typing.get_args(annotation)
+        if value not in allowed:
+            raise InputError(
+                f"{where} must be one of {', '.join(map(str, allowed))}, got {value!r}"
+            )
+        return value
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where} must be a table of keys and values, got {value!r}")
+        inner = typing.get_args(annotation)[1]
+        return {k: _typed(v, inner, f"{where}.{k}") for k, v in value.items()}
+    if origin is tuple:
+        inner = typing.get_args(annotation)[0]
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} must be a list, got {value!r}")
+        return tuple(_typed(v, inner, where) for v in value)
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(annotation, type) and (
+        not isinstance(value, annotation) or (isinstance(value, bool) and annotation is not bool)
+    ):
+        raise InputError(f"{where} must be {_NAMES.get(annotation, annotation)}, got {value!r}")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
+
+
+def _table(header: str, values: Section) -> str:
+    # TOML has no null: an argument left at None is simply not written.
+    lines = [f"{k} = {_value(v)}" for k, v in values.items() if v is not None]
+    return "\n".join([header, *lines, ""])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{k} = {_value(v)}" for k, v in value.items())
+        return f"{{ {inside} }}"
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -1,0 +1,99 @@
+"""Text to a CSR of hashed tokens: words, product codes and character n-grams."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction import FeatureHasher
+
+from thresher.errors import InputError
+
+_WORD = re.compile(r"[^\W_]+")
+_LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: runs of letters and digits, case folded, accents removed.
+
+    >>> words("Café-Crème  KIN85AF30")
+    ['cafe', 'creme', 'kin85af30']
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if not unicodedata.combining(c))
+    return _WORD.findall(text.casefold())
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What of a text counts as a token, and how many numbers tokens are hashed to.
+
+    A text becomes its words; each word's character n-grams with its ends marked; the joined pairs
+    of neighbouring words, so that "e5 2670" meets "e52670"; and the runs of letters and of digits
+    of a word that mixes both, so that "64gb" meets "64". Hashing means no vocabulary: a word that
+    was never seen has numbers too, and nothing is fitted.
+
+    Args:
+        bits: tokens are hashed to 2 ** bits numbers; 16 to 20 is usual.
+        shortest: length of the shortest character n-gram, in characters.
+        longest: the same for the longest; 0 switches n-grams off.
+        pairs: whether neighbouring words are joined to a token.
+        parts: whether words that mix letters and digits are also cut into runs of each.
+    """
+
+    bits: int = 17
+    shortest: int = 2
+    longest: int = 5
+    pairs: bool = True
+    parts: bool = True
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.bits <= 28:
+            raise InputError(f"bits must lie between 8 and 28, got {self.bits}")
+        if self.longest and not 1 <= self.shortest <= self.longest:
+            raise InputError(
+                f"n-grams run from shortest to longest with 1 <= shortest <= longest, "
+                f"got {self.shortest} to {self.longest}"
+            )
+
+    def of(self, text: str) -> Iterator[str]:
+        """The tokens of one text, repeated as often as they occur."""
+        found = words(text)
+        for word in found:
+            yield "=" + word
+            marked = f"<{word}>"
+            for n in range(self.shortest, min(self.longest, len(marked)) + 1):
+                for i in range(len(marked) - n + 1):
+                    yield marked[i : i + n]
+            if self.parts and not (word.isalpha() or word.isdigit()):
+                for part in _LETTERS_OR_DIGITS.findall(word):
+                    yield "=" + part
+        if self.pairs:
+            for left, right in pairwise(found):
+                yield "=" + left + right
+
+    def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """How often each token occurs in each text: [len(texts), 2 ** bits], float32."""
+        hasher = FeatureHasher(
+            2**self.bits, input_type="string", alternate_sign=False, dtype=np.float32
+        )
+        if not len(texts):
+            return sparse.csr_matrix((0, 2**self.bits), dtype=np.float32)
+        return hasher.transform(self.of(text) for text in texts).tocsr()
+
+
+def log_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """1 + ln(count) where a token occurs: the tenth mention of a word adds less than the first."""
+    damped = counts.copy()
+    damped.data = (1 + np.log(damped.data)).astype(np.float32)
+    return damped
+
+
+def idf(counts: sparse.csr_matrix) -> np.ndarray:
+    """How rare each token is: ln((1 + rows) / (1 + rows with the token)) + 1, float32."""
+    seen = np.bincount(counts.indices, minlength=counts.shape[1])
+    return (np.log((1 + counts.shape[0]) / (1 + seen)) + 1).astype(np.float32)

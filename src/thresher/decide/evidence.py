@@ -1,0 +1,296 @@
+"""What speaks for a candidate: the numbers that the learned confidence weighs."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from scipy import sparse
+
+from thresher.data.codes import AGREEMENT, Marks, agreement, marks
+from thresher.data.tokens import Tokens, idf, log_counts, words
+from thresher.decide.rowwise import unit_rows, weighted_overlap, weights_of_rows
+
+TOKENS = Tokens(bits=17)
+WORDS = Tokens(bits=20, longest=0, pairs=False, parts=False)
+BLOCK = 2048
+
+ABSOLUTE = (
+    "score",
+    "tf-idf",
+    "best known query, score",
+    "best known query, tf-idf",
+    "known queries, log",
+    "rare pieces of the item found",
+    "rare pieces of the query found",
+    "rare words of the item found",
+    "rare words of the query found",
+    "rare words of the item missing",
+    "rare words of the query missing",
+    *AGREEMENT,
+)
+# Signs that say more beside the best other candidate than alone: all but the count.
+RELATIVE = tuple(name for name in ABSOLUTE if name != "known queries, log")
+OF_QUERY = (
+    "candidates within .02",
+    "candidates within .05",
+    "candidates within .10",
+    "spread of the candidates",
+    "words",
+    "characters",
+    "rarest word",
+)
+NAMES = (*ABSOLUTE, *(f"{name}, lead" for name in RELATIVE), *OF_QUERY)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Training queries and the item of each: other names under which an item goes.
+
+    Args:
+        texts: of the queries.
+        item_ids: the item of each.
+    """
+
+    texts: tuple[str, ...]
+    item_ids: tuple[str, ...]
+
+
+Encode = Callable[[Sequence[str]], Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of each item besides its vector: tokens, codes, and the queries it had.
+
+    Args:
+        texts: of the items.
+        counts: token counts of the items [N, V].
+        word_counts: word counts of the items.
+        known: training queries, sorted by item row.
+        known_vectors: their unit vectors, dense or sparse [M, D].
+        known_counts: their token counts [M, V].
+        known_start: where each item's known queries begin; the last entry is M.
+    """
+
+    texts: list[str]
+    counts: sparse.csr_matrix
+    word_counts: sparse.csr_matrix
+    known: Known
+    known_vectors: Any
+    known_counts: sparse.csr_matrix
+    known_start: Int64[np.ndarray, " N1"]
+
+    @classmethod
+    def build(
+        cls, texts: list[str], ids: Sequence[str], known: Known | None, encode: Encode
+    ) -> "Evidence":
+        """Tokenises the items and the known queries; known queries of other items are left out."""
+        rows = {item: row for row, item in enumerate(ids)}
+        given = known or Known((), ())
+        inside = [i for i, item in enumerate(given.item_ids) if item in rows]
+        inside.sort(key=lambda i: rows[given.item_ids[i]])
+        kept = Known(
+            tuple(given.texts[i] for i in inside), tuple(given.item_ids[i] for i in inside)
+        )
+        at = np.array([rows[item] for item in kept.item_ids], np.int64)
+        start = np.searchsorted(at, np.arange(len(ids) + 1)).astype(np.int64)
+        vectors = encode(kept.texts)
+        if isinstance(vectors, np.ndarray):
+            vectors = vectors.astype(np.float16)
+        counts = TOKENS.counts(kept.texts)
+        return cls(texts, TOKENS.counts(texts), WORDS.counts(texts), kept, vectors, counts, start)
+
+    def save(self, folder: Path) -> None:
+        """Writes the arrays; texts of items are the catalogue's to keep."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("counts", "word_counts", "known_counts"):
+            sparse.save_npz(folder / f"{name}.npz", getattr(self, name))
+        if isinstance(self.known_vectors, np.ndarray):
+            np.save(folder / "known_vectors.npy", self.known_vectors, allow_pickle=False)
+        else:
+            sparse.save_npz(folder / "known_vectors.npz", self.known_vectors)
+        np.save(folder / "known_start.npy", self.known_start, allow_pickle=False)
+        lines = {"texts": self.known.texts, "item_ids": self.known.item_ids}
+        (folder / "known.json").write_text(json.dumps(lines, ensure_ascii=False), "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, texts: list[str]) -> "Evidence":
+        """Reads what `save` wrote."""
+        lines = json.loads((folder / "known.json").read_text("utf-8"))
+        dense = folder / "known_vectors.npy"
+        vectors = (
+            np.load(dense, allow_pickle=False)
+            if dense.exists()
+            else sparse.load_npz(folder / "known_vectors.npz")
+        )
+        return cls(
+            texts,
+            sparse.load_npz(folder / "counts.npz"),
+            sparse.load_npz(folder / "word_counts.npz"),
+            Known(tuple(lines["texts"]), tuple(lines["item_ids"])),
+            vectors,
+            sparse.load_npz(folder / "known_counts.npz"),
+            np.load(folder / "known_start.npy", allow_pickle=False),
+        )
+
+
+class Reader:
+    """Reads the evidence for candidates: everything of the catalogue that is worked out once.
+
+    Args:
+        evidence: of the catalogue.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        both = sparse.vstack([evidence.counts, evidence.known_counts]).tocsr()
+        self._rarity = idf(both)
+        self._items = unit_rows(log_counts(evidence.counts), self._rarity)
+        self._known = unit_rows(log_counts(evidence.known_counts), self._rarity)
+        self._pieces = _present(evidence.counts)
+        self._piece_total = weights_of_rows(self._pieces, self._rarity)
+        self._word_rarity = idf(evidence.word_counts)
+        self._words = _present(evidence.word_counts)
+        self._word_total = weights_of_rows(self._words, self._word_rarity)
+        self._marks = [marks(text) for text in evidence.texts]
+
+    def read(
+        self,
+        texts: Sequence[str],
+        vectors: Any,
+        rows: Int64[np.ndarray, "Q k"],
+        scores: Float32[np.ndarray, "Q k"],
+    ) -> Float32[np.ndarray, "Q k F"]:
+        """The signs of every candidate, in the order of `NAMES`; a missing one has zeros.
+
+        Args:
+            texts: of the queries.
+            vectors: their unit rows.
+            rows: candidates of each query.
+            scores: their scores.
+
+        Memory: a block of 2,048 queries x k candidates x the tokens of both texts.
+        """
+        blocks = [slice(i, i + BLOCK) for i in range(0, len(texts), BLOCK)]
+        read = [self._block(texts[b], vectors[b], rows[b], scores[b]) for b in blocks]
+        return np.concatenate(read) if read else np.zeros((0, rows.shape[1], len(NAMES)), "f4")
+
+    def _block(
+        self,
+        texts: Sequence[str],
+        vectors: Any,
+        rows: Int64[np.ndarray, "Q k"],
+        scores: Float32[np.ndarray, "Q k"],
+    ) -> Float32[np.ndarray, "Q k F"]:
+        shape, missing = rows.shape, rows < 0
+        query = np.repeat(np.arange(shape[0]), shape[1])
+        item = np.maximum(rows, 0).ravel()
+        counts = TOKENS.counts(texts)
+        lexical = unit_rows(log_counts(counts), self._rarity)
+        found = WORDS.counts(texts)
+        pieces = self._coverage(
+            _present(counts), self._pieces, self._piece_total, self._rarity, query, item
+        )
+        word = self._coverage(
+            _present(found), self._words, self._word_total, self._word_rarity, query, item
+        )
+        signs = [
+            scores.ravel(),
+            weighted_overlap(lexical, self._items, query, item),
+            *self._known_signs(vectors, lexical, query, item),
+            *pieces[:2],
+            *word,
+            *_agreements([marks(t) for t in texts], self._marks, query, item),
+        ]
+        absolute = np.stack(signs, axis=-1).astype(np.float32).reshape(*shape, -1)
+        absolute[missing] = np.nan
+        relative = _leads(absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
+        of_query = self._of_query(texts, absolute, found)
+        spread = np.broadcast_to(of_query[:, None], (*shape, of_query.shape[1]))
+        return np.nan_to_num(np.concatenate([absolute, relative, spread], axis=-1))
+
+    @staticmethod
+    def _coverage(
+        left: sparse.csr_matrix,
+        right: sparse.csr_matrix,
+        right_total: np.ndarray,
+        rarity: np.ndarray,
+        query: np.ndarray,
+        item: np.ndarray,
+    ) -> list[np.ndarray]:
+        """Shares of the item's and the query's rarity that the other has; what each lacks."""
+        shared = weighted_overlap(left, right, query, item, rarity)
+        mine, theirs = weights_of_rows(left, rarity)[query], right_total[item]
+        return [
+            shared / np.maximum(theirs, 1e-6),
+            shared / np.maximum(mine, 1e-6),
+            theirs - shared,
+            mine - shared,
+        ]
+
+    def _known_signs(
+        self, vectors: Any, lexical: sparse.csr_matrix, query: np.ndarray, item: np.ndarray
+    ) -> list[np.ndarray]:
+        """How close the closest known query of each candidate is, by vector and by words."""
+        start, stop = self.evidence.known_start[item], self.evidence.known_start[item + 1]
+        many = stop - start
+        first = np.concatenate([[0], np.cumsum(many)])
+        known = np.repeat(start - first[:-1], many) + np.arange(first[-1])
+        asked = np.repeat(query, many)
+        close = weighted_overlap(vectors, self.evidence.known_vectors, asked, known)
+        alike = weighted_overlap(lexical, self._known, asked, known)
+        best = [np.full(len(item), 0.0, np.float32) for _ in range(2)]
+        has = many > 0
+        for value, out in ((close, best[0]), (alike, best[1])):
+            if has.any():
+                out[has] = np.maximum.reduceat(value, first[:-1][has])
+        return [*best, np.log1p(many)]
+
+    def _of_query(
+        self, texts: Sequence[str], absolute: np.ndarray, found: sparse.csr_matrix
+    ) -> np.ndarray:
+        """What holds for all candidates of a query: how many are close, how much text there is."""
+        mixed = 0.6 * absolute[..., 0] + 0.4 * absolute[..., 1]
+        best = np.nanmax(mixed, axis=1, keepdims=True)
+        close = [np.sum(mixed > best - gap, axis=1) for gap in (0.02, 0.05, 0.10)]
+        spread = best[:, 0] - np.nanmean(mixed, axis=1)
+        length = [words(text) for text in texts]
+        rarest = _present(found).multiply(self._word_rarity).tocsr().max(axis=1).toarray()[:, 0]
+        return np.stack(
+            [
+                *close,
+                spread,
+                [len(w) for w in length],
+                [sum(map(len, w)) for w in length],
+                rarest,
+            ],
+            axis=-1,
+        ).astype(np.float32)
+
+
+def _present(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    out = counts.copy()
+    out.data = np.ones_like(out.data)
+    return out
+
+
+def _leads(signs: Float32[np.ndarray, "Q k S"]) -> Float32[np.ndarray, "Q k S"]:
+    """Each candidate's sign minus the best of the others; 0 for a candidate without others."""
+    padded = np.where(np.isnan(signs), -np.inf, signs)
+    ordered = np.sort(padded, axis=1)
+    best, second = ordered[:, -1:], ordered[:, -2:-1] if signs.shape[1] > 1 else ordered[:, -1:]
+    others = np.where(padded == best, second, best)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(others), signs - others, 0.0)
+
+
+def _agreements(
+    queries: list[Marks], items: list[Marks], query: np.ndarray, item: np.ndarray
+) -> list[np.ndarray]:
+    pairs = zip(query.tolist(), item.tolist(), strict=True)
+    table = np.array([agreement(queries[q], items[i]) for q, i in pairs], np.float32)
+    return list(table.reshape(-1, len(AGREEMENT)).T)

@@ -1,0 +1,98 @@
+"""From an artifact and labelled queries to numbers and a report."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thresher.artifact import Artifact
+from thresher.catalogue import Catalogue
+from thresher.config import read
+from thresher.errors import InputError
+from thresher.evaluate.coverage import precision_coverage_curve
+from thresher.evaluate.evaluation import as_json
+from thresher.evaluate.report import write_report
+from thresher.jobs.data import labelled_queries, load_data
+from thresher.jobs.measure import Measured
+from thresher.jobs.report import report_of
+from thresher.matcher import Matcher
+
+# Shares of the catalogue that the report takes away, to show what the policy does then.
+REMOVED = (0.1, 0.3)
+
+
+def evaluate(
+    folder: Path,
+    *,
+    files: Mapping[str, Path] | None = None,
+    split: str = "test",
+    remove_items: float = 0.0,
+    by: str | None = None,
+    report: bool = True,
+) -> dict[str, float | None]:
+    """Measures an artifact, and writes the report into it.
+
+    Args:
+        folder: the artifact.
+        files: `queries` and `pairs`, and perhaps `items`, in place of its own.
+        split: of its own data, when no files are given.
+        remove_items: share of the products to take out of the catalogue first; their queries have
+            no item then, and accepting one is an error.
+        by: column of the queries whose values are measured one by one.
+        report: whether to write `report/`.
+
+    Returns:
+        A flat table of numbers; those of a slice are named `slice/metric`, those of the baseline
+        `tfidf/metric`; null where a number is not defined.
+
+    Raises:
+        InputError: for a damaged artifact, or data that cannot be used.
+    """
+    if not 0 <= remove_items < 1:
+        raise InputError(f"the share of products to remove must lie in [0, 1), got {remove_items}")
+    artifact = Artifact.open(folder)
+    matcher = Matcher.open(folder)
+    files = dict(files or {})
+    if "items" in files:
+        matcher = _over(matcher, artifact, load_data(artifact, files).items)
+    labelled = labelled_queries(artifact, matcher, files, split=split)
+    items = len(matcher.catalogue.items)
+    allow = _kept(items, remove_items) if remove_items else None
+    test = Measured.of(artifact, matcher, labelled, allow=allow)
+    metrics = test.metrics()
+    if allow is not None:
+        metrics["items"] = float(allow.sum())
+    systems = test.systems()
+    for name, system in zip(("tfidf",), systems, strict=False):
+        curve = precision_coverage_curve(system.confidence, system.correct)
+        metrics[f"{name}/P@1"] = float(system.correct.mean())
+        metrics[f"{name}/coverage@precision=0.95"] = curve.coverage_at(0.95)
+    slices = test.frequency() | (test.column(by) if by else {})
+    metrics |= test.of_slices(slices)
+    if report:
+        opened = {
+            share: Measured.of(artifact, matcher, labelled, allow=_kept(items, share))
+            for share in REMOVED
+            if not remove_items
+        }
+        write_report(report_of(artifact, test, metrics, systems, opened, by=by), folder / "report")
+    return as_json(metrics)
+
+
+def _over(matcher: Matcher, artifact: Artifact, items: Any) -> Matcher:
+    """The same model and decision over another catalogue, for measuring only."""
+    old = matcher.catalogue
+    options = read(artifact.part("model") / "config.toml").build("index")
+    known = old.evidence.known
+    return replace(
+        matcher, catalogue=Catalogue.build(items, old.columns, matcher.tower, options, known)
+    )
+
+
+def _kept(items: int, share: float) -> np.ndarray:
+    """Which items stay when a share of them, the same every time, is taken away."""
+    allow = np.ones(items, bool)
+    allow[np.random.default_rng(0).permutation(items)[: round(share * items)]] = False
+    return allow

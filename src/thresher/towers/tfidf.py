@@ -1,0 +1,63 @@
+"""TF-IDF over hashed tokens: the baseline that needs no training and that every report shows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+from sklearn.preprocessing import normalize
+
+from thresher.data.tokens import Tokens, idf, log_counts
+from thresher.errors import InputError
+
+
+class TfIdf:
+    """Texts as sparse unit rows; texts that share rare words and rare pieces of words are close.
+
+    Equation:  x_t = (1 + ln tf_t) (ln((1 + N) / (1 + df_t)) + 1), rows scaled to unit length
+
+    Source:    Salton and Buckley 1988, sublinear tf; the smoothed idf is scikit-learn's.
+
+    Args:
+        bits: tokens are hashed to 2 ** bits numbers.
+        shortest: shortest character n-gram.
+        longest: longest character n-gram; 0 for none.
+    """
+
+    def __init__(self, *, bits: int = 17, shortest: int = 2, longest: int = 5) -> None:
+        self.tokens = Tokens(bits=bits, shortest=shortest, longest=longest)
+        self.rarity = np.ones(2**bits, np.float32)
+
+    def start_from(self, texts: Sequence[str]) -> None:
+        """Counts in how many of the texts, usually the catalogue's, each token occurs."""
+        self.rarity = idf(self.tokens.counts(texts))
+
+    def prepare(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """Token counts of texts."""
+        return self.tokens.counts(texts)
+
+    def encode(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """Sparse unit rows [len(texts), 2 ** bits]; a text without a token is a row of zeros."""
+        return self.weigh(self.prepare(texts))
+
+    def weigh(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+        """The same from token counts that are there already."""
+        return normalize(log_counts(counts).multiply(self.rarity).tocsr(), copy=False)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        t = self.tokens
+        return {"bits": t.bits, "shortest": t.shortest, "longest": t.longest}
+
+    def save(self, folder: Path) -> None:
+        """Writes `model.safetensors`."""
+        save_file({"rarity": self.rarity}, folder / "model.safetensors")
+
+    def restore(self, folder: Path) -> None:
+        """Reads it back."""
+        rarity = load_file(folder / "model.safetensors")["rarity"]
+        if rarity.shape != self.rarity.shape:
+            raise InputError(f"{folder} holds the weights of another vocabulary, {rarity.shape}")
+        self.rarity = rarity
