@@ -36,8 +36,13 @@ def calibrate(
     """
     artifact = Artifact.open(folder)
     matcher = Matcher.open(folder, decision=False)
-    given = {"target": target, "confidence_level": confidence_level}
-    options = replace(matcher.options, by=by, **{k: v for k, v in given.items() if v is not None})
+    trained = matcher.options
+    options = replace(
+        trained,
+        by=by,
+        target=trained.target if target is None else target,
+        confidence_level=trained.confidence_level if confidence_level is None else confidence_level,
+    )
     labelled = labelled_queries(artifact, matcher, files or {}, split="calibration")
     decision = fit_decision(
         matcher, labelled, options, fitted_on=artifact.fingerprint("model", "index")

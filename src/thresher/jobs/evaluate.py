@@ -12,8 +12,9 @@ from thresher.catalogue import Catalogue
 from thresher.config import read
 from thresher.errors import InputError
 from thresher.evaluate.coverage import precision_coverage_curve
-from thresher.evaluate.evaluation import as_json
+from thresher.evaluate.evaluation import PRECISIONS, as_json
 from thresher.evaluate.report import write_report
+from thresher.evaluate.summary import System
 from thresher.jobs.data import labelled_queries, load_data
 from thresher.jobs.measure import Measured
 from thresher.jobs.report import report_of
@@ -44,8 +45,9 @@ def evaluate(
         report: whether to write `report/`.
 
     Returns:
-        A flat table of numbers; those of a slice are named `slice/metric`, those of the baseline
-        `tfidf/metric`; null where a number is not defined.
+        A flat table of numbers; those of a slice are named `slice/metric`, those of what the
+        decision is compared with `tfidf/metric`, `raw/metric`, `margin/metric`; null where a number
+        is not defined.
 
     Raises:
         InputError: for a damaged artifact, or data that cannot be used.
@@ -65,10 +67,7 @@ def evaluate(
     if allow is not None:
         metrics["items"] = float(allow.sum())
     systems = test.systems()
-    for name, system in zip(("tfidf",), systems, strict=False):
-        curve = precision_coverage_curve(system.confidence, system.correct)
-        metrics[f"{name}/P@1"] = float(system.correct.mean())
-        metrics[f"{name}/coverage@precision=0.95"] = curve.coverage_at(0.95)
+    metrics |= _compared(systems)
     slices = test.frequency() | (test.column(by) if by else {})
     metrics |= test.of_slices(slices)
     if report:
@@ -79,6 +78,18 @@ def evaluate(
         }
         write_report(report_of(artifact, test, metrics, systems, opened, by=by), folder / "report")
     return as_json(metrics)
+
+
+def _compared(systems: Mapping[str, System]) -> dict[str, float]:
+    """P@1, coverage and AURC of every system, under its name."""
+    found = {}
+    for name, system in systems.items():
+        curve = precision_coverage_curve(system.confidence, system.correct)
+        found[f"{name}/P@1"] = float(system.correct.mean())
+        for precision in PRECISIONS:
+            found[f"{name}/coverage@precision={precision:g}"] = curve.coverage_at(precision)
+        found[f"{name}/aurc"] = curve.aurc()
+    return found
 
 
 def _over(matcher: Matcher, artifact: Artifact, items: Any) -> Matcher:

@@ -135,22 +135,24 @@ class Measured:
             if metric not in ("opis", "items")
         }
 
-    def systems(self) -> list[System]:
-        """What to compare: the baseline, the tower alone, and the one that decides."""
+    def systems(self) -> dict[str, System]:
+        """What to compare: the baseline, the tower alone, and last the one that decides."""
         untrained = isinstance(self.matcher.tower, TfIdf)
         name = "TF-IDF" if untrained else "model"
         right = self.labelled.relation.correct(self.tower.rows[:, :1])[:, 0]
-        systems = [
-            System(f"{name}, raw score", raw(self.tower.scores), right),
-            System(f"{name}, margin", margin(self.tower.scores), right),
-        ]
+        systems = {} if untrained else {"tfidf": baseline(self.matcher, self.labelled)}
+        alone = {
+            "raw": System(f"{name}, raw score", raw(self.tower.scores), right),
+            "margin": System(f"{name}, margin", margin(self.tower.scores), right),
+        }
         if self.matcher.options.confidence == "score":
-            systems.reverse()  # the last one is the one that decides
+            alone = dict(reversed(alone.items()))
+        systems |= alone
         if self.matcher.learned is not None:
-            systems.append(
-                System(f"{name}, learned confidence", self.found.confidence, self.correct)
+            systems["learned"] = System(
+                f"{name}, learned confidence", self.found.confidence, self.correct
             )
-        return systems if untrained else [baseline(self.matcher, self.labelled), *systems]
+        return systems
 
     def _train_counts(self) -> np.ndarray:
         return np.diff(self.matcher.catalogue.evidence.known_start)

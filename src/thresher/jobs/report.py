@@ -1,12 +1,13 @@
 """From what was measured to what the report shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from thresher import __version__
 from thresher.artifact import Artifact
 from thresher.decide.policy import NoThreshold, Policy
+from thresher.evaluate.slices import slices_by
 from thresher.evaluate.summary import (
     Certified,
     Mistake,
@@ -29,7 +30,7 @@ def report_of(
     artifact: Artifact,
     test: Measured,
     metrics: Mapping[str, float | None],
-    systems: Sequence[System],
+    systems: Mapping[str, System],
     opened: Mapping[float, Measured],
     *,
     by: str | None = None,
@@ -45,14 +46,15 @@ def report_of(
         by: column of the queries for the bars; `category` when there is one.
     """
     column = by or ("category" if "category" in test.labelled.queries.column_names else None)
-    categories = count_slices(test.column(column), test.accepted, test.correct) if column else ()
+    values = slices_by(test.labelled.column(column)) if column else {}
+    categories = count_slices(values, test.accepted, test.correct)
     return Report(
         title=f"{artifact.folder.name}: {len(test.labelled):,} test queries against "
         f"{len(test.matcher.catalogue.items):,} products",
         headline=_headline(test),
         metrics={name: value for name, value in metrics.items() if "/" not in name},
         intervals=test.intervals(),
-        systems=systems,
+        systems=tuple(systems.values()),
         categories=sorted(categories, key=lambda s: -s.queries)[:MOST_CATEGORIES],
         slices=count_slices(test.frequency(), test.accepted, test.correct),
         mistakes=_mistakes(test),

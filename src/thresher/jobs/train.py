@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ def _tower(
     pairs = Pairs(tower.prepare(query_texts), tower.prepare(item_texts), data.relation, train_rows)
     metrics = run_training(
         tower,
-        build_objective(config, int(tower.dim)),
+        build_objective(config, cast(int, tower.dim)),
         pairs,
         config.build("train"),
         out / "training",
