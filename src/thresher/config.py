@@ -87,9 +87,9 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     for override in overrides:
         _set(raw, override)
     _known(raw, SECTIONS, where="section")
-    sections = {name: _bind(_PLAIN[name], raw.get(name, {}), name) for name in _PLAIN}
+    sections = {name: _bind(_PLAIN[name], _section(raw, name), name) for name in _PLAIN}
     tower: Section = {"kind": "bag", **_section(raw, "tower")}
-    sections["tower"] = {"kind": tower["kind"]} | _choose(TOWERS, tower, "tower")
+    sections["tower"] = {"kind": tower["kind"], **_choose(TOWERS, tower, "tower")}
     terms = [_term(t, i) for i, t in enumerate(raw.get("objective", DEFAULT_OBJECTIVE))]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
