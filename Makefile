@@ -1,0 +1,69 @@
+# make quickstart    train on the bundled data, measure, certify, match five offers
+# make test          the tests
+# make check         style, types, imports, spelling, documentation
+# Needs Python 3.11 or newer. Another one than python3: make quickstart PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/quickstart
+EXAMPLE := examples/quickstart
+
+.PHONY: quickstart test check docs-check bench slow gpu figure clean
+.DELETE_ON_ERROR:
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Thresher needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than pyproject.toml when what it stands for is installed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	@touch $@ $(VENV)/.test $(VENV)/.installed
+
+quickstart: $(VENV)/.installed
+	$(BIN)/thresher train $(EXAMPLE)/quickstart.toml --out $(RUN)
+	$(BIN)/thresher calibrate $(RUN)
+	$(BIN)/thresher evaluate $(RUN)
+	$(BIN)/thresher match $(RUN) --queries $(EXAMPLE)/offers.csv
+	@$(BIN)/python $(EXAMPLE)/headline.py $(RUN)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/typos
+	$(BIN)/python docs/check.py
+
+docs-check: $(VENV)/.installed
+	$(BIN)/python docs/check.py
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/search.py --small
+
+# pytest answers 5 where no test carries the mark.
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
+
+gpu: $(VENV)/.test
+	$(BIN)/python -m pytest -m gpu || [ $$? -eq 5 ]
+
+figure: $(VENV)/.installed
+	$(BIN)/python docs/figure.py $(RUN)
+
+clean:
+	rm -rf $(VENV) $(RUN) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
