@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher import __version__
+from thresher.data.tables import make_folder
 from thresher.errors import InputError
 
 FORMAT = 1
@@ -52,8 +53,8 @@ class Artifact:
         path = folder / "manifest.json"
         try:
             manifest = json.loads(path.read_text("utf-8"))
-            version = manifest["format"]
-        except FileNotFoundError:
+            version, _ = manifest["format"], manifest["parts"]
+        except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{folder} is no artifact: it has no manifest.json; `thresher train` makes one"
             ) from None
@@ -114,15 +115,19 @@ class Edit:
     Args:
         folder: of the artifact, which may not exist yet.
         fresh: take over nothing of an artifact that lies there.
+
+    Raises:
+        InputError: when no folder can be made there, or a damaged artifact is to be edited.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder = folder
         exists = (folder / "manifest.json").exists()
         self._parts: dict[str, Any] = (
             dict(Artifact.open(folder).manifest["parts"]) if exists and not fresh else {}
         )
+        self._before = dict(self._parts)
 
     def write(self, part: str, write: Writer) -> None:
         """Has `write` fill a folder, which becomes the part's new content."""
@@ -137,11 +142,16 @@ class Edit:
         return _fingerprint(self._parts, parts)
 
     def commit(self) -> Artifact:
-        """Replaces the manifest, then removes what no manifest names any more."""
+        """Replaces the manifest, then removes what no manifest names any more.
+
+        The report goes too when a part is another one now: it tells of what was there before.
+        """
         manifest = {"format": FORMAT, "thresher": __version__, "parts": self._parts}
         aside = self._folder / "manifest.json.partial"
         aside.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
         os.replace(aside, self._folder / "manifest.json")
+        if self._parts != self._before:
+            shutil.rmtree(self._folder / "report", ignore_errors=True)
         _sweep(self._folder, {part["folder"] for part in self._parts.values()})
         return Artifact.open(self._folder)
 

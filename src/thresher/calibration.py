@@ -149,13 +149,8 @@ def calibrate(
     Raises:
         InputError: with too few labelled queries, or without the column of the segments.
     """
+    segments = checked(labelled, options)
     texts, relation = labelled.texts, labelled.relation
-    if len(texts) < FEWEST:
-        raise InputError(
-            f"calibration needs at least {FEWEST} labelled queries, and some thousands to certify "
-            f"a high precision, got {len(texts)}; give the calibration split a larger share"
-        )
-    segments = labelled.column(options.by) if options.by else []
     fit = _part(texts, options.fit_share, options.seed + _PART_SEED) == 0
     matcher = replace(matcher, options=options, learned=None, policy=None)
     learned = None
@@ -172,6 +167,21 @@ def calibrate(
         fitted_on=fitted_on,
     )
     return Decision(options, policy, outcomes, learned)
+
+
+def checked(labelled: Labelled, options: DecideOptions) -> list[str]:
+    """The segment of each query, none without `by`, once the labels are seen to be of use.
+
+    Raises:
+        InputError: with too few labelled queries, or without the column of the segments.
+    """
+    if len(labelled) < FEWEST:
+        raise InputError(
+            f"calibration needs at least {FEWEST} labelled queries, and some thousands to certify "
+            f"a high precision, got {len(labelled)}; label more of them, or give the calibration "
+            f"split a larger share in [data] shares"
+        )
+    return labelled.column(options.by) if options.by else []
 
 
 def _learned(

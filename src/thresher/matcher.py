@@ -160,13 +160,14 @@ class Matcher:
             )
         texts, ids, segments = self._read(queries)
         found = self.propose(texts)
-        first = found.hits.rows[:, 0]
+        # A text without a word is as close to one item as to another: nothing is proposed for it.
+        empty = np.array([not text.strip() for text in texts], bool)
+        first = np.where(empty, -1, found.hits.rows[:, 0])
         if isinstance(self.policy, Policy):
             accepted = self.policy.decide(found.confidence, segments)
             policy = self.policy.id
         else:
             accepted, policy = np.zeros(len(texts), bool), ""
-        empty = np.array([not text.strip() for text in texts], bool)
         return pa.table(
             {
                 "query_id": pa.array(ids, pa.string()),

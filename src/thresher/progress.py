@@ -57,8 +57,8 @@ class Bar:
     ) -> None:
         self._bar.stop()
 
-    def start(self, description: str, *, total: int, done: int = 0) -> None:
-        """Begins a new bar; the one before stays above it."""
+    def start(self, description: str, *, total: int | None, done: int = 0) -> None:
+        """Begins a new bar; the one before stays above it. Without a total it only counts."""
         self._task = self._bar.add_task(description, total=total, completed=done, note="")
 
     def advance(self, by: int, note: str = "") -> None:

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from thresher import __version__
 from thresher.cli.data import app as data_app
@@ -30,15 +31,20 @@ Items = Annotated[Path | None, typer.Option(help="Table of items: id and text co
 Pairs = Annotated[Path | None, typer.Option(help="Table of true pairs: query_id, item_id.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
     ] = False,
 ) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
+    pass
 
 
 @app.command()
@@ -65,7 +71,11 @@ def train(
         return
     from thresher import jobs
 
-    result = jobs.train(run, out, resume=resume, quiet=quiet)
+    try:
+        result = jobs.train(run, out, resume=resume, quiet=quiet)
+    except KeyboardInterrupt:
+        _say("stopped", _how_to_go_on(out))
+        raise typer.Exit(130) from None
     if result is not None:  # the other processes of torchrun have nothing to say
         _print(result, as_json, show_training)
         _answer(result["decision"])
@@ -190,18 +200,31 @@ def _answer(decision: Mapping[str, Any]) -> None:
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Runs a command; what a user got wrong is one sentence, and exit code 2."""
+def _how_to_go_on(out: Path) -> str:
+    if (out / "training" / "last.safetensors").exists():
+        return "the same command with --resume goes on from the last checkpoint"
+    return "there is no checkpoint yet; train.checkpoint_steps says how often one is written"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; what a user got wrong is one sentence, and exit code 2.
+
+    Args:
+        arguments: those of the command line; the process's own when left out.
+    """
     try:
-        app()
+        app(args=arguments)
     except InputError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[bold red]error:[/] {_escape(str(error))}"
-        )
+        _say("error", str(error))
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _say("error", f"{error.filename}: {error.strerror}; check the path and the disk")
         sys.exit(2)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _say(what: str, text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]{what}:[/] {escape(text)}"
+    )

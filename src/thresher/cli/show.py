@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Shown = Mapping[str, Any]
+COUNTS = ("queries", "queries_without_item", "items")
 
 
 def show_training(result: Shown) -> str:
@@ -27,12 +28,12 @@ def show_metrics(metrics: Shown) -> str:
     """The numbers of the whole, a line each; slices below, a line a slice."""
     whole = {name: value for name, value in metrics.items() if "/" not in name}
     width = max(map(len, whole))
-    lines = [f"{name:<{width}}  {_number(value)}" for name, value in whole.items()]
+    lines = [f"{name:<{width}}  {_number(name, value)}" for name, value in whole.items()]
     slices = sorted({name.rsplit("/", 1)[0] for name in metrics if "/" in name})
     for name in slices:
         shown = ("queries", "P@1", "coverage@precision=0.95", "certified_coverage@precision=0.95")
         parts = [
-            f"{metric} {_number(metrics[f'{name}/{metric}'])}"
+            f"{metric} {_number(metric, metrics[f'{name}/{metric}'])}"
             for metric in shown
             if f"{name}/{metric}" in metrics
         ]
@@ -57,13 +58,13 @@ def show_matches(result: Shown) -> str:
     if "out" in result:
         return f"{head}; written to {result['out']}"
     rows = [
-        f"{row['decision']:<6}  {row['confidence']:.3f}  {row['query']}  ->  {row['item']}"
+        f"{row['decision']:<6}  {row['confidence']:.3f}  {row['query']}  ->  {row['item'] or '-'}"
         for row in result["matches"]
     ]
     return "\n".join([*rows, head])
 
 
-def _number(value: float | None) -> str:
+def _number(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value == int(value) and abs(value) > 1 else f"{value:.4f}"
+    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"

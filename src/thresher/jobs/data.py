@@ -1,6 +1,7 @@
 """The labelled queries that a job measures on: the artifact's own, or files of the user's."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def labelled_queries(
         InputError: for files that cannot be used, or training data that moved away.
     """
     data = load_data(artifact, files)
-    rows = np.arange(len(data.queries)) if files else data.rows(split)
+    rows = np.arange(len(data.queries)) if "queries" in files else data.rows(split)
     if not len(rows):
         raise InputError(
             f"the data has no queries in the split {split!r}; give it a share in [data] shares, "
@@ -52,16 +53,18 @@ def load_data(artifact: Artifact, files: Mapping[str, Path]) -> Dataset:
         raise InputError(f"--queries and --pairs go together; --{missing} is missing")
     spec: DataSpec = read(model / "config.toml").build("data")
     _, queries, pairs = spec.paths(settings["base"])
-    return load_dataset(
-        DataSpec(
-            items=files.get("items", artifact.part("index") / "items.parquet"),
-            queries=files.get("queries", queries),
-            pairs=files.get("pairs", pairs),
-            item_text=tuple(settings["item_columns"]),
-            query_text=tuple(settings["query_columns"]),
-            open_catalogue=spec.open_catalogue,
-        )
+    own = replace(
+        spec,
+        items=files.get("items", artifact.part("index") / "items.parquet"),
+        queries=files.get("queries", queries),
+        pairs=files.get("pairs", pairs),
+        bundled=None,
+        item_text=tuple(settings["item_columns"]),
+        query_text=tuple(settings["query_columns"]),
+        # Another catalogue over the same queries need not hold every item they asked for.
+        open_catalogue=spec.open_catalogue or "pairs" not in files,
     )
+    return load_dataset(own)
 
 
 def in_catalogue(labelled: Labelled, data: Dataset, matcher: Matcher) -> Labelled:

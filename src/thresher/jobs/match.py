@@ -1,14 +1,16 @@
 """From an artifact and queries to decisions."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from thresher.data.tables import read_table, write_table
+from thresher.data.blocks import read_blocks
+from thresher.data.tables import write_blocks
 from thresher.errors import InputError
-from thresher.matcher import ACCEPT, Matcher
+from thresher.matcher import ACCEPT, REVIEW, Matcher
 from thresher.progress import Bar
 
 BLOCK = 8192
@@ -18,6 +20,8 @@ def match(
     folder: Path, queries: Path, out: Path | None = None, *, quiet: bool = False
 ) -> dict[str, Any]:
     """Matches a table of queries against the artifact's catalogue and decides.
+
+    Queries are read, and decisions written, a block at a time: the table may be larger than memory.
 
     Args:
         folder: the artifact.
@@ -31,30 +35,38 @@ def match(
     Raises:
         InputError: for an artifact without a policy, or a table that cannot be used.
     """
-    if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder; name a file, such as {out / 'decisions.csv'}")
     matcher = Matcher.open(folder)
-    table = read_table(queries)
-    if not len(table):
-        raise InputError(f"{queries} has columns but no rows; give at least one query")
-    found = pa.concat_tables(_blocks(matcher, table, quiet))
-    accepted = found["decision"].to_pylist().count(ACCEPT)
-    result: dict[str, Any] = {
-        "queries": len(found),
-        "accepted": accepted,
-        "review": len(found) - accepted,
-        "policy": matcher.policy.to_dict() if matcher.policy is not None else None,
-    }
+    counts: Counter[str] = Counter()
+    blocks = _blocks(matcher, queries, counts, quiet)
+    rows: dict[str, Any] = {}
     if out is None:
-        return {**result, "matches": found.to_pylist()}
-    write_table(found, out)
-    return {**result, "out": str(out)}
+        rows["matches"] = [row for block in blocks for row in block.to_pylist()]
+    else:
+        write_blocks(blocks, out)
+        rows["out"] = str(out)
+    return {
+        "queries": counts.total(),
+        "accepted": counts[ACCEPT],
+        "review": counts[REVIEW],
+        "policy": matcher.policy.to_dict() if matcher.policy is not None else None,
+        **rows,
+    }
 
 
-def _blocks(matcher: Matcher, table: pa.Table, quiet: bool) -> Iterator[pa.Table]:
+def _blocks(
+    matcher: Matcher, queries: Path, counts: Counter[str], quiet: bool
+) -> Iterator[pa.Table]:
+    """The decisions on each block of queries, counted."""
     with Bar("queries", quiet=quiet) as bar:
-        bar.start("matching", total=len(table))
-        for start in range(0, len(table), BLOCK):
-            block = table.slice(start, BLOCK)
-            yield matcher.match(block)
+        bar.start("matching", total=None)
+        for block in read_blocks(queries, BLOCK):
+            if "id" not in block.column_names:
+                first = counts.total()
+                numbers = [str(first + i) for i in range(len(block))]
+                block = block.append_column("id", pa.array(numbers, pa.string()))
+            found = matcher.match(block)
+            counts.update(found["decision"].to_pylist())
+            yield found
             bar.advance(len(block))
+    if not counts:
+        raise InputError(f"{queries} has columns but no rows; give at least one query")

@@ -16,11 +16,12 @@ from torch import nn
 
 from thresher import distributed
 from thresher.artifact import Artifact, Edit
-from thresher.calibration import Decision, calibrate
+from thresher.calibration import Decision, calibrate, checked
 from thresher.catalogue import Catalogue
 from thresher.config import Config
 from thresher.data.dataset import Dataset, load_dataset
 from thresher.data.labelled import Labelled
+from thresher.data.tables import make_folder
 from thresher.decide.evidence import Known
 from thresher.evaluate.evaluation import evaluate
 from thresher.losses import LOSSES
@@ -54,6 +55,9 @@ def train(
     distributed.init(os.environ, device=device)
     try:
         data = load_dataset(config.build("data"), config.folder)
+        # What calibration would refuse is refused now, not after hours of training.
+        checked(Labelled.of(data, data.rows("calibration")), config.build("decide"))
+        make_folder(out)
         began = time.perf_counter()
         tower, metrics = _tower(config, data, out, resume=resume, quiet=quiet)
         seconds = time.perf_counter() - began
@@ -130,9 +134,11 @@ def _validation(tower: nn.Module, pairs: Pairs, data: Dataset) -> Any:
 
 def _fingerprint(config: Config, data: Dataset) -> str:
     """Of everything that decides the weights: settings and training pairs."""
-    parts = [config.to_toml(), json.dumps(data.item_text()), json.dumps(data.query_text())]
-    digest = hashlib.sha256("\0".join(parts).encode())
-    digest.update(data.relation.indices.tobytes() + data.split.tobytes())
+    settings = [dict(config.sections[name]) for name in ("tower", "train")]
+    terms = [dict(term) for term in config.objective]
+    parts = [settings, terms, data.item_text(), data.query_text()]
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    digest.update(data.relation.pairs().tobytes() + data.split.tobytes())
     return digest.hexdigest()[:16]
 
 
