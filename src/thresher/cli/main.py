@@ -77,8 +77,8 @@ def train(
         _say("stopped", _how_to_go_on(out))
         raise typer.Exit(130) from None
     if result is not None:  # the other processes of torchrun have nothing to say
+        # Training was the job, and it is done; whether a threshold exists is asked of `calibrate`.
         _print(result, as_json, show_training)
-        _answer(result["decision"])
 
 
 @app.command()
