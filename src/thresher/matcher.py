@@ -92,6 +92,13 @@ class Matcher:
     def _reader(self) -> Reader:
         return Reader(self.catalogue.evidence)
 
+    def encode(self, queries: Sequence[str] | pa.Table) -> Any:
+        """Unit rows of texts, or of the text columns of a table: float32, sparse for `tfidf`."""
+        if isinstance(queries, pa.Table):
+            require_columns(queries, self.columns, "the table of queries")
+            queries = text_of(queries, self.columns)
+        return self.tower.encode(queries)
+
     def search(
         self, texts: Sequence[str], k: int, *, allow: Bool[np.ndarray, " N"] | None = None
     ) -> tuple[Any, Hits]:

@@ -148,7 +148,9 @@ def calibrate(
 @app.command()
 def index(
     artifact: ArtifactArgument,
-    items: Annotated[Path, typer.Option(help="Table of the new catalogue: id and text columns.")],
+    items: Annotated[
+        Path | None, typer.Option(help="Table of the new catalogue; else the present one.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

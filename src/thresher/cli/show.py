@@ -43,9 +43,14 @@ def show_metrics(metrics: Shown) -> str:
 
 def show_index(result: Shown) -> str:
     """The outcome of `index`."""
+    next_step = (
+        "the policy still holds"
+        if result["calibrated"]
+        else f"run `thresher calibrate {result['artifact']}` before matching"
+    )
     return (
         f"{result['items']:,} items indexed ({result['added']:,} new, {result['removed']:,} gone); "
-        f"run `thresher calibrate {result['artifact']}` before matching"
+        f"{next_step}"
     )
 
 

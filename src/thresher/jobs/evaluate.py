@@ -67,7 +67,8 @@ def evaluate(
     if allow is not None:
         metrics["items"] = float(allow.sum())
     systems = test.systems()
-    metrics |= _compared(systems)
+    decided = next(reversed(systems))
+    metrics |= _compared({k: v for k, v in systems.items() if k != decided})
     slices = test.frequency() | (test.column(by) if by else {})
     metrics |= test.of_slices(slices)
     if report:
@@ -81,7 +82,7 @@ def evaluate(
 
 
 def _compared(systems: Mapping[str, System]) -> dict[str, float]:
-    """P@1, coverage and AURC of every system, under its name."""
+    """P@1, coverage and AURC of each system, under its name."""
     found = {}
     for name, system in systems.items():
         curve = precision_coverage_curve(system.confidence, system.correct)

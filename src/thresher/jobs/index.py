@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from thresher.artifact import Artifact, Edit
 from thresher.catalogue import Catalogue
 from thresher.config import read
@@ -12,15 +14,15 @@ from thresher.errors import InputError
 from thresher.matcher import Matcher
 
 
-def index(folder: Path, items: Path) -> dict[str, Any]:
-    """Encodes another catalogue with the artifact's model and puts it in place of the old one.
+def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
+    """Encodes a catalogue with the artifact's model and puts it in place of the old one.
 
-    Known training queries of items that stay are kept. The decision is left behind: it was
-    certified on the old catalogue.
+    Known training queries of items that stay are kept. When anything changed, the decision is left
+    behind: it was certified on the old catalogue.
 
     Args:
         folder: the artifact.
-        items: table of the new catalogue.
+        items: table of the new catalogue; the present one is indexed anew when left out.
 
     Raises:
         InputError: for a table that cannot be used.
@@ -28,23 +30,29 @@ def index(folder: Path, items: Path) -> dict[str, Any]:
     artifact = Artifact.open(folder)
     matcher = Matcher.open(folder, decision=False)
     old = matcher.catalogue
-    table = read_table(items)
-    require_columns(table, ["id", *old.columns], items)
-    table, wrong = unique_rows(table, str(items), "item")
-    if wrong:
-        raise InputError(wrong[0].sentence())
+    table = old.items if items is None else _read(items, old.columns)
     options = read(artifact.part("model") / "config.toml").build("index")
     new = Catalogue.build(table, old.columns, matcher.tower, options, old.evidence.known)
     edit = Edit(folder)
     edit.write("index", new.save)
-    edit.drop("decision")
+    calibrated = edit.fingerprint("model", "index") == artifact.fingerprint("model", "index")
+    if not calibrated:
+        edit.drop("decision")
     edit.commit()
-    ids = set(old.items["id"].to_pylist())
-    kept = sum(i in ids for i in table["id"].to_pylist())
+    before, after = set(old.items["id"].to_pylist()), set(table["id"].to_pylist())
     return {
         "artifact": str(folder),
-        "items": len(table),
-        "kept": kept,
-        "added": len(table) - kept,
-        "removed": len(ids) - kept,
+        "items": len(after),
+        "added": len(after - before),
+        "removed": len(before - after),
+        "calibrated": calibrated and artifact.has("decision"),
     }
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    table = read_table(path)
+    require_columns(table, ["id", *columns], path)
+    table, wrong = unique_rows(table, str(path), "item")
+    if wrong:
+        raise InputError(wrong[0].sentence())
+    return table
