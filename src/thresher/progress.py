@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -45,7 +45,7 @@ class Bar:
             disable=quiet or not sys.stderr.isatty(),
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bar":
         self._bar.start()
         return self
 

@@ -44,7 +44,8 @@ class TfIdf:
 
     def weigh(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """The same from token counts that are there already."""
-        return normalize(log_counts(counts).multiply(self.rarity).tocsr(), copy=False)
+        weighed = log_counts(counts).multiply(self.rarity).tocsr()
+        return normalize(weighed, copy=False) if weighed.shape[0] else weighed
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
