@@ -14,6 +14,7 @@ makes it current: a process killed at any moment leaves the artifact of before.
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -48,7 +49,7 @@ class Artifact:
 
         Raises:
             InputError: for a folder that is none, one of another format version, or one with a
-                missing, truncated or changed file.
+                file that is missing or of another size.
         """
         path = folder / "manifest.json"
         try:
@@ -151,7 +152,8 @@ class Edit:
         aside.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
         os.replace(aside, self._folder / "manifest.json")
         if self._parts != self._before:
-            shutil.rmtree(self._folder / "report", ignore_errors=True)
+            for name in ("report.html", "report.json"):
+                (self._folder / "report" / name).unlink(missing_ok=True)
         _sweep(self._folder, {part["folder"] for part in self._parts.values()})
         return Artifact.open(self._folder)
 
@@ -162,7 +164,7 @@ def _fingerprint(parts: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _write(folder: Path, name: str, write: Writer) -> dict[str, Any]:
-    aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
+    aside = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=".part", dir=folder))
     aside.chmod(0o755)
     write(aside)
     files = sorted(p for p in aside.rglob("*") if p.is_file())
@@ -185,9 +187,12 @@ def _sizes(folder: Path, names: Mapping[str, int]) -> dict[str, int]:
     return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
 
 
+# Names that `_write` gives, and nothing wider: a user's own folder may be called model-new.
+_OURS = re.compile(rf"({'|'.join(PARTS)})-[0-9a-f]{{12}}|\.({'|'.join(PARTS)})-\w{{8}}\.part")
+
+
 def _sweep(folder: Path, keep: set[str]) -> None:
     """Removes parts that no manifest names: replaced ones, and leftovers of killed processes."""
     for path in folder.iterdir():
-        is_part = path.name.lstrip(".").split("-")[0] in PARTS
-        if path.is_dir() and is_part and path.name not in keep:
+        if path.is_dir() and _OURS.fullmatch(path.name) and path.name not in keep:
             shutil.rmtree(path)

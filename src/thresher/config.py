@@ -36,6 +36,8 @@ _PLAIN: Mapping[str, Constructor] = {
 }
 # What a loss gets from the tower, never from a user.
 _SUPPLIED = ("dim", "generator")
+# The one set of links that a batch of pairs has: queries and the items that are true for them.
+LINKS = "offered"
 
 DEFAULT_OBJECTIVE: Sequence[Section] = (
     {"kind": "softmax"},
@@ -90,7 +92,7 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     sections = {name: _bind(_PLAIN[name], _section(raw, name), name) for name in _PLAIN}
     tower: Section = {"kind": "bag", **_section(raw, "tower")}
     sections["tower"] = {"kind": tower["kind"], **_choose(TOWERS, tower, "tower")}
-    terms = [_term(t, i) for i, t in enumerate(raw.get("objective", DEFAULT_OBJECTIVE))]
+    terms = [_term(t, i) for i, t in enumerate(_terms(raw))]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
         raise InputError(f"every term of the objective needs its own name, got {names}")
@@ -129,15 +131,33 @@ def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     return table
 
 
+def _terms(raw: Mapping[str, Any]) -> Sequence[Any]:
+    tables = raw.get("objective", DEFAULT_OBJECTIVE)
+    if not isinstance(tables, Sequence) or isinstance(tables, str):
+        raise InputError(
+            f"objective must be a list of tables, each under [[objective]], got {tables!r}"
+        )
+    if not tables:
+        raise InputError("the objective needs at least one term; add [[objective]] with a kind")
+    return tables
+
+
 def _term(table: Any, number: int) -> Section:
     where = f"objective.{number}"
     if not isinstance(table, Mapping) or "kind" not in table:
         raise InputError(f"{where} needs a kind; the losses are {', '.join(LOSSES)}")
-    own = {"name": table["kind"], "links": "offered", "weight": 1.0}
+    own = {"name": table["kind"], "links": LINKS, "weight": 1.0}
     rest = {k: v for k, v in table.items() if k not in own}
     arguments = _choose(LOSSES, rest, where, extra=tuple(own), supplied=_SUPPLIED)
     given = {k: table.get(k, v) for k, v in own.items()}
     given["weight"] = _typed(given["weight"], float, f"{where}.weight")
+    for key in ("name", "links"):
+        _typed(given[key], str, f"{where}.{key}")
+    if given["links"] != LINKS:
+        raise InputError(f"{where}.links must be {LINKS!r}, got {given['links']!r}")
+    loss = LOSSES[table["kind"]]
+    width = {"dim": 1} if "dim" in inspect.signature(loss).parameters else {}
+    loss(**arguments, **width)  # refuses values out of range now, not after the data is read
     return {"name": given["name"], "kind": table["kind"], **arguments, **given}
 
 
@@ -149,7 +169,7 @@ def _choose(
     supplied: Sequence[str] = (),
 ) -> Section:
     kind = table["kind"]
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise InputError(
             f"{where}.kind is {kind!r}{_nearest(str(kind), kinds)}; known are {', '.join(kinds)}"
         )
