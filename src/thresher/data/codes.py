@@ -34,7 +34,9 @@ def marks(text: str) -> Marks:
     (('kin85af30',), ['2018', '30', '64', '85'], {'gb': {'64'}})
     """
     found = words(text)
-    codes, numbers, units = [], set(), {}
+    codes: list[str] = []
+    numbers: set[str] = set()
+    units: dict[str, set[str]] = {}
     for i, word in enumerate(found):
         if word.isalpha():
             continue
@@ -55,7 +57,7 @@ def marks(text: str) -> Marks:
     return Marks("".join(found), tuple(dict.fromkeys(codes)), frozenset(numbers), units)
 
 
-def agreement(query: Marks, item: Marks) -> tuple[float, ...]:
+def agreement(query: Marks, item: Marks) -> tuple[int | float, ...]:
     """How the codes, numbers and units of two texts agree; the order is that of `AGREEMENT`."""
     prefix, in_query = 0.0, 0
     for code in item.codes:
