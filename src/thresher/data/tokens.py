@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -62,28 +63,51 @@ class Tokens:
 
     def of(self, text: str) -> Iterator[str]:
         """The tokens of one text, repeated as often as they occur."""
+        for piece in self._pieces(text):
+            yield from self._of_piece(piece)
+
+    def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """How often each token occurs in each text: [len(texts), 2 ** bits], float32.
+
+        Words repeat far more often than texts, so each distinct word is cut and hashed once:
+        counts = (texts x pieces) @ (pieces x tokens).
+        """
+        numbers: dict[str, int] = {}
+        pieces, ends = array("i"), [0]
+        for text in texts:
+            pieces.extend(numbers.setdefault(p, len(numbers)) for p in self._pieces(text))
+            ends.append(len(pieces))
+        if not numbers:
+            return sparse.csr_matrix((len(texts), 2**self.bits), dtype=np.float32)
+        hasher = FeatureHasher(
+            2**self.bits, input_type="string", alternate_sign=False, dtype=np.float32
+        )
+        ones, shape = np.ones(len(pieces), np.float32), (len(texts), len(numbers))
+        within = sparse.csr_matrix((ones, np.frombuffer(pieces, np.int32), ends), shape)
+        found = within @ hasher.transform(self._of_piece(piece) for piece in numbers)
+        found.sort_indices()
+        return found
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """The words of a text; then, after a sign that no word has, its joined neighbours."""
         found = words(text)
-        for word in found:
-            yield "=" + word
-            marked = f"<{word}>"
-            for n in range(self.shortest, min(self.longest, len(marked)) + 1):
-                for i in range(len(marked) - n + 1):
-                    yield marked[i : i + n]
-            if self.parts and not (word.isalpha() or word.isdigit()):
-                for part in _LETTERS_OR_DIGITS.findall(word):
-                    yield "=" + part
+        yield from found
         if self.pairs:
             for left, right in pairwise(found):
                 yield "=" + left + right
 
-    def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """How often each token occurs in each text: [len(texts), 2 ** bits], float32."""
-        hasher = FeatureHasher(
-            2**self.bits, input_type="string", alternate_sign=False, dtype=np.float32
-        )
-        if not len(texts):
-            return sparse.csr_matrix((0, 2**self.bits), dtype=np.float32)
-        return hasher.transform(self.of(text) for text in texts).tocsr()
+    def _of_piece(self, piece: str) -> Iterator[str]:
+        if piece[0] == "=":
+            yield piece
+            return
+        yield "=" + piece
+        marked = f"<{piece}>"
+        for n in range(self.shortest, min(self.longest, len(marked)) + 1):
+            for i in range(len(marked) - n + 1):
+                yield marked[i : i + n]
+        if self.parts and not (piece.isalpha() or piece.isdigit()):
+            for part in _LETTERS_OR_DIGITS.findall(piece):
+                yield "=" + part
 
 
 def log_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:

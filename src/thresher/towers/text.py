@@ -1,7 +1,8 @@
-"""Text to a unit vector through a bag of hashed tokens, each with a vector and a learned weight."""
+"""Text to a unit vector through a bag of hashed tokens, each with a vector of its own."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,17 @@ from torch import Tensor, nn
 
 from thresher.data.tokens import Tokens, idf, log_counts
 from thresher.errors import InputError
-from thresher.towers.bags import Bags
+from thresher.towers.bags import Bags, weighted_sums
 from thresher.towers.encode import vectors
 
 
 class BagTower(nn.Module):
     """A fast text tower: it reads words, pieces of words and product codes, in any language.
 
-    Equation:  h(x) = normalise( sum_t (1 + ln tf_t) e^{w_t} E_t )
-    where t runs over the hashed tokens of the text, E_t is the token's vector and w_t its learned
-    log weight. The weights start from the idf of the texts given to `start_from`, so the untrained
-    tower is a random projection of TF-IDF.
+    Equation:  h(x) = normalise( sum_t (1 + ln tf_t) E_t )
+    where t runs over the hashed tokens of the text and E_t is the token's vector, whose length is
+    the token's weight. The lengths start from the idf of the texts given to `start_from`, so the
+    untrained tower is a random projection of TF-IDF.
 
     Args:
         dim: width D of the vectors; 128 to 512 is usual.
@@ -33,8 +34,8 @@ class BagTower(nn.Module):
         longest: longest character n-gram; 0 for none.
         token_dropout: share of a text's tokens left out at random in training.
         seed: of the table's random start.
-    Memory:    2 ** bits * (dim + 1) floats.
-    Source:    bag of n-grams as in Joulin et al. 2017 (fastText); the learned weight is ours.
+    Memory:    2 ** bits * dim floats.
+    Source:    bag of n-grams as in Joulin et al. 2017 (fastText); the start from idf is ours.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class BagTower(nn.Module):
         dim: int = 256,
         bits: int = 17,
         shortest: int = 2,
-        longest: int = 5,
+        longest: int = 4,
         token_dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
@@ -60,12 +61,11 @@ class BagTower(nn.Module):
             table, std=1 / math.sqrt(dim), generator=torch.Generator().manual_seed(seed)
         )
         self.table = nn.Parameter(table)
-        self.log_weight = nn.Parameter(torch.zeros(2**bits))
 
     def start_from(self, texts: Sequence[str]) -> None:
-        """Sets the token weights to the idf of these texts; call it once, before training."""
+        """Scales the token vectors by the idf of these texts; call it once, before training."""
         with torch.no_grad():
-            self.log_weight.copy_(torch.from_numpy(idf(self.tokens.counts(texts))).log())
+            self.table.mul_(torch.from_numpy(idf(self.tokens.counts(texts)))[:, None])
 
     def prepare(self, texts: Sequence[str]) -> Bags:
         """Tokenises once; what it returns can be cut into rows and given to `forward`."""
@@ -73,13 +73,8 @@ class BagTower(nn.Module):
 
     def forward(self, bags: Bags) -> Float[Tensor, "rows D"]:
         """Unit rows; a text without a token becomes a row of zeros."""
-        weight = bags.weights * self.log_weight[bags.tokens].exp()
-        if self.training and self.token_dropout:
-            weight = F.dropout(weight, self.token_dropout)
-        total = F.embedding_bag(
-            bags.tokens, self.table, bags.offsets[:-1], mode="sum", per_sample_weights=weight
-        )
-        return F.normalize(total, dim=1)
+        weights = F.dropout(bags.weights, self.token_dropout, self.training)
+        return F.normalize(weighted_sums(self.table, replace(bags, weights=weights)), dim=1)
 
     def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "Q D"]:
         """Unit float32 rows, one a text; the same whether texts come one by one or together."""

@@ -22,6 +22,7 @@ from thresher.progress import Bar
 from thresher.towers.encode import vectors
 from thresher.train import checkpoint
 from thresher.train.checkpoint import Position
+from thresher.train.optimizer import RowAdagrad
 from thresher.train.options import TrainOptions
 from thresher.train.step import cached_step, plain_step
 from thresher.types import Batch, Inputs, Table
@@ -122,9 +123,7 @@ class _Run:
             {"params": list(tower.parameters()), "peak": options.learning_rate}
         ]
         groups += [{"params": heads, "peak": options.head_learning_rate}] if heads else []
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=options.learning_rate, weight_decay=0.0, fused=True
-        )
+        self.optimizer = RowAdagrad(groups)
         self.board = _tensorboard(folder) if options.tensorboard and not self.rank else None
 
     def started(self, fingerprint: str) -> Position:

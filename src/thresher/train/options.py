@@ -12,7 +12,8 @@ class TrainOptions:
     Args:
         epochs: passes over the training pairs.
         batch_size: pairs a step, over all processes.
-        learning_rate: of the tower, at its highest.
+        learning_rate: of the tower, at its highest; 0.03 to 0.3 is usual for a bag of tokens, 1e-5
+            to 5e-5 for a pre-trained model.
         head_learning_rate: of the parameters that losses bring along.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         logq: correct the in-batch negatives for how often each item is drawn.
@@ -28,7 +29,7 @@ class TrainOptions:
 
     epochs: int = 8
     batch_size: int = 512
-    learning_rate: float = 5e-3
+    learning_rate: float = 0.1
     head_learning_rate: float = 5e-4
     warmup_ratio: float = 0.05
     logq: bool = False

@@ -1,0 +1,93 @@
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from thresher.towers.bags import Bags, weighted_sums
+
+ROWS = [[(3, 1.0), (7, 2.0)], [], [(3, -0.5)], [(0, 1.0), (7, 0.0), (9, 4.0)]]
+
+
+def bags(rows=ROWS):
+    return Bags(
+        torch.tensor([t for row in rows for t, _ in row], dtype=torch.int32),
+        torch.tensor([w for row in rows for _, w in row], dtype=torch.float32),
+        torch.tensor(np.cumsum([0] + [len(row) for row in rows])),
+    )
+
+
+def rows_of(b):
+    ends = b.offsets.tolist()
+    flat = list(zip(b.tokens.tolist(), b.weights.tolist(), strict=True))
+    return [flat[first:last] for first, last in pairwise(ends)]
+
+
+def random_bags(seed, table):
+    found = sparse.random(6, table, 0.3, "csr", random_state=seed, dtype=np.float32)
+    found.data -= 0.5
+    return Bags.from_csr(found)
+
+
+@given(st.lists(st.integers(0, 3), max_size=8))
+def test_rows_are_taken_in_order(chosen):
+    assert rows_of(bags().take(torch.tensor(chosen, dtype=torch.int64))) == [
+        ROWS[i] for i in chosen
+    ]
+
+
+@given(st.integers(-5, 5), st.integers(-5, 5), st.integers(1, 3))
+def test_a_slice_is_a_lists_slice(first, last, step):
+    assert rows_of(bags()[first:last:step]) == ROWS[first:last:step]
+
+
+def test_the_sums_of_a_worked_example():
+    table = torch.arange(20.0).reshape(10, 2) - 7
+    # Rows 3, 7, 0, 9 of the table: (-1, 0), (7, 8), (-7, -6), (11, 12).
+    # 1 * (-1, 0) + 2 * (7, 8); nothing; -0.5 * (-1, 0); (-7, -6) + 0 + 4 * (11, 12).
+    expected = torch.tensor([[13.0, 16.0], [0.0, 0.0], [0.5, 0.0], [37.0, 42.0]])
+    torch.testing.assert_close(weighted_sums(table, bags()), expected)
+
+
+@given(st.integers(0, 1000))
+def test_the_gradient_is_that_of_embedding_bag(seed):
+    draw = torch.Generator().manual_seed(seed)
+    ours = torch.randn(12, 3, generator=draw, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    b = random_bags(seed, 12)
+    weight = torch.randn(6, 3, generator=draw)
+    (weighted_sums(ours, b) * weight).sum().backward()
+    sums = F.embedding_bag(
+        b.tokens.long(), theirs, b.offsets[:-1], mode="sum", per_sample_weights=b.weights
+    )
+    (sums * weight).sum().backward()
+    torch.testing.assert_close(ours.grad.to_dense(), theirs.grad)
+
+
+def test_the_gradient_holds_the_tokens_in_use_and_no_other():
+    table = torch.ones(10, 2, requires_grad=True)
+    weighted_sums(table, bags()).sum().backward()
+    assert table.grad.is_sparse
+    assert table.grad.coalesce().indices().tolist() == [[0, 3, 7, 9]]
+
+
+def test_gradients_of_several_calls_add_up():
+    """Queries and items go through one table, and cached gradients through it chunk by chunk."""
+    whole, parts = (torch.ones(10, 2, requires_grad=True) for _ in range(2))
+    weighted_sums(whole, bags()).square().sum().backward()
+    for i in range(4):
+        weighted_sums(parts, bags()[i : i + 1]).square().sum().backward()
+    torch.testing.assert_close(parts.grad.to_dense(), whole.grad.to_dense())
+
+
+def test_nothing_in_nothing_out():
+    table = torch.ones(10, 2, requires_grad=True)
+    none = weighted_sums(table, bags()[:0])
+    assert none.shape == (0, 2)
+    empty = weighted_sums(table, bags([[], []]))
+    empty.sum().backward()
+    assert empty.tolist() == [[0, 0], [0, 0]]
+    assert table.grad.to_dense().count_nonzero() == 0
