@@ -189,14 +189,15 @@ def _learned(
 ) -> tuple[Learned, np.ndarray, np.ndarray]:
     """The fitted confidence; how sure it is of each proposal, out of fold; which are right."""
     hits, signs = matcher.signs(texts)
-    true = relation.correct(hits.rows)
-    learned = Learned.fit(signs[fit], true[fit])
+    true, missing = relation.correct(hits.rows), hits.rows < 0
+    learned = Learned.fit(signs[fit], true[fit], missing[fit])
     found = rank(learned, hits, signs)
     confidence, right = found.confidence.copy(), relation.correct(found.hits.rows)[:, 0]
     fold = _part(texts, 1 / FOLDS, seed + _FOLD_SEED)
     for number in range(FOLDS):
         inside, outside = fit & (fold == number), fit & (fold != number)
-        other = rank(Learned.fit(signs[outside], true[outside]), hits, signs)
+        part = Learned.fit(signs[outside], true[outside], missing[outside])
+        other = rank(part, hits, signs)
         confidence[inside] = other.confidence[inside]
         right[inside] = relation.correct(other.hits.rows)[inside, 0]
     return learned, confidence, right

@@ -12,10 +12,13 @@ from scipy import sparse
 
 from thresher.data.codes import AGREEMENT, Marks, agreement, marks
 from thresher.data.tokens import Tokens, idf, log_counts, words
-from thresher.decide.rowwise import unit_rows, weighted_overlap, weights_of_rows
+from thresher.decide.habits import HABITS, Habits
+from thresher.decide.rowwise import overlap, present, unit_rows, weighted_overlap
 
 TOKENS = Tokens(bits=17)
 WORDS = Tokens(bits=20, longest=0, pairs=False, parts=False)
+# Words, joined neighbours and the letters and digits of codes: what habits are learnt of.
+SPELLINGS = Tokens(bits=20, longest=0)
 BLOCK = 2048
 
 ABSOLUTE = (
@@ -30,10 +33,22 @@ ABSOLUTE = (
     "rare words of the query found",
     "rare words of the item missing",
     "rare words of the query missing",
+    *HABITS,
     *AGREEMENT,
 )
 # Signs that say more beside the best other candidate than alone: all but the count.
 RELATIVE = tuple(name for name in ABSOLUTE if name != "known queries, log")
+# Of these the lowest leads, not the highest.
+AGAINST = (
+    "rare words of the item missing",
+    "rare words of the query missing",
+    *HABITS[:2],
+    "query code not in the item, characters",
+    "numbers only in the item",
+    "numbers only in the query",
+    "units that differ",
+)
+_WAY = np.array([-1 if name in AGAINST else 1 for name in RELATIVE], np.float32)
 OF_QUERY = (
     "candidates within .02",
     "candidates within .05",
@@ -151,11 +166,16 @@ class Reader:
         self._rarity = idf(both)
         self._items = unit_rows(log_counts(evidence.counts), self._rarity)
         self._known = unit_rows(log_counts(evidence.known_counts), self._rarity)
-        self._pieces = _present(evidence.counts)
-        self._piece_total = weights_of_rows(self._pieces, self._rarity)
+        self._pieces = present(evidence.counts)
+        self._piece_total = self._pieces @ self._rarity
         self._word_rarity = idf(evidence.word_counts)
-        self._words = _present(evidence.word_counts)
-        self._word_total = weights_of_rows(self._words, self._word_rarity)
+        self._words = present(evidence.word_counts)
+        self._word_total = self._words @ self._word_rarity
+        self._habits = Habits.learn(
+            present(SPELLINGS.counts(evidence.texts)),
+            present(SPELLINGS.counts(evidence.known.texts)),
+            np.repeat(np.arange(len(evidence.texts)), np.diff(evidence.known_start)),
+        )
         self._marks = [marks(text) for text in evidence.texts]
 
     def read(
@@ -193,22 +213,23 @@ class Reader:
         lexical = unit_rows(log_counts(counts), self._rarity)
         found = WORDS.counts(texts)
         pieces = self._coverage(
-            _present(counts), self._pieces, self._piece_total, self._rarity, query, item
+            present(counts), self._pieces, self._piece_total, self._rarity, query, item
         )
         word = self._coverage(
-            _present(found), self._words, self._word_total, self._word_rarity, query, item
+            present(found), self._words, self._word_total, self._word_rarity, query, item
         )
         signs = [
             scores.ravel(),
-            weighted_overlap(lexical, self._items, query, item),
+            overlap(lexical, self._items, query, item),
             *self._known_signs(vectors, lexical, query, item),
             *pieces[:2],
             *word,
+            *self._habits.signs(present(SPELLINGS.counts(texts)), query, item),
             *_agreements([marks(t) for t in texts], self._marks, query, item),
         ]
         absolute = np.stack(signs, axis=-1).astype(np.float32).reshape(*shape, -1)
         absolute[missing] = np.nan
-        relative = _leads(absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
+        relative = _leads(_WAY * absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
         of_query = self._of_query(texts, absolute, found)
         spread = np.broadcast_to(of_query[:, None], (*shape, of_query.shape[1]))
         return np.nan_to_num(np.concatenate([absolute, relative, spread], axis=-1))
@@ -223,8 +244,8 @@ class Reader:
         item: np.ndarray,
     ) -> list[np.ndarray]:
         """Shares of the item's and the query's rarity that the other has; what each lacks."""
-        shared = weighted_overlap(left, right, query, item, rarity)
-        mine, theirs = weights_of_rows(left, rarity)[query], right_total[item]
+        shared = weighted_overlap(left, right, query, item, rarity[:, None])[:, 0]
+        mine, theirs = (left @ rarity)[query], right_total[item]
         return [
             shared / np.maximum(theirs, 1e-6),
             shared / np.maximum(mine, 1e-6),
@@ -241,8 +262,8 @@ class Reader:
         first = np.concatenate([[0], np.cumsum(many)])
         known = np.repeat(start - first[:-1], many) + np.arange(first[-1])
         asked = np.repeat(query, many)
-        close = weighted_overlap(vectors, self.evidence.known_vectors, asked, known)
-        alike = weighted_overlap(lexical, self._known, asked, known)
+        close = overlap(vectors, self.evidence.known_vectors, asked, known)
+        alike = overlap(lexical, self._known, asked, known)
         best = [np.full(len(item), 0.0, np.float32) for _ in range(2)]
         has = many > 0
         for value, out in ((close, best[0]), (alike, best[1])):
@@ -255,11 +276,13 @@ class Reader:
     ) -> np.ndarray:
         """What holds for all candidates of a query: how many are close, how much text there is."""
         mixed = 0.6 * absolute[..., 0] + 0.4 * absolute[..., 1]
-        best = np.nanmax(mixed, axis=1, keepdims=True)
-        close = [np.sum(mixed > best - gap, axis=1) for gap in (0.02, 0.05, 0.10)]
-        spread = best[:, 0] - np.nanmean(mixed, axis=1)
+        there = ~np.isnan(mixed)
+        best = np.max(mixed, axis=1, initial=-np.inf, where=there)
+        close = [np.sum(mixed > best[:, None] - gap, axis=1) for gap in (0.02, 0.05, 0.10)]
+        below = np.subtract(best[:, None], mixed, out=np.zeros_like(mixed), where=there)
+        spread = below.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         length = [words(text) for text in texts]
-        rarest = _present(found).multiply(self._word_rarity).tocsr().max(axis=1).toarray()[:, 0]
+        rarest = present(found).multiply(self._word_rarity).tocsr().max(axis=1).toarray()[:, 0]
         return np.stack(
             [
                 *close,
@@ -270,12 +293,6 @@ class Reader:
             ],
             axis=-1,
         ).astype(np.float32)
-
-
-def _present(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    out = counts.copy()
-    out.data = np.ones_like(out.data)
-    return out
 
 
 def _leads(signs: Float32[np.ndarray, "Q k S"]) -> Float32[np.ndarray, "Q k S"]:
