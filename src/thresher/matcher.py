@@ -190,7 +190,7 @@ class Matcher:
 
     def _read(
         self, queries: Sequence[str] | pa.Table
-    ) -> tuple[list[str], list[str], list[str] | None]:
+    ) -> tuple[list[str], list[str | None], list[str | None] | None]:
         by = self.policy.by if isinstance(self.policy, Policy) else None
         if isinstance(queries, pa.Table):
             needed = [*self.columns, *([by] if by else [])]
@@ -206,7 +206,8 @@ class Matcher:
             raise InputError(
                 f"the policy has a threshold for each {by}; give a table with that column"
             )
-        return list(queries), [str(i) for i in range(len(queries))], None
+        numbers: list[str | None] = [str(i) for i in range(len(queries))]
+        return list(queries), numbers, None
 
 
 def rank(learned: Learned, hits: Hits, signs: np.ndarray) -> Proposals:

@@ -31,10 +31,11 @@ Items = Annotated[Path | None, typer.Option(help="Table of items: id and text co
 Pairs = Annotated[Path | None, typer.Option(help="Table of true pairs: query_id, item_id.")]
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         print(__version__)
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

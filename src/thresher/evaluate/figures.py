@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Curve = Float64[np.ndarray, "P 2"]  # coverage and precision, coverage rising
+Curve = Float64[np.ndarray, "_ 2"]  # coverage and precision, coverage rising
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; the deciding system is blue.
 BLUE, VERMILION, INK, QUIET = "#0072B2", "#D55E00", "#1f2933", "#5b6672"
