@@ -44,7 +44,7 @@ class BagTower(nn.Module):
         dim: int = 256,
         bits: int = 17,
         shortest: int = 2,
-        longest: int = 4,
+        longest: int = 3,
         token_dropout: float = 0.2,
         seed: int = 0,
     ) -> None:

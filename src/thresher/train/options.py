@@ -27,7 +27,7 @@ class TrainOptions:
         tensorboard: also log to TensorBoard (extra `track`).
     """
 
-    epochs: int = 8
+    epochs: int = 5
     batch_size: int = 512
     learning_rate: float = 0.1
     head_learning_rate: float = 5e-4

@@ -1,0 +1,105 @@
+"""Match 100,000 offers end to end, stage by stage: rows a second.
+
+    python benchmarks/match.py ARTIFACT
+    python benchmarks/match.py ARTIFACT --rows 20000 --threads 1
+
+ARTIFACT is the folder of a calibrated run with a bag tower. The offers are titles of the bundled
+set, repeated, each time with two neighbouring letters swapped somewhere, so that hardly any two are
+equal. A stage's time is measured inside one ordinary run of `thresher match`.
+"""
+
+import argparse
+import contextlib
+import json
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from thresher.data.bundled import bundled
+from thresher.data.tables import read_table, write_table
+from thresher.decide.evidence import Reader
+from thresher.jobs import match
+from thresher.matcher import Matcher
+from thresher.towers.text import BagTower
+
+
+def offers(rows: int, seed: int = 0) -> pa.Table:
+    """Titles of the bundled set, with swapped letters."""
+    titles = read_table(bundled("pricerunner") / "queries.parquet")["title"].to_pylist()
+    draw = np.random.default_rng(seed)
+    made = []
+    for number in range(rows):
+        title = titles[number % len(titles)]
+        at = int(draw.integers(max(len(title) - 1, 1)))
+        made.append(title[:at] + title[at : at + 2][::-1] + title[at + 2 :])
+    return pa.table({"id": [str(i) for i in range(rows)], "title": made})
+
+
+def timed(spent: dict[str, float], name: str, call):
+    """The same call, its seconds added to those of the stage."""
+
+    def run(*args, **options):
+        begun = time.perf_counter()
+        try:
+            return call(*args, **options)
+        finally:
+            spent[name] += time.perf_counter() - begun
+
+    return run
+
+
+def measure(artifact: Path, table: pa.Table) -> dict[str, float]:
+    """Seconds of each stage of one run."""
+    spent: dict[str, float] = defaultdict(float)
+    calls = {
+        "open": (Matcher, "open"),
+        "match": (Matcher, "match"),
+        "tokenise": (BagTower, "prepare"),
+        "encode": (BagTower, "encode"),
+        "search": (type(Matcher.open(artifact).catalogue.index), "search"),
+        "evidence": (Reader, "read"),
+    }
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        write_table(table, Path(folder) / "offers.parquet")
+        for name, (owner, method) in calls.items():
+            call = timed(spent, name, getattr(owner, method))
+            stack.enter_context(patch.object(owner, method, call))
+        begun = time.perf_counter()
+        match(artifact, Path(folder) / "offers.parquet", Path(folder) / "out.parquet", quiet=True)
+        whole = time.perf_counter() - begun
+    inside = spent["encode"] + spent["search"] + spent["evidence"]
+    return {
+        "open the artifact": spent["open"],
+        "tokenise": spent["tokenise"],
+        "encode": spent["encode"] - spent["tokenise"],  # encoding calls the tokeniser
+        "search": spent["search"],
+        "evidence": spent["evidence"],
+        "decide": spent["match"] - inside,
+        "read and write": whole - spent["open"] - spent["match"],
+        "all": whole,
+    }
+
+
+def main() -> None:
+    """Read the arguments; print a table, then the same as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    seconds = measure(arguments.artifact, offers(arguments.rows))
+    print("| stage | seconds | rows/s |\n|-|-:|-:|")
+    for stage, spent in seconds.items():
+        print(f"| {stage} | {spent:.2f} | {arguments.rows / max(spent, 1e-9):,.0f} |")
+    print(json.dumps({"rows": arguments.rows, "threads": arguments.threads, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Training beside sentence-transformers' StaticEmbedding: pairs a second, and what was learnt.
+
+Both train a bag of token vectors of the same width on the same pairs, batch size, epochs and
+threads, with a softmax over the batch: ours as `thresher train` does, theirs with
+SentenceTransformerTrainer, MultipleNegativesRankingLoss and a WordPiece vocabulary learnt from the
+titles. They take turns in one process, each first every other round, so that what else the machine
+does falls on both. Tokenising counts: ours is done once before the first step, theirs in each step.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --data FOLDER --rounds 5 --threads 2
+
+The folder holds items.parquet, queries.parquet and pairs.parquet. The peer needs
+`pip install sentence-transformers accelerate datasets`.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from thresher.config import read
+from thresher.data.bundled import bundled
+from thresher.data.dataset import Dataset, DataSpec, load_dataset
+from thresher.jobs.train import build_objective
+from thresher.retrieve.exact import Exact
+from thresher.towers.text import BagTower
+from thresher.train.loop import Pairs, train
+from thresher.train.options import TrainOptions
+
+RUNS = ("thresher", "sentence-transformers", "thresher, softmax+alc+tcm")
+PEER = "sentence-transformers"
+
+
+def ours(data: Dataset, arguments: argparse.Namespace, objective: list[str]):
+    """Train a bag tower; return its encoder."""
+    items, queries, rows = data.item_text(), data.query_text(), data.rows("train")
+    tower = BagTower(dim=arguments.dim)
+    tower.start_from([*items, *(queries[i] for i in rows)])
+    pairs = Pairs(tower.prepare(queries), tower.prepare(items), data.relation, rows)
+    config = read(None)
+    terms = [term for term in config.objective if term["kind"] in objective]
+    options = TrainOptions(
+        epochs=arguments.epochs, batch_size=arguments.batch_size, clustered_from=-1
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        goal = build_objective(replace(config, objective=terms), arguments.dim)
+        train(tower, goal, pairs, options, Path(folder), quiet=True)
+    return tower.encode
+
+
+def peer(data: Dataset, arguments: argparse.Namespace):
+    """Train a StaticEmbedding; return its encoder."""
+    from datasets import Dataset as Rows
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformerTrainer as Trainer
+    from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.models import StaticEmbedding
+
+    items, queries, rows = data.item_text(), data.query_text(), data.rows("train")
+    pairs = data.relation.take(rows).pairs()
+    with tempfile.TemporaryDirectory() as folder:
+        module = StaticEmbedding(vocabulary(data), embedding_dim=arguments.dim)
+        model = SentenceTransformer(modules=[module], device="cpu")
+        columns = {
+            "anchor": [queries[rows[q]] for q, _ in pairs],
+            "positive": [items[i] for _, i in pairs],
+        }
+        options = Arguments(
+            folder,
+            num_train_epochs=arguments.epochs,
+            per_device_train_batch_size=arguments.batch_size,
+            learning_rate=arguments.peer_learning_rate,
+            warmup_steps=0.05,
+            dataloader_drop_last=True,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        Trainer(
+            model=model,
+            args=options,
+            train_dataset=Rows.from_dict(columns),
+            loss=MultipleNegativesRankingLoss(model),
+        ).train()
+    return lambda texts: model.encode(
+        texts, normalize_embeddings=True, show_progress_bar=False
+    ).astype(np.float32)
+
+
+def vocabulary(data: Dataset, size: int = 30_000):
+    """A WordPiece tokenizer learnt from the titles, once."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    if not _learnt:
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer()
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size, special_tokens=["[UNK]"], show_progress=False
+        )
+        texts = data.query_text()
+        titles = [*data.item_text(), *(texts[i] for i in data.rows("train"))]
+        tokenizer.train_from_iterator(titles, trainer)
+        _learnt.append(tokenizer)
+    return _learnt[0]
+
+
+_learnt: list = []
+
+
+def first_right(encode, data: Dataset) -> float:
+    """P@1 on the validation queries."""
+    rows, texts = data.rows("validation"), data.query_text()
+    found = Exact(encode(data.item_text())).search(encode([texts[i] for i in rows]), 1)
+    return float(data.relation.take(rows).correct(found.rows).mean())
+
+
+def measure(data: Dataset, arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
+    """Pairs a second of every round, and P@1 of the last."""
+    pairs = len(data.relation.take(data.rows("train")).pairs())
+    batch = arguments.batch_size
+    trained = pairs // batch * batch * arguments.epochs
+    run = {
+        RUNS[0]: lambda: ours(data, arguments, ["softmax"]),
+        PEER: lambda: peer(data, arguments),
+        RUNS[2]: lambda: ours(data, arguments, ["softmax", "alc", "tcm"]),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in RUNS}
+    right = {}
+    vocabulary(data)  # learning it is not counted
+    for turn in range(arguments.rounds):
+        for name in RUNS[:: 1 if turn % 2 else -1]:
+            begun = time.perf_counter()
+            encode = run[name]()
+            rates[name].append(trained / (time.perf_counter() - begun))
+            right[name] = first_right(encode, data)
+    return {name: {"pairs_per_second": rates[name], "P@1": right[name]} for name in RUNS}
+
+
+def table(report: dict[str, dict[str, object]]) -> str:
+    """Markdown: median, lowest and highest rate, and the median of each round's ratio."""
+    lines = ["| | pairs/s (median) | lowest to highest | times the peer | P@1 |", "|-|-:|-:|-:|-:|"]
+    for name, got in report.items():
+        rates = got["pairs_per_second"]
+        against = zip(rates, report[PEER]["pairs_per_second"], strict=True)
+        ratio = statistics.median(a / b for a, b in against)
+        lines.append(
+            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} "
+            f"| {ratio:.2f} | {got['P@1']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the arguments; print a table, then the same as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=bundled("pricerunner"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=512)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer-learning-rate", type=float, default=0.2)
+    arguments = parser.parse_args()
+    try:
+        import datasets  # noqa: F401  (the trainer needs it)
+        import sentence_transformers  # noqa: F401
+    except ImportError as missing:
+        raise SystemExit(
+            f"{missing}; the peer needs: pip install sentence-transformers accelerate datasets"
+        ) from None
+    torch.set_num_threads(arguments.threads)
+    files = {name: arguments.data / f"{name}.parquet" for name in ("items", "queries", "pairs")}
+    data = load_dataset(DataSpec(**files))
+    report = measure(data, arguments)
+    print(table(report))
+    asked = {key: str(value) for key, value in vars(arguments).items()}
+    print(json.dumps({"asked": asked, "runs": report}))
+
+
+if __name__ == "__main__":
+    main()
