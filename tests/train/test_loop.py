@@ -139,7 +139,7 @@ def test_too_few_pairs_for_a_batch(tmp_path):
 
 
 def test_what_is_true_is_learnt(tmp_path):
-    tower, pairs, held_out = made()
+    tower, pairs, held_out = made(dim=32)
     assert precision(tower, pairs, held_out) < 0.15  # the texts alone say nothing
     options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, clustered_from=-1)
     train(tower, goal(), pairs, options, tmp_path)
@@ -147,7 +147,7 @@ def test_what_is_true_is_learnt(tmp_path):
 
 
 def test_what_is_shuffled_is_not_learnt(tmp_path):
-    tower, pairs, held_out = made(shuffled=True)
+    tower, pairs, held_out = made(shuffled=True, dim=32)
     options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, clustered_from=-1)
     train(tower, goal(), pairs, options, tmp_path)
     # 80 held-out queries, each right with probability 1/40: more than 12 never in practice
@@ -155,7 +155,7 @@ def test_what_is_shuffled_is_not_learnt(tmp_path):
 
 
 def test_clustered_batches_learn_too(tmp_path):
-    tower, pairs, held_out = made()
+    tower, pairs, held_out = made(dim=32)
     options = TrainOptions(
         epochs=30, batch_size=40, learning_rate=0.03, clustered_from=3, cluster_size=6
     )
