@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from thresher.data.labelled import Labelled
 from thresher.data.relation import Relation
-from thresher.data.split import uniform
+from thresher.data.split import normalised, uniform
 from thresher.data.tables import read_table, write_table
 from thresher.decide.certify import certify
 from thresher.decide.learned import Learned
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.repeats import design_effect
 from thresher.decide.segments import certify_by
 from thresher.errors import InputError
 from thresher.matcher import Matcher, rank
@@ -26,6 +27,8 @@ FOLDS = 5
 FEWEST = 100
 # Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
 _PART_SEED, _FOLD_SEED = 1_000_003, 2_000_003
+
+_ARRAYS = ("confidence", "correct", "fit", "groups")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Outcomes:
         correct: whether the proposal is a true item.
         fit: whether the query chose the candidate thresholds; the others certify.
         segments: value of the column that thresholds may depend on; empty without one.
+        groups: a number for each text; queries with the same text are right or wrong together.
     """
 
     query_ids: list[str]
@@ -45,11 +49,13 @@ class Outcomes:
     correct: Bool[np.ndarray, " Q"]
     fit: Bool[np.ndarray, " Q"]
     segments: list[str]
+    groups: Int64[np.ndarray, " Q"]
 
     def certify(
         self, *, target: float, confidence: float, by: str | None = None, fitted_on: str = ""
     ) -> Policy | NoThreshold:
         """The loosest threshold with this precision, or what is reachable instead."""
+        effect = self.design_effect(target)
         if by is not None:
             return certify_by(
                 self.confidence,
@@ -59,6 +65,7 @@ class Outcomes:
                 target=target,
                 confidence=confidence,
                 fit_rows=self.fit,
+                design_effect=effect,
                 fitted_on=fitted_on,
             )
         rest = ~self.fit
@@ -69,12 +76,26 @@ class Outcomes:
             confidence=confidence,
             fit_scores=self.confidence[self.fit],
             fit_correct=self.correct[self.fit],
+            design_effect=effect,
             fitted_on=fitted_on,
         )
 
+    def design_effect(self, target: float) -> float:
+        """How many labels say as much as one, among those about as sure as the target asks for.
+
+        Those are the labels accepted at the loosest confidence at which the fit part reaches the
+        target; all labels where it never does.
+        """
+        order = np.argsort(-self.confidence[self.fit], kind="stable")
+        precise = np.cumsum(self.correct[self.fit][order]) >= target * (np.arange(len(order)) + 1)
+        last = np.flatnonzero(precise)
+        bar = self.confidence[self.fit][order][last[-1]] if len(last) else -np.inf
+        sure = self.confidence >= bar
+        return design_effect(self.correct[sure], self.groups[sure])
+
     def save(self, path: Path) -> None:
         """Writes a table of one row a query."""
-        columns = {name: pa.array(getattr(self, name)) for name in ("confidence", "correct", "fit")}
+        columns = {name: pa.array(getattr(self, name)) for name in _ARRAYS}
         ids = pa.array(self.query_ids, pa.string())
         segments = pa.array(self.segments or [""] * len(self.query_ids), pa.string())
         write_table(pa.table({"query_id": ids, **columns, "segment": segments}), path)
@@ -83,10 +104,9 @@ class Outcomes:
     def load(cls, path: Path) -> "Outcomes":
         """Reads what `save` wrote."""
         t = read_table(path)
-        confidence, correct, fit = (
-            t[name].to_numpy(zero_copy_only=False) for name in ("confidence", "correct", "fit")
-        )
-        return cls(t["query_id"].to_pylist(), confidence, correct, fit, t["segment"].to_pylist())
+        arrays = {name: t[name].to_numpy(zero_copy_only=False) for name in _ARRAYS}
+        ids, segments = t["query_id"].to_pylist(), t["segment"].to_pylist()
+        return cls(query_ids=ids, segments=segments, **arrays)
 
 
 @dataclass(frozen=True)
@@ -159,7 +179,10 @@ def calibrate(
     else:
         found = matcher.propose(texts)
         confidence, right = found.confidence, relation.correct(found.hits.rows)[:, 0]
-    outcomes = Outcomes(labelled.ids(), confidence, right, fit, segments)
+    _, groups = np.unique([normalised(text) for text in texts], return_inverse=True)
+    outcomes = Outcomes(
+        labelled.ids(), confidence, right, fit, segments, groups.reshape(-1).astype(np.int64)
+    )
     policy = outcomes.certify(
         target=options.target,
         confidence=options.confidence_level,

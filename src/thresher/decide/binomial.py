@@ -1,7 +1,7 @@
 """Exact binomial arithmetic: how strongly counts of errors speak for a precision."""
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Real
 from scipy import special, stats
 
 from thresher.errors import InputError
@@ -20,7 +20,7 @@ def check_levels(target: float, confidence: float) -> None:
 
 
 def p_value(
-    errors: Int[np.ndarray, " T"] | int, accepted: Int[np.ndarray, " T"] | int, *, target: float
+    errors: Real[np.ndarray, " T"] | int, accepted: Real[np.ndarray, " T"] | int, *, target: float
 ) -> Float64[np.ndarray, "*T"]:
     """Say how surprising so few errors would be if the precision were no better than the target.
 
@@ -29,7 +29,8 @@ def p_value(
                control in Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, section 2.
 
     Args:
-        errors: wrong answers among the accepted, 0 <= errors <= accepted.
+        errors: wrong answers among the accepted, 0 <= errors <= accepted; fractions, which counts
+            divided by a design effect are, go by the incomplete beta function.
         accepted: accepted answers; 0 gives p = 1, no evidence.
         target: precision under test, a fraction in (0, 1).
 
@@ -47,7 +48,7 @@ def p_value(
     return np.asarray(np.where(right > 0, tail, 1.0))
 
 
-def lower_bound(errors: int, accepted: int, *, confidence: float) -> float:
+def lower_bound(errors: float | int, accepted: float | int, *, confidence: float) -> float:
     """Give the precision that so few errors prove at a confidence.
 
     Equation:  the L with P(Binom(accepted, 1 - L) <= errors) = 1 - confidence; 0 if nothing is

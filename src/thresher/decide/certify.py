@@ -25,6 +25,7 @@ def certify(
     fit_scores: Float[np.ndarray, " F"] | None = None,
     fit_correct: Bool[np.ndarray, " F"] | None = None,
     groups: Shaped[np.ndarray, " Q"] | None = None,
+    design_effect: float = 1.0,
     seed: int | np.random.Generator = 0,
     fitted_on: str = "",
 ) -> Policy | NoThreshold:
@@ -49,12 +50,10 @@ def certify(
     p-value is at most d with probability at most d, for every n, hence also on average over n.
 
     What it assumes: the rows of the certify part are independent draws from the traffic to come.
-    Rows with the same title succeed or fail together and carry less evidence than their number;
-    `groups` keeps them on one side of the split, so that the fit part has not seen them, but the
-    test still counts each row: in a simulation at confidence .9 with every row standing twice, .21
-    of the promises were broken, where .10 may be. Where repeats are common, keep one row of each
-    group at random: the promise is then about distinct titles. A learned confidence may have been
-    trained on the fit part, never on the certify part.
+    Rows with the same text stand or fall together and say less than their number: `groups` keeps
+    them on one side of the split, and with a `design_effect` (see `repeats`) the counts are divided
+    by it before they are tested. The test is then approximate, as Rao and Scott's is. A learned
+    confidence may have been trained on the fit part, never on the certify part.
 
     Args:
         scores: confidence of each answer; higher is more certain; -inf is never accepted.
@@ -64,6 +63,8 @@ def certify(
         fit_scores: confidences of the fit part; without it a quarter of the rows is drawn as such.
         fit_correct: labels of the fit part.
         groups: a value per row; equal values stay on the same side of the drawn split.
+        design_effect: how many labels say as much as one independent label; 1 when no two rows
+            have the same text.
         seed: a seed or a generator for the split.
         fitted_on: fingerprint of the model and index, kept in the answer.
 
@@ -93,7 +94,8 @@ def certify(
         raise InputError("Groups steer the split, and a fit part was given: leave out one of them.")
     if fit_scores is None or fit_correct is None:
         raise InputError("Only one of fit_scores and fit_correct was given: give both or neither.")
-    fit, rest = Labels.of(fit_scores, fit_correct), Labels.of(scores, correct)
+    fit = Labels.of(fit_scores, fit_correct, design_effect=design_effect)
+    rest = Labels.of(scores, correct, design_effect=design_effect)
     if not len(fit) or not len(rest):
         raise InputError(
             f"Got {len(fit)} labels to fit on and {len(rest)} to certify: both need some."
@@ -121,6 +123,7 @@ def certify_parts(
         accepted=int(accepted.sum()),
         errors=int(errors.sum()),
         labelled=len(rest),
+        design_effect=rest.design_effect,
         fitted_on=fitted_on,
     )
 
@@ -169,8 +172,7 @@ def _reachable(
     best = None
     for lower in (x for x in REACHABLE if x < target):
         thresholds, _ = order(fit, certify_size=len(rest), target=lower, level=level)
-        accepted, errors = fit.counts(thresholds)
-        clear = np.flatnonzero(p_value(errors, accepted, target=lower) <= level / 10)
+        clear = np.flatnonzero(fit.p_values(thresholds, target=lower) <= level / 10)
         chosen = thresholds[clear[-1:]] if len(clear) else thresholds[:1]
         if not len(chosen) or not passed(rest, chosen, target=lower, level=level):
             break
@@ -196,17 +198,18 @@ def _more_labels(
     fit_n, fit_e = fit.counts(thresholds)
     precision = shrunk_precision(e + fit_e, n + fit_n, target=target)
     evidence = p_value(e + fit_e, n + fit_n, target=target)
-    useful = (p_value(e, n, target=target) > level) & (precision > target)
+    useful = (rest.p_values(thresholds, target=target) > level) & (precision > target)
     if not useful.any():
         return None
     best = int(np.argmin(np.where(useful, evidence, np.inf)))
     coverage = (n[best] + fit_n[best]) / (len(rest) + len(fit))
     # Steps of 3 %: the answer is an estimate, and the exact power rises in a saw-tooth.
     extra = np.unique(np.geomspace(1, MOST_LABELS, 600).astype(np.int64))
-    seen = int(n[best]), int(e[best])
+    # In independent labels; what is to be collected then counts `design_effect` times.
+    seen = int(n[best] / rest.design_effect), int(np.ceil(e[best] / rest.design_effect))
     passes = (
         power(extra, precision[best : best + 1], target=target, level=level, seen=seen) >= POWER
     )
     if not passes.any():
         return None
-    return int(np.ceil(extra[np.argmax(passes)] / coverage))
+    return int(np.ceil(extra[np.argmax(passes)] * rest.design_effect / coverage))

@@ -33,6 +33,7 @@ class Policy:
         accepted: labels of the certify part accepted at the threshold.
         errors: wrong ones among them.
         labelled: labels of the certify part.
+        design_effect: labels that counted as one, because queries with the same text repeat.
         fitted_on: fingerprint of the model and the index that gave the scores.
         by: the column of the segments, None without segments.
         segments: a policy for each segment with a threshold of its own; one whose `accept_at` is
@@ -48,6 +49,7 @@ class Policy:
     accepted: int
     errors: int
     labelled: int
+    design_effect: float = 1.0
     fitted_on: str = ""
     by: str | None = None
     segments: Mapping[str, "Policy"] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Policy:
                 f"A policy with {self.errors} errors, {self.accepted} accepted and "
                 f"{self.labelled} labelled is impossible: each may be at most the next."
             )
+        if not self.design_effect >= 1:
+            raise InputError(f"design_effect is {self.design_effect}; it is 1 or more.")
         if self.segments and self.by is None:
             raise InputError("A policy with segments needs `by`, the column that names them.")
 
@@ -84,7 +88,8 @@ class Policy:
         It is at least the target. It describes how clear the evidence is; what is promised is the
         target, because the threshold was chosen among several.
         """
-        return lower_bound(self.errors, self.accepted, confidence=self.confidence)
+        errors, accepted = self.errors / self.design_effect, self.accepted / self.design_effect
+        return lower_bound(errors, accepted, confidence=self.confidence)
 
     def decide(
         self,
@@ -288,6 +293,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "accepted": (int,),
     "errors": (int,),
     "labelled": (int,),
+    "design_effect": (int, float),
     "fitted_on": (str,),
     "by": (str, type(None)),
     "segments": (dict,),
@@ -315,6 +321,6 @@ def _from_content(content: Mapping[str, Any]) -> Policy:
         segments[name] = _from_content(own)
     numbers = {
         name: None if content[name] is None else float(content[name])
-        for name in ("accept_at", "target_precision", "confidence")
+        for name in ("accept_at", "target_precision", "confidence", "design_effect")
     }
     return Policy(**{**content, **numbers, "segments": segments})

@@ -27,6 +27,7 @@ def certify_by(
     confidence: float,
     fit_rows: Bool[np.ndarray, " Q"] | None = None,
     groups: Shaped[np.ndarray, " Q"] | None = None,
+    design_effect: float = 1.0,
     seed: int | np.random.Generator = 0,
     fitted_on: str = "",
 ) -> Policy | NoThreshold:
@@ -64,6 +65,7 @@ def certify_by(
         confidence: probability that all promises hold, a fraction in (0, 1).
         fit_rows: true for the rows of the fit part; without it a quarter of the rows is drawn.
         groups: a value per row; equal values stay on the same side of the drawn split.
+        design_effect: how many labels say as much as one independent label, as in `certify`.
         seed: a seed or a generator for the split.
         fitted_on: fingerprint of the model and index, kept in the answer.
 
@@ -81,7 +83,10 @@ def certify_by(
 
     def parts(rows: np.ndarray) -> tuple[Labels, Labels]:
         fit, rest = rows & fit_row, rows & ~fit_row
-        return Labels.of(scores[fit], correct[fit]), Labels.of(scores[rest], correct[rest])
+        return (
+            Labels.of(scores[fit], correct[fit], design_effect=design_effect),
+            Labels.of(scores[rest], correct[rest], design_effect=design_effect),
+        )
 
     everyone = np.ones(len(scores), np.bool_)
     candidates = {str(name): parts(names == name) for name in np.unique(names)}

@@ -22,18 +22,27 @@ class Labels:
     Args:
         scores: confidence of each answer, highest first.
         wrong: wrong[n] is the number of wrong answers among the first n.
+        design_effect: labels that say as much as one independent label, >= 1 (`repeats`).
     """
 
     scores: Float64[np.ndarray, " Q"]
     wrong: Int64[np.ndarray, " Q+1"]
+    design_effect: float = 1.0
 
     @classmethod
-    def of(cls, scores: Float[np.ndarray, " Q"], correct: Bool[np.ndarray, " Q"]) -> "Labels":
+    def of(
+        cls,
+        scores: Float[np.ndarray, " Q"],
+        correct: Bool[np.ndarray, " Q"],
+        *,
+        design_effect: float = 1.0,
+    ) -> "Labels":
         """Sort labelled answers by confidence.
 
         Args:
             scores: confidence of each answer; -inf is an answer that is never accepted.
             correct: whether each answer is right.
+            design_effect: how many labels say as much as one independent label.
 
         Raises:
             InputError: if the lengths differ, a score is not a number, or `correct` is not boolean.
@@ -54,7 +63,7 @@ class Labels:
             )
         order = np.argsort(-scores, kind="stable")
         wrong = np.concatenate([[0], np.cumsum(~correct[order])]).astype(np.int64)
-        return cls(scores[order].astype(np.float64), wrong)
+        return cls(scores[order].astype(np.float64), wrong, design_effect)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -65,6 +74,13 @@ class Labels:
         """Answers accepted at each threshold, all with a score >= it, and the errors among them."""
         accepted = np.searchsorted(-self.scores, -thresholds, side="right").astype(np.int64)
         return accepted, self.wrong[accepted]
+
+    def p_values(
+        self, thresholds: Float64[np.ndarray, " T"], *, target: float
+    ) -> Float64[np.ndarray, " T"]:
+        """The exact test at each threshold, on the counts of independent labels."""
+        accepted, errors = self.counts(thresholds)
+        return p_value(errors / self.design_effect, accepted / self.design_effect, target=target)
 
     def candidates(self) -> Float64[np.ndarray, " T"]:
         """Every distinct finite score, strictest first."""
@@ -96,10 +112,11 @@ def order(
     if not len(thresholds):
         return thresholds, thresholds
     accepted, errors = fit.counts(thresholds)
-    expected = np.round(accepted * (certify_size / len(fit))).astype(np.int64)
+    size = certify_size / len(fit) / fit.design_effect
+    expected = np.round(accepted * size).astype(np.int64)
     precision = shrunk_precision(errors, accepted, target=target)
     powers = power(expected, precision, target=target, level=level)
-    start = np.lexsort((p_value(errors, accepted, target=target), -powers))[0]
+    start = np.lexsort((fit.p_values(thresholds, target=target), -powers))[0]
     return thresholds[start:], powers[start:]
 
 
@@ -121,8 +138,7 @@ def passed(
     Returns:
         How many thresholds passed; the last of them is the loosest.
     """
-    accepted, errors = labels.counts(thresholds)
-    fails = p_value(errors, accepted, target=target) > level
+    fails = labels.p_values(thresholds, target=target) > level
     return int(np.argmax(fails)) if fails.any() else len(thresholds)
 
 
