@@ -21,7 +21,7 @@ from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
-from thresher.towers import TOWERS
+from thresher.towers import LEARNING_RATES, TOWERS
 from thresher.train.options import TrainOptions
 
 Section = Mapping[str, Any]
@@ -92,6 +92,9 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     sections = {name: _bind(_PLAIN[name], _section(raw, name), name) for name in _PLAIN}
     tower: Section = {"kind": "bag", **_section(raw, "tower")}
     sections["tower"] = {"kind": tower["kind"], **_choose(TOWERS, tower, "tower")}
+    if "learning_rate" not in _section(raw, "train"):
+        own = LEARNING_RATES.get(tower["kind"], TrainOptions.learning_rate)
+        sections["train"] = {**sections["train"], "learning_rate": own}
     terms = [_term(t, i) for i, t in enumerate(_terms(raw))]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):

@@ -1,7 +1,7 @@
 """Towers: text in, unit vectors out."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,16 +38,19 @@ class Tower(Protocol):
         """Writes the weights into a folder."""
         ...
 
-    def restore(self, folder: Path) -> None:
-        """Reads them back."""
+    @classmethod
+    def load(cls, folder: Path, **settings: Any) -> "Tower":
+        """A tower of these settings with the weights that were written."""
         ...
 
 
-TOWERS: Mapping[str, Callable[..., Tower]] = {
+TOWERS: Mapping[str, type[Tower]] = {
     "bag": BagTower,
     "tfidf": TfIdf,
     "sentence": SentenceTower,
 }
+LEARNING_RATES: Mapping[str, float] = {"bag": 0.1, "sentence": 2e-5}
+"""The rate at which a kind of tower is trained when a run does not say."""
 
 
 def save_tower(tower: Tower, folder: Path) -> None:
@@ -67,10 +70,8 @@ def load_tower(folder: Path) -> Tower:
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))
-        tower = TOWERS[described.pop("kind")](**described)
-        tower.restore(folder)
+        return TOWERS[described.pop("kind")].load(folder, **described)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train it anew"
         ) from error
-    return tower

@@ -50,7 +50,7 @@ class SentenceTower(nn.Module):
         self.encoder = _load(checkpoint)
         if max_tokens:
             self.encoder.max_seq_length = max_tokens
-        self.dim = int(self.encoder.get_sentence_embedding_dimension() or 0)
+        self.dim = int(self.encoder.get_embedding_dimension() or 0)
 
     def start_from(self, texts: Sequence[str]) -> None:
         """Nothing: the checkpoint was trained before."""
@@ -61,7 +61,7 @@ class SentenceTower(nn.Module):
 
     def forward(self, inputs: Texts) -> Float[Tensor, "rows D"]:
         """Unit rows."""
-        tokens = self.encoder.tokenize(list(inputs.texts))
+        tokens = self.encoder.preprocess(list(inputs.texts))
         device = next(self.encoder.parameters()).device
         features = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in tokens.items()}
         return F.normalize(self.encoder(features)["sentence_embedding"], dim=1)
@@ -82,11 +82,12 @@ class SentenceTower(nn.Module):
         """Writes `encoder/` as sentence-transformers does."""
         self.encoder.save(str(folder / "encoder"))
 
-    def restore(self, folder: Path) -> None:
-        """Reads `encoder/` back."""
-        self.encoder = _load(str(folder / "encoder"))
-        if self.max_tokens:
-            self.encoder.max_seq_length = self.max_tokens
+    @classmethod
+    def load(cls, folder: Path, **settings: Any) -> "SentenceTower":
+        """Reads `encoder/` back; the checkpoint that it began from is not needed."""
+        tower = cls(**{**settings, "checkpoint": str(folder / "encoder")})
+        tower.checkpoint = settings["checkpoint"]
+        return tower
 
 
 def _load(checkpoint: str) -> Any:

@@ -93,6 +93,9 @@ class BagTower(nn.Module):
         """Writes `model.safetensors`."""
         save_file(self.state_dict(), folder / "model.safetensors")
 
-    def restore(self, folder: Path) -> None:
-        """Reads it back."""
-        self.load_state_dict(load_file(folder / "model.safetensors"))
+    @classmethod
+    def load(cls, folder: Path, **settings: Any) -> "BagTower":
+        """A tower of these settings with the weights that were written."""
+        tower = cls(**settings)
+        tower.load_state_dict(load_file(folder / "model.safetensors"))
+        return tower

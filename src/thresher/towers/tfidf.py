@@ -56,9 +56,12 @@ class TfIdf:
         """Writes `model.safetensors`."""
         save_file({"rarity": self.rarity}, folder / "model.safetensors")
 
-    def restore(self, folder: Path) -> None:
-        """Reads it back."""
+    @classmethod
+    def load(cls, folder: Path, **settings: Any) -> "TfIdf":
+        """A tower of these settings with the weights that were written."""
+        tower = cls(**settings)
         rarity = load_file(folder / "model.safetensors")["rarity"]
-        if rarity.shape != self.rarity.shape:
+        if rarity.shape != tower.rarity.shape:
             raise InputError(f"{folder} holds the weights of another vocabulary, {rarity.shape}")
-        self.rarity = rarity
+        tower.rarity = rarity
+        return tower

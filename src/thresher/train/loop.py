@@ -103,15 +103,12 @@ class _Run:
     ) -> None:
         self.tower, self.objective, self.pairs, self.options = tower, objective, pairs, options
         self.folder, self.rank, world = folder, distributed.rank(), distributed.world()
-        if options.batch_size % world:
-            raise InputError(
-                f"train.batch_size {options.batch_size} cannot be shared by {world} processes; "
-                f"choose a multiple of {world}"
-            )
+        count = int(pairs.relation.counts()[pairs.query_rows].sum())
+        self.batch_size = options.pairs_a_step(count, world)
         self.sampler = PairSampler(
             pairs.relation,
             pairs.query_rows,
-            batch_size=options.batch_size // world,
+            batch_size=self.batch_size // world,
             seed=options.seed,
             rank=self.rank,
             world=world,
@@ -158,7 +155,7 @@ class _Run:
 
     def epoch(self, position: Position, order: np.ndarray | None, bar: Bar) -> None:
         """All steps of an epoch from the position on."""
-        size, steps = self.options.batch_size, self.sampler.steps
+        size, steps = self.batch_size, self.sampler.steps
         name = f"epoch {position.epoch + 1}/{self.options.epochs}"
         bar.start(name, total=steps * size, done=position.step * size)
         self.tower.train()
