@@ -1,10 +1,12 @@
 """The grid of the ALC paper on one data set: softmax, + TCM, + ALC, + ALC + TCM, beside TF-IDF.
 
     python benchmarks/grid.py --out runs/grid [--seeds 0 1 2] [--data FOLDER] [--set train.epochs=4]
+    python benchmarks/grid.py --out runs/seeds --run examples/quickstart/quickstart.toml
 
-Every cell trains one model on its own seeded split and measures it on the test split of that seed:
-with the raw score, with the margin, and with the learned confidence, certified on the calibration
-split. A cell that was measured before is not trained again. Prints Markdown; writes grid.json.
+With `--run`, that one run on every seed in place of the grid. Every cell trains one model on its
+own seeded split and measures it on the test split of that seed: with the raw score, with the
+margin, and with the learned confidence, certified on the calibration split. A cell that was
+measured before is not trained again. Prints Markdown; writes grid.json.
 """
 
 import argparse
@@ -38,11 +40,12 @@ def cell(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, float
     measured = folder / "measured.json"
     if not measured.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        source = data_table(arguments.data)
-        terms = "".join(f'[[objective]]\nkind = "{kind}"\n' for kind in TERMS[name])
-        (folder / "run.toml").write_text(f"[data]\n{source}\n{terms}")
+        run = arguments.run or folder / "run.toml"
+        if arguments.run is None:
+            terms = "".join(f'[[objective]]\nkind = "{kind}"\n' for kind in TERMS[name])
+            run.write_text(f"[data]\n{data_table(arguments.data)}\n{terms}")
         seeds = [f"{key}={seed}" for key in ("data.seed", "tower.seed", "train.seed")]
-        jobs.train(read(folder / "run.toml", [*seeds, *arguments.set]), folder / "model")
+        jobs.train(read(run, [*seeds, *arguments.set]), folder / "model")
         metrics = jobs.evaluate(folder / "model", report=False)
         measured.write_text(json.dumps(metrics, indent=1))
     return json.loads(measured.read_text())
@@ -71,14 +74,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
-    found = {name: [cell(name, s, arguments) for s in arguments.seeds] for name in TERMS}
+    names = list(TERMS) if arguments.run is None else [arguments.run.stem]
+    found = {name: [cell(name, s, arguments) for s in arguments.seeds] for name in names}
     (arguments.out / "grid.json").write_text(json.dumps(found, indent=1))
     print("| objective | " + " | ".join(COLUMNS) + " |")
     print("|-" * (len(COLUMNS) + 1) + "|")
     every = [m for measured in found.values() for m in measured]
-    first = found["softmax"]
+    first = found[names[0]]
     tfidf = [spread([m[f"tfidf/{k}"] for m in first]) for k in ("P@1", "coverage@precision=0.95")]
     print(f"| TF-IDF, no training | {tfidf[0]} | | {tfidf[1]} | | | | |")
     for name, measured in found.items():
