@@ -385,3 +385,10 @@ def test_a_label_avoids_the_other_curve_and_the_other_label():
     (column, line), _ = roomiest(np.array([60.0, 20.0]), own, [other], frame=frame, taken=[left])
     assert line + 20 < 150  # the other curve runs above its own, so it goes below
     assert column >= 250  # right of the label that stands there
+
+
+def test_other_queries_are_not_said_to_be_kept_apart(tmp_path):
+    other = Certified(0.95, 0.95, 0.5, Slice("all", 10, 8, 1), queries="queries of <new>.csv")
+    text = write_report(Report("t", other), tmp_path).read_text("utf-8")
+    assert "Of 10 queries of &lt;new&gt;.csv, 8 were accepted" in text
+    assert "kept apart" not in text

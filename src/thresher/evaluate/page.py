@@ -94,15 +94,16 @@ def _headline(headline: Certified | NotCertified | None) -> str:
         return f"<h1>A threshold is certified at {goal} precision</h1>{_evidence(headline)}"
     return (
         f"<h1>At {goal} precision you can automate {percent(test.coverage)} of your matching</h1>"
-        f"{_outcome(test, headline.target)}{_evidence(headline)}{_parts(test)}"
+        f"{_outcome(headline)}{_evidence(headline)}{_parts(test)}"
     )
 
 
-def _outcome(test: Slice, target: float) -> str:
+def _outcome(headline: Certified) -> str:
+    test, target = headline.test, headline.target
     verb = "was" if test.accepted == 1 else "were"
     found = (
-        f"Of {test.queries:,} test queries, kept apart from training and from the choice of the "
-        f"threshold, {test.accepted:,} {verb} accepted automatically"
+        f"Of {test.queries:,} {text(headline.queries)}, "
+        f"{test.accepted:,} {verb} accepted automatically"
     )
     if test.precision is None or test.interval is None:
         return f"<p>{found}.</p>"

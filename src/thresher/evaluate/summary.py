@@ -88,6 +88,7 @@ class Certified:
         accept_at: confidences >= this are accepted; None when it differs from segment to segment.
         test: what the decision did with all the test queries.
         calibration_coverage: share of the calibration queries that it accepts, a fraction.
+        queries: what the test queries are, as the headline words it.
     """
 
     target: float
@@ -95,6 +96,7 @@ class Certified:
     accept_at: float | None
     test: Slice
     calibration_coverage: float | None = None
+    queries: str = "test queries, kept apart from training and from the choice of the threshold"
 
 
 @final

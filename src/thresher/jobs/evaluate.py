@@ -77,8 +77,18 @@ def evaluate(
             for share in REMOVED
             if not remove_items
         }
-        write_report(report_of(artifact, test, metrics, systems, opened, by=by), folder / "report")
+        shown = report_of(
+            artifact, test, metrics, systems, opened, by=by, source=_source(files, split)
+        )
+        write_report(shown, folder / "report")
     return as_json(metrics)
+
+
+def _source(files: Mapping[str, Path], split: str) -> str | None:
+    """What the queries are; None for the artifact's own test split, which nothing has seen."""
+    if files:
+        return f"queries of {', '.join(path.name for path in files.values())}"
+    return None if split == "test" else f"queries of the split {split!r}"
 
 
 def _compared(systems: Mapping[str, System]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """From what was measured to what the report shows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +35,7 @@ def report_of(
     opened: Mapping[float, Measured],
     *,
     by: str | None = None,
+    source: str | None = None,
 ) -> Report:
     """Everything that the report of an artifact shows.
 
@@ -44,14 +46,15 @@ def report_of(
         systems: the curves to compare.
         opened: the same measurement after a share of the catalogue was taken away.
         by: column of the queries for the bars; `category` when there is one.
+        source: what the queries are, when they are not the artifact's own test split.
     """
     column = by or ("category" if "category" in test.labelled.queries.column_names else None)
     values = slices_by(test.labelled.column(column)) if column else {}
     categories = count_slices(values, test.accepted, test.correct)
     return Report(
-        title=f"{artifact.folder.name}: {len(test.labelled):,} test queries against "
+        title=f"{artifact.folder.name}: {len(test.labelled):,} queries against "
         f"{len(test.matcher.catalogue.items):,} products",
-        headline=_headline(test),
+        headline=_headline(test, source),
         metrics={name: value for name, value in metrics.items() if "/" not in name},
         intervals=test.intervals(),
         systems=tuple(systems.values()),
@@ -69,19 +72,20 @@ def _slice(test: Measured) -> Slice:
     return Slice("all", len(test.labelled), accepted, wrong, float(test.correct.mean()))
 
 
-def _headline(test: Measured) -> Certified | NotCertified | None:
+def _headline(test: Measured, source: str | None) -> Certified | NotCertified | None:
     policy = test.matcher.policy
     if isinstance(policy, NoThreshold):
         return NotCertified(policy.target_precision, policy.confidence, policy.sentence())
     if policy is None:
         return None
-    return Certified(
+    certified = Certified(
         policy.target_precision,
         policy.confidence,
         None if policy.segments else policy.accept_at,
         _slice(test),
         None if policy.segments else policy.coverage,
     )
+    return certified if source is None else replace(certified, queries=source)
 
 
 def _mistakes(test: Measured) -> list[Mistake]:
