@@ -95,7 +95,6 @@ def evaluate(
     by: Annotated[str | None, typer.Option(help="Also measure by the values of a column.")] = None,
     report: Annotated[bool, typer.Option(help="Write report/report.html as well.")] = True,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Measure ranking, coverage and what the policy does, on the test split or on other files."""
     from thresher import jobs
@@ -128,7 +127,6 @@ def calibrate(
     queries: Queries = None,
     pairs: Pairs = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Choose and certify the threshold on the calibration split, or on your labelled queries."""
     from thresher import jobs
@@ -153,7 +151,6 @@ def index(
         Path | None, typer.Option(help="Table of the new catalogue; else the present one.")
     ] = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Put another catalogue behind the model; the policy has to be calibrated again."""
     from thresher import jobs
@@ -183,7 +180,6 @@ def match(
 def report(
     artifact: ArtifactArgument,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Write the HTML report on the test split anew."""
     from thresher import jobs
