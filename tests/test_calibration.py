@@ -42,7 +42,8 @@ def asked(items: int, count: int, *, seed: int = 0) -> Labelled:
         for n, i in enumerate(of)
     ]
     table = pa.table({"id": [f"q{n}" for n in range(count)], "name": texts})
-    return Labelled(table, texts, Relation.from_pairs(np.arange(count), of, shape=(count, items)))
+    relation = Relation.from_pairs(np.arange(count), of, shape=(count, items))
+    return Labelled(table, texts, relation, Relation.none((count, items)))
 
 
 @pytest.mark.parametrize("items", [3, 40])

@@ -11,7 +11,6 @@ import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
 from thresher.data.labelled import Labelled
-from thresher.data.relation import Relation
 from thresher.data.split import normalised, uniform
 from thresher.data.tables import read_table, write_table
 from thresher.decide.certify import certify
@@ -175,9 +174,9 @@ def calibrate(
     matcher = replace(matcher, options=options, learned=None, policy=None)
     learned = None
     if options.confidence == "learned":
-        learned, confidence, right = _learned(matcher, texts, relation, fit, options.seed)
+        learned, confidence, right = _learned(matcher, labelled, fit, options.seed)
     else:
-        found = matcher.propose(texts)
+        found = matcher.propose(texts, ignored=labelled.ignored)
         confidence, right = found.confidence, relation.correct(found.hits.rows)[:, 0]
     _, groups = np.unique([normalised(text) for text in texts], return_inverse=True)
     outcomes = Outcomes(
@@ -208,10 +207,11 @@ def checked(labelled: Labelled, options: DecideOptions) -> list[str]:
 
 
 def _learned(
-    matcher: Matcher, texts: Sequence[str], relation: Relation, fit: np.ndarray, seed: int
+    matcher: Matcher, labelled: Labelled, fit: np.ndarray, seed: int
 ) -> tuple[Learned, np.ndarray, np.ndarray]:
     """The fitted confidence; how sure it is of each proposal, out of fold; which are right."""
-    hits, signs = matcher.signs(texts)
+    texts, relation = labelled.texts, labelled.relation
+    hits, signs = matcher.signs(texts, ignored=labelled.ignored)
     true, missing = relation.correct(hits.rows), hits.rows < 0
     learned = Learned.fit(signs[fit], true[fit], missing[fit])
     found = rank(learned, hits, signs)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64
 
 from thresher.artifact import Artifact
 from thresher.catalogue import Catalogue
+from thresher.data.relation import Relation
 from thresher.data.tables import require_columns, text_of
 from thresher.decide.confidence import margin, raw
 from thresher.decide.evidence import Reader
@@ -20,7 +21,7 @@ from thresher.decide.learned import Learned
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError
-from thresher.retrieve import Hits
+from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower, load_tower
 
 ACCEPT, REVIEW = "accept", "review"
@@ -100,20 +101,35 @@ class Matcher:
         return self.tower.encode(queries)
 
     def search(
-        self, texts: Sequence[str], k: int, *, allow: Bool[np.ndarray, " N"] | None = None
+        self,
+        texts: Sequence[str],
+        k: int,
+        *,
+        allow: Bool[np.ndarray, " N"] | None = None,
+        ignored: Relation | None = None,
     ) -> tuple[Any, Hits]:
         """The vectors of texts, and the k items closest to each, of those allowed.
+
+        Args:
+            texts: of the queries.
+            k: items a query.
+            allow: items that may be found; all when left out.
+            ignored: items that may not be found, one row a text.
 
         Raises:
             InputError: when k is larger than the catalogue.
         """
         vectors = self.tower.encode(texts)
-        return vectors, self.catalogue.index.search(vectors, k, allow=allow)
+        index = self.catalogue.index
+        found = search_without(lambda n: index.search(vectors, n, allow=allow), k, ignored)
+        return vectors, found
 
-    def signs(self, texts: Sequence[str]) -> tuple[Hits, np.ndarray]:
+    def signs(
+        self, texts: Sequence[str], *, ignored: Relation | None = None
+    ) -> tuple[Hits, np.ndarray]:
         """Candidates in the tower's order, and the signs that the learned confidence weighs."""
         k = min(self.options.candidates, len(self.catalogue.index))
-        vectors, hits = self.search(texts, k)
+        vectors, hits = self.search(texts, k, ignored=ignored)
         return hits, self._reader.read(texts, vectors, hits.rows, hits.scores)
 
     def propose(
@@ -122,6 +138,7 @@ class Matcher:
         *,
         depth: int = 0,
         allow: Bool[np.ndarray, " N"] | None = None,
+        ignored: Relation | None = None,
     ) -> Proposals:
         """Ranks the candidates of each text and says how sure the first one is.
 
@@ -129,10 +146,12 @@ class Matcher:
             texts: of the queries.
             depth: items a query to return at least; beyond the candidates in the tower's order.
             allow: items that may be proposed; all when left out.
+            ignored: items that may not be proposed, one row a text.
         """
         items = len(self.catalogue.index)
         candidates = min(self.options.candidates, items)
-        vectors, hits = self.search(texts, min(max(depth, candidates), items), allow=allow)
+        k = min(max(depth, candidates), items)
+        vectors, hits = self.search(texts, k, allow=allow, ignored=ignored)
         if self.options.confidence != "learned":
             kind = raw if self.options.confidence == "score" else margin
             return Proposals(hits, kind(hits.scores).astype(np.float64))

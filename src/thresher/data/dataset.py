@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +19,26 @@ from thresher.errors import InputError
 _TEXT = ("title", "text", "name")
 
 
+class Paths(NamedTuple):
+    """The files of a dataset; without ignored pairs the last is None."""
+
+    items: Path
+    queries: Path
+    pairs: Path
+    ignored: Path | None
+
+
 @dataclass(frozen=True)
 class DataSpec:
-    """Where a dataset lies and how it is cut: either three files, or one that ships with us.
+    """Where a dataset lies and how it is cut: either files, or one that ships with us.
 
     Args:
         items: file of the catalogue, with a column `id`; parquet, CSV, TSV or JSON lines.
         queries: file of the queries, with a column `id`, and perhaps `split`.
         pairs: file of the true pairs, columns `query_id` and `item_id`, and perhaps `split`.
-        bundled: name of a dataset that ships with the package, in place of the three files.
+        ignored: file of pairs that count for nothing, columns `query_id` and `item_id`: their item
+            is never ranked for their query, and is neither true for it nor a negative.
+        bundled: name of a dataset that ships with the package, in place of the files.
         item_text: columns whose text, joined by a blank, describes an item; the first of
             title, text and name when left out.
         query_text: the same for queries.
@@ -34,20 +46,24 @@ class DataSpec:
         seed: of the split; another number gives another one.
         open_catalogue: whether pairs may name items that are not in the catalogue; their queries
             then have no true item, and accepting an answer to one of them is an error.
+        propensity: whose constants PSP uses: "amazon" and "wikipedia" for the sets of these names
+            in the extreme classification repository, "other" for every other set.
     """
 
     items: str | Path | None = None
     queries: str | Path | None = None
     pairs: str | Path | None = None
+    ignored: str | Path | None = None
     bundled: str | None = None
     item_text: tuple[str, ...] = ()
     query_text: tuple[str, ...] = ()
     shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
     seed: int = 0
     open_catalogue: bool = False
+    propensity: Literal["amazon", "wikipedia", "other"] = "other"
 
-    def paths(self, base: str | Path = ".") -> tuple[Path, Path, Path]:
-        """The files of items, queries and pairs; relative ones start at `base`.
+    def paths(self, base: str | Path = ".") -> Paths:
+        """The files of items, queries, pairs and ignored pairs; relative ones start at `base`.
 
         Raises:
             InputError: a file is not named, or `bundled` and a file are.
@@ -55,19 +71,22 @@ class DataSpec:
         given = {"items": self.items, "queries": self.queries, "pairs": self.pairs}
         missing = [name for name, path in given.items() if path is None]
         if self.bundled is not None:
-            if len(missing) < len(given):
+            if len(missing) < len(given) or self.ignored is not None:
                 raise InputError(
                     f"the data names both bundled = {self.bundled!r} and files of its own; "
                     "remove one of the two"
                 )
             folder = bundled(self.bundled)
-            return tuple(folder / f"{name}.parquet" for name in given)  # type: ignore[return-value]
+            items, queries, pairs = (folder / f"{name}.parquet" for name in given)
+            return Paths(items, queries, pairs, None)
         if missing:
             raise InputError(
                 f"the data names no file of {' and '.join(missing)}; "
                 "name items, queries and pairs, or bundled"
             )
-        return tuple(Path(base) / path for path in given.values() if path)  # type: ignore[return-value]
+        items, queries, pairs = (Path(base) / path for path in given.values() if path)
+        ignored = None if self.ignored is None else Path(base) / self.ignored
+        return Paths(items, queries, pairs, ignored)
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,7 @@ class Dataset:
         items: the catalogue; column `id` (text, unique) and any others.
         queries: the same for queries.
         relation: true pairs, query rows x item rows.
+        ignored: pairs that count for nothing, likewise; none of them is true.
         split: number of each query's split, its place in `SPLITS`.
         item_columns: columns that make up the text of an item.
         query_columns: the same for queries.
@@ -89,6 +109,7 @@ class Dataset:
     items: pa.Table
     queries: pa.Table
     relation: Relation
+    ignored: Relation
     split: UInt8[np.ndarray, " Q"]
     item_columns: tuple[str, ...]
     query_columns: tuple[str, ...]
@@ -126,8 +147,12 @@ class Dataset:
             raise InputError(f"the share of items to remove is {share}; it must be in [0, 1)")
         shuffled = np.random.default_rng(seed).permutation(len(self.items))
         kept = np.sort(shuffled[round(share * len(self.items)) :])
-        relation = self.relation.keep_items(kept)
-        return replace(self, items=self.items.take(pa.array(kept)), relation=relation)
+        return replace(
+            self,
+            items=self.items.take(pa.array(kept)),
+            relation=self.relation.keep_items(kept),
+            ignored=self.ignored.keep_items(kept),
+        )
 
 
 def load_dataset(spec: DataSpec, base: str | Path = ".") -> Dataset:
@@ -153,23 +178,27 @@ def load_dataset(spec: DataSpec, base: str | Path = ".") -> Dataset:
 
 
 def read_tables(spec: DataSpec, base: str | Path = ".") -> Tables:
-    """Read the three tables of a dataset, and check that their ids have columns.
+    """Read the tables of a dataset, and check that their ids have columns.
 
     Raises:
         InputError: a file cannot be read or lacks a column.
     """
-    items, queries, pairs = spec.paths(base)
+    paths = spec.paths(base)
     tables = Tables(
-        items=read_table(items),
-        queries=read_table(queries),
-        pairs=read_table(pairs),
-        items_path=str(items),
-        queries_path=str(queries),
-        pairs_path=str(pairs),
+        items=read_table(paths.items),
+        queries=read_table(paths.queries),
+        pairs=read_table(paths.pairs),
+        ignored=None if paths.ignored is None else read_table(paths.ignored),
+        items_path=str(paths.items),
+        queries_path=str(paths.queries),
+        pairs_path=str(paths.pairs),
+        ignored_path=str(paths.ignored),
     )
-    require_columns(tables.items, ["id"], items)
-    require_columns(tables.queries, ["id"], queries)
-    require_columns(tables.pairs, ["query_id", "item_id"], pairs)
+    require_columns(tables.items, ["id"], paths.items)
+    require_columns(tables.queries, ["id"], paths.queries)
+    require_columns(tables.pairs, ["query_id", "item_id"], paths.pairs)
+    if tables.ignored is not None:
+        require_columns(tables.ignored, ["query_id", "item_id"], tables.ignored_path)
     return tables
 
 
@@ -186,7 +215,13 @@ def as_dataset(joined: Joined, tables: Tables, spec: DataSpec) -> Dataset:
     texts = text_of(joined.queries, query_columns)
     split = fill(joined.split, texts, shares=spec.shares, seed=spec.seed)
     return Dataset(
-        joined.items, joined.queries, joined.relation, split, item_columns, query_columns
+        items=joined.items,
+        queries=joined.queries,
+        relation=joined.relation,
+        ignored=joined.ignored,
+        split=split,
+        item_columns=item_columns,
+        query_columns=query_columns,
     )
 
 

@@ -1,6 +1,6 @@
-"""Joins the three tables of a dataset, and finds what does not fit without stopping at it."""
+"""Joins the tables of a dataset, and finds what does not fit without stopping at it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,14 +16,16 @@ from thresher.data.split import SPLITS, UNASSIGNED
 
 @dataclass(frozen=True)
 class Tables:
-    """The three tables as read, and what to call them in messages (their paths)."""
+    """The tables as read, and what to call them in messages (their paths)."""
 
     items: pa.Table
     queries: pa.Table
     pairs: pa.Table
+    ignored: pa.Table | None = None
     items_path: str = "items"
     queries_path: str = "queries"
     pairs_path: str = "pairs"
+    ignored_path: str = "ignored"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Joined:
     Args:
         items: rows with an id of their own (the first of each id).
         queries: the same.
-        relation: the pairs whose two ids are known.
+        relation: the true pairs whose two ids are known, without the ignored ones.
+        ignored: the pairs that count for nothing; none where no table lists any.
         split: the split the files give each query; `UNASSIGNED` where they give none.
         findings: what was left out or is contradictory.
     """
@@ -41,6 +44,7 @@ class Joined:
     items: pa.Table
     queries: pa.Table
     relation: Relation
+    ignored: Relation
     split: UInt8[np.ndarray, " Q"]
     findings: tuple[Finding, ...]
 
@@ -49,33 +53,90 @@ def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
     """Join pairs to queries and items by id.
 
     Args:
-        tables: items and queries with a column `id`, pairs with `query_id` and `item_id`; pairs
-            or queries may have a column `split`.
+        tables: items and queries with a column `id`, pairs with `query_id` and `item_id`, ignored
+            pairs likewise; pairs or queries may have a column `split`. A pair that is both true
+            and ignored is ignored: an item that may not be ranked cannot be found either.
         open_catalogue: whether a query's item may be missing from the catalogue. Then a pair with
             an unknown item is left out (its query stays, perhaps without a true item) and is a
             note rather than an error.
     """
     items, bad_items = unique_rows(tables.items, tables.items_path, "item")
     queries, bad_queries = unique_rows(tables.queries, tables.queries_path, "query")
-    pairs = tables.pairs
-    query_rows = _rows_of(pairs["query_id"], queries["id"])
-    item_rows = _rows_of(pairs["item_id"], items["id"])
-    known = (query_rows >= 0) & (item_rows >= 0)
-    relation = Relation.from_pairs(
-        query_rows[known], item_rows[known], shape=(len(queries), len(items))
-    )
-    split, bad_splits = _given_split(queries, query_rows, tables)
-    found = [
-        *_rowless(tables),
-        *bad_items,
-        *bad_queries,
-        *_labels(tables),
-        *_unknown(tables, "query", query_rows < 0, open_catalogue=False),
-        *_unknown(tables, "item", item_rows < 0, open_catalogue=open_catalogue),
+    known = {"query": queries["id"], "item": items["id"]}
+    true = _Pairs.of(tables.pairs, tables.pairs_path, known)
+    listed, ignored = true.relation, Relation.none((len(queries), len(items)))
+    found = [*_rowless(tables), *bad_items, *bad_queries, *_labels(tables)]
+    found += true.unknown(tables, open_catalogue=open_catalogue)
+    if tables.ignored is not None:
+        left_out = _Pairs.of(tables.ignored, tables.ignored_path, known)
+        ignored = left_out.relation
+        found += left_out.unknown(tables, open_catalogue=open_catalogue)
+    relation = listed.without(ignored)
+    split, bad_splits = _given_split(queries, true.query_rows, tables)
+    found += [
         *bad_splits,
-        *_repeated(tables, int(known.sum()) - len(relation.indices)),
+        *_repeated(tables, int(true.known.sum()) - len(listed.indices)),
+        *_true_and_ignored(tables, len(listed.indices) - len(relation.indices)),
     ]
-    return Joined(items, queries, relation, split, tuple(found))
+    return Joined(items, queries, relation, ignored, split, tuple(found))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A table of pairs, and the rows that its ids stand for; -1 where an id is unknown."""
+
+    table: pa.Table
+    path: str
+    query_rows: Int64[np.ndarray, " P"]
+    item_rows: Int64[np.ndarray, " P"]
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, table: pa.Table, path: str, known: Mapping[str, pa.ChunkedArray]) -> "_Pairs":
+        query_rows = _rows_of(table["query_id"], known["query"])
+        item_rows = _rows_of(table["item_id"], known["item"])
+        return cls(table, path, query_rows, item_rows, (len(known["query"]), len(known["item"])))
+
+    @property
+    def known(self) -> Bool[np.ndarray, " P"]:
+        return (self.query_rows >= 0) & (self.item_rows >= 0)
+
+    @property
+    def relation(self) -> Relation:
+        rows = self.query_rows[self.known], self.item_rows[self.known]
+        return Relation.from_pairs(*rows, shape=self.shape)
+
+    def unknown(self, tables: Tables, *, open_catalogue: bool) -> Iterator[Finding]:
+        """What to say of ids that are in no other table."""
+        for kind, path, rows, opened in (
+            ("query", tables.queries_path, self.query_rows, False),
+            ("item", tables.items_path, self.item_rows, open_catalogue),
+        ):
+            yield from self._unknown(kind, path, rows < 0, opened=opened)
+
+    def _unknown(
+        self, kind: str, path: str, mask: Bool[np.ndarray, " P"], *, opened: bool
+    ) -> Iterator[Finding]:
+        if not mask.any():
+            return
+        names = self.table[f"{kind}_id"].filter(pa.array(mask)).unique().to_pylist()
+        number = int(mask.sum())
+        remedy = "correct the ids or remove the pairs"
+        if kind == "item":
+            remedy += (
+                "; they are left out, and a query whose last pair goes has no true item"
+                if opened
+                else ", or set open_catalogue = true if such queries have no item in the catalogue"
+            )
+        yield Finding(
+            f"unknown-{kind}",
+            "note" if opened else "error",
+            number,
+            examples_of("" if name is None else name for name in names),
+            f"{self.path}: {counted(number, 'pair names', 'pairs name')} a {kind}_id that is not "
+            f"an id in {path}",
+            remedy,
+        )
 
 
 def _rowless(tables: Tables) -> Iterator[Finding]:
@@ -142,32 +203,6 @@ def _rows_of(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> Int64[np.ndarray, 
     return pc.fill_null(rows, -1).to_numpy().astype(np.int64)
 
 
-def _unknown(
-    tables: Tables, kind: str, mask: Bool[np.ndarray, " P"], *, open_catalogue: bool
-) -> Iterator[Finding]:
-    if not mask.any():
-        return
-    path = tables.items_path if kind == "item" else tables.queries_path
-    names = tables.pairs[f"{kind}_id"].filter(pa.array(mask)).unique().to_pylist()
-    number = int(mask.sum())
-    remedy = "correct the ids or remove the pairs"
-    if kind == "item":
-        remedy += (
-            "; their queries count as queries without a true item"
-            if open_catalogue
-            else ", or set open_catalogue = true if such queries have no item in the catalogue"
-        )
-    yield Finding(
-        f"unknown-{kind}",
-        "note" if open_catalogue else "error",
-        number,
-        examples_of("" if name is None else name for name in names),
-        f"{tables.pairs_path}: {counted(number, 'pair names', 'pairs name')} a {kind}_id that is "
-        f"not an id in {path}",
-        remedy,
-    )
-
-
 def _labels(tables: Tables) -> Iterator[Finding]:
     """A column of labels with zeros means that somebody gave judged pairs for true ones."""
     if "label" not in tables.pairs.column_names:
@@ -195,6 +230,19 @@ def _repeated(tables: Tables, number: int) -> Iterator[Finding]:
             (),
             f"{tables.pairs_path}: {counted(number, 'pair repeats', 'pairs repeat')} another",
             "nothing to do: a pair counts once",
+        )
+
+
+def _true_and_ignored(tables: Tables, number: int) -> Iterator[Finding]:
+    if number:
+        yield Finding(
+            "true-and-ignored",
+            "note",
+            number,
+            (),
+            f"{tables.ignored_path}: {counted(number, 'pair is', 'pairs are')} also in "
+            f"{tables.pairs_path} and no longer true",
+            "right where the list of ignored pairs is to win; else remove them from it",
         )
 
 

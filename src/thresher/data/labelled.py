@@ -19,17 +19,20 @@ class Labelled:
         queries: their table.
         texts: the text of each.
         relation: their true items.
+        ignored: items that are never ranked for them.
     """
 
     queries: pa.Table
     texts: list[str]
     relation: Relation
+    ignored: Relation
 
     @classmethod
     def of(cls, data: Dataset, rows: Int64[np.ndarray, " rows"]) -> "Labelled":
         """The queries of these rows of a dataset."""
         queries = data.queries.take(pa.array(rows))
-        return cls(queries, text_of(queries, data.query_columns), data.relation.take(rows))
+        texts = text_of(queries, data.query_columns)
+        return cls(queries, texts, data.relation.take(rows), data.ignored.take(rows))
 
     def __len__(self) -> int:
         return len(self.texts)

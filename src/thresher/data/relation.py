@@ -63,6 +63,12 @@ class Relation:
         rows, indices = np.divmod(keys, max(columns, 1))
         return cls(_bounds(np.bincount(rows, minlength=queries)), indices, columns)
 
+    @classmethod
+    def none(cls, shape: tuple[int, int]) -> "Relation":
+        """The relation without a pair, of so many queries and items."""
+        queries, columns = shape
+        return cls(np.zeros(queries + 1, np.int64), np.empty(0, np.int64), columns)
+
     def __len__(self) -> int:
         """Number of queries."""
         return len(self.indptr) - 1
@@ -153,6 +159,23 @@ class Relation:
         mine, items = self._flat(query_rows)
         counts = np.bincount(mine, minlength=len(query_rows))
         return Relation(_bounds(counts), items, self.columns)
+
+    def without(self, other: "Relation") -> "Relation":
+        """The pairs that are not in another relation of the same queries and items.
+
+        Raises:
+            InputError: the other has another number of queries or items.
+        """
+        if other.shape != self.shape:
+            raise InputError(
+                f"pairs of {other.shape} queries and items cannot be taken from pairs of "
+                f"{self.shape}; give two relations of the same shape"
+            )
+        if not len(other.indices):
+            return self
+        pairs = self.pairs()
+        left = pairs[~other.contains(pairs[:, 0], pairs[:, 1])]
+        return Relation.from_pairs(left[:, 0], left[:, 1], shape=self.shape)
 
     def keep_items(self, item_rows: Int[np.ndarray, " kept"]) -> "Relation":
         """The relation of a smaller catalogue: its item j was item `item_rows[j]` here.

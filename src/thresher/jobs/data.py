@@ -10,6 +10,7 @@ from thresher.artifact import Artifact
 from thresher.config import read
 from thresher.data.dataset import Dataset, DataSpec, load_dataset
 from thresher.data.labelled import Labelled
+from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.matcher import Matcher, read_settings
 
@@ -52,12 +53,14 @@ def load_data(artifact: Artifact, files: Mapping[str, Path]) -> Dataset:
         missing = "pairs" if "queries" in files else "queries"
         raise InputError(f"--queries and --pairs go together; --{missing} is missing")
     spec: DataSpec = read(model / "config.toml").build("data")
-    _, queries, pairs = spec.paths(settings["base"])
+    paths = spec.paths(settings["base"])
     own = replace(
         spec,
         items=files.get("items", artifact.part("index") / "items.parquet"),
-        queries=files.get("queries", queries),
-        pairs=files.get("pairs", pairs),
+        queries=files.get("queries", paths.queries),
+        pairs=files.get("pairs", paths.pairs),
+        # Ignored pairs are of the queries they were listed for.
+        ignored=None if "queries" in files else paths.ignored,
         bundled=None,
         item_text=tuple(settings["item_columns"]),
         query_text=tuple(settings["query_columns"]),
@@ -71,10 +74,16 @@ def in_catalogue(labelled: Labelled, data: Dataset, matcher: Matcher) -> Labelle
     """The same queries with their true items as rows of the matcher's catalogue."""
     ids = {item: row for row, item in enumerate(matcher.catalogue.items["id"].to_pylist())}
     rows = np.array([ids.get(item, -1) for item in data.items["id"].to_pylist()], np.int64)
-    pairs = labelled.relation.pairs()
+    return replace(
+        labelled,
+        relation=_renumbered(labelled.relation, rows, len(ids)),
+        ignored=_renumbered(labelled.ignored, rows, len(ids)),
+    )
+
+
+def _renumbered(relation: Relation, rows: np.ndarray, columns: int) -> Relation:
+    """The pairs whose item has a row, -1 where it has none, in a catalogue of this size."""
+    pairs = relation.pairs()
     items = rows[pairs[:, 1]]
     kept = items >= 0
-    relation = type(labelled.relation).from_pairs(
-        pairs[kept, 0], items[kept], shape=(len(labelled), len(ids))
-    )
-    return Labelled(labelled.queries, labelled.texts, relation)
+    return Relation.from_pairs(pairs[kept, 0], items[kept], shape=(len(relation), columns))

@@ -1,13 +1,14 @@
 """One pass of labelled queries through a matcher, and everything that is counted from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
 
 from thresher.artifact import Artifact
 from thresher.calibration import Outcomes
+from thresher.config import read
 from thresher.data.labelled import Labelled
 from thresher.data.relation import Relation
 from thresher.decide.confidence import margin, raw
@@ -16,8 +17,8 @@ from thresher.evaluate.bootstrap import bootstrap_coverage, bootstrap_mean
 from thresher.evaluate.evaluation import PRECISIONS, evaluate, evaluate_slices
 from thresher.evaluate.slices import slices_by, slices_by_frequency
 from thresher.evaluate.summary import System
-from thresher.matcher import Matcher, Proposals
-from thresher.retrieve import Hits
+from thresher.matcher import Matcher, Proposals, read_settings
+from thresher.retrieve import Hits, search_without
 from thresher.retrieve.sparse import SparseExact
 from thresher.towers.tfidf import TfIdf
 
@@ -38,6 +39,8 @@ class Measured:
         correct: whether the first proposal is true.
         accepted: whether the policy accepts it.
         thresholds: for each precision, what the artifact's own calibration certifies.
+        propensity: whose constants PSP uses.
+        train_queries: how many queries the model was trained on; None where it does not tell.
     """
 
     matcher: Matcher
@@ -47,6 +50,8 @@ class Measured:
     correct: Bool[np.ndarray, " Q"]
     accepted: Bool[np.ndarray, " Q"]
     thresholds: Mapping[float, float | None]
+    propensity: str
+    train_queries: int | None
 
     @classmethod
     def of(
@@ -59,9 +64,11 @@ class Measured:
     ) -> "Measured":
         """Proposes an item for every query; with `allow`, as if the other items were not there."""
         if allow is not None:
-            labelled = Labelled(labelled.queries, labelled.texts, _only(labelled.relation, allow))
-        found = matcher.propose(labelled.texts, depth=DEPTH, allow=allow)
-        _, tower = matcher.search(labelled.texts, min(2, len(matcher.catalogue.index)), allow=allow)
+            labelled = replace(labelled, relation=_only(labelled.relation, allow))
+        texts, ignored = labelled.texts, labelled.ignored
+        found = matcher.propose(texts, depth=DEPTH, allow=allow, ignored=ignored)
+        two = min(2, len(matcher.catalogue.index))
+        _, tower = matcher.search(texts, two, allow=allow, ignored=ignored)
         policy = matcher.policy
         accepted = np.zeros(len(labelled), bool)
         if isinstance(policy, Policy):
@@ -75,6 +82,8 @@ class Measured:
             labelled.relation.correct(found.hits.rows[:, :1])[:, 0],
             accepted,
             certified_thresholds(artifact, policy),
+            read(artifact.part("model") / "config.toml").build("data").propensity,
+            read_settings(artifact.part("model")).get("train_queries"),
         )
 
     def metrics(self) -> dict[str, float]:
@@ -84,6 +93,8 @@ class Measured:
             self.labelled.relation,
             confidence=self.found.confidence,
             train_counts=self._train_counts(),
+            train_queries=self.train_queries,
+            constants=self.propensity,
             thresholds=self.thresholds,
         )
         policy = self.matcher.policy
@@ -178,9 +189,11 @@ def baseline(matcher: Matcher, labelled: Labelled) -> System:
     tower = TfIdf()
     items, known = matcher.catalogue.evidence.texts, matcher.catalogue.evidence.known
     tower.start_from([*items, *known.texts])
-    index = SparseExact(tower.encode(items))
-    hits = index.search(tower.encode(texts), min(2, len(index)))
-    right = labelled.relation.correct(hits.rows[:, :1], queries=np.arange(len(texts)))[:, 0]
+    index, vectors = SparseExact(tower.encode(items)), tower.encode(texts)
+    some = np.arange(len(texts))
+    ignored = labelled.ignored.take(some)
+    hits = search_without(lambda k: index.search(vectors, k), min(2, len(index)), ignored)
+    right = labelled.relation.correct(hits.rows[:, :1], queries=some)[:, 0]
     return System("TF-IDF, margin", margin(hits.scores), right)
 
 

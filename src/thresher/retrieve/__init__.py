@@ -2,7 +2,7 @@
 
 from thresher.retrieve.ann import FaissIVF, build, load
 from thresher.retrieve.exact import Exact
-from thresher.retrieve.hits import Hits
+from thresher.retrieve.hits import Hits, search_without
 from thresher.retrieve.index import Index
 
-__all__ = ["Exact", "FaissIVF", "Hits", "Index", "build", "load"]
+__all__ = ["Exact", "FaissIVF", "Hits", "Index", "build", "load", "search_without"]

@@ -1,11 +1,13 @@
 """What a search returns: for each query, the nearest items and how near they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from thresher.data.relation import Relation
 from thresher.errors import InputError
 
 
@@ -58,3 +60,45 @@ class Hits:
                 f"ask for 1 to {width}, or search again with a larger k."
             )
         return Hits(self.rows[:, :k], self.scores[:, :k])
+
+    def without(self, ignored: Relation, k: int) -> "Hits":
+        """The best k items of each query that are not ignored for it; -1 where there are fewer.
+
+        The order of the others stays. Hits that hold as many items more than k as a query has
+        ignored ones lose nothing: `search_without` asks for that many.
+
+        Args:
+            ignored: one row a query of the hits, in their order.
+            k: items to keep, 1 to the number retrieved.
+
+        Raises:
+            InputError: k is out of range, or there is not one row a query.
+        """
+        gone = ignored.correct(self.rows)
+        order = np.argsort(gone, axis=1, kind="stable")
+        gone = np.take_along_axis(gone, order, axis=1)
+        rows = np.where(gone, -1, np.take_along_axis(self.rows, order, axis=1))
+        scores = np.where(gone, -np.inf, np.take_along_axis(self.scores, order, axis=1))
+        return Hits(rows, scores.astype(np.float32)).top(k)
+
+
+def search_without(search: Callable[[int], Hits], k: int, ignored: Relation | None) -> Hits:
+    """The best k items of each query, as if its ignored ones were not in the catalogue.
+
+    The search goes deeper by the most items that any of the queries ignores, so that k are left.
+
+    Args:
+        search: the hits of all queries at a depth: `lambda depth: index.search(vectors, depth)`.
+        k: items a query.
+        ignored: one row a query, in the order of the hits; None to search as it is.
+
+    Example:
+        >>> found = Hits(np.array([[4, 2, 0]]), np.array([[0.9, 0.5, -0.1]], "f4"))
+        >>> ignored = Relation.from_pairs(np.array([0]), np.array([4]), shape=(1, 5))
+        >>> search_without(lambda depth: found.top(depth), 2, ignored).rows.tolist()
+        [[2, 0]]
+    """
+    if ignored is None or not len(ignored.indices):
+        return search(k)
+    deeper = k + int(ignored.counts().max())
+    return search(min(deeper, ignored.columns)).without(ignored, k)
