@@ -67,8 +67,8 @@ class Measured:
             labelled = replace(labelled, relation=_only(labelled.relation, allow))
         texts, ignored = labelled.texts, labelled.ignored
         found = matcher.propose(texts, depth=DEPTH, allow=allow, ignored=ignored)
-        two = min(2, len(matcher.catalogue.index))
-        _, tower = matcher.search(texts, two, allow=allow, ignored=ignored)
+        depth = min(DEPTH, len(matcher.catalogue.index))
+        _, tower = matcher.search(texts, depth, allow=allow, ignored=ignored)
         policy = matcher.policy
         accepted = np.zeros(len(labelled), bool)
         if isinstance(policy, Policy):
@@ -104,6 +104,16 @@ class Measured:
             numbers[f"certified_coverage@{name}"] = float(self.accepted.mean())
             numbers[f"certified_precision@{name}"] = float(right.mean()) if len(right) else np.nan
         return numbers
+
+    def alone(self) -> dict[str, float]:
+        """Every number of the tower alone: its own order, with the raw score as confidence."""
+        return evaluate(
+            self.tower,
+            self.labelled.relation,
+            train_counts=self._train_counts(),
+            train_queries=self.train_queries,
+            constants=self.propensity,
+        )
 
     def intervals(self, *, seed: int = 0) -> dict[str, tuple[float, float]]:
         """95 % bootstrap intervals of the numbers that decisions rest on."""
