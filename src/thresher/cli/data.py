@@ -31,15 +31,29 @@ def audit(
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(help="beir, or pairs for tableA, tableB and label files.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="beir, pairs for tableA, tableB and label files, or xc for a set of the extreme "
+            "classification repository."
+        ),
+    ],
     source: Annotated[Path, typer.Argument(help="Folder to read.")],
     out: Annotated[Path, typer.Argument(help="Folder for items, queries and pairs.parquet.")],
+    calibration: Annotated[
+        float | None,
+        typer.Option(help="Share of the training queries to calibrate on; else the format's own."),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(help="Share of the training queries to validate on; else the format's own."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Turn a folder in another format into three tables."""
+    """Turn a folder in another format into the tables of a dataset."""
     from thresher.cli.importers import import_folder
 
-    summary = import_folder(kind, source, out)
+    summary = import_folder(kind, source, out, calibration=calibration, validation=validation)
     shown = json.dumps(summary.to_dict(), ensure_ascii=False)
     print(shown if as_json else "\n".join(summary.lines()))
 

@@ -18,7 +18,12 @@ _SPLITS = {"test": "test", "dev": "validation", "train": "train"}
 
 
 def convert(
-    source: str | Path, out: str | Path, *, calibration: float = 0.2, seed: int = 0
+    source: str | Path,
+    out: str | Path,
+    *,
+    calibration: float = 0.2,
+    validation: float = 0.0,
+    seed: int = 0,
 ) -> Summary:
     """Turn a BEIR folder into items.parquet, queries.parquet and pairs.parquet.
 
@@ -34,6 +39,7 @@ def convert(
         source: the folder; each file may be packed (.gz).
         out: folder for the three files.
         calibration: fraction of those queries to use for calibration; 0 for none.
+        validation: fraction of the train queries to add to validation; 0 for none.
         seed: of the choice.
 
     Raises:
@@ -64,6 +70,7 @@ def convert(
         Tables(items, queries, pairs),
         [split[name] for name in queries["id"].to_pylist()],
         calibration=calibration,
+        validation=validation,
         seed=seed,
         notes=notes,
     )

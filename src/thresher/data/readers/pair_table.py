@@ -23,6 +23,7 @@ def convert(
     *,
     catalogue: Literal["right", "left"] = "right",
     calibration: float = 0.2,
+    validation: float = 0.0,
     seed: int = 0,
 ) -> Summary:
     """Turn pair tables (ltable_id, rtable_id, label) into items, queries and pairs as parquet.
@@ -43,6 +44,7 @@ def convert(
         out: folder for the three files.
         catalogue: which table is searched, the right (tableB) or the left (tableA) one.
         calibration: fraction of the train queries to use for calibration; 0 for none.
+        validation: fraction of the train queries to add to validation; 0 for none.
         seed: of the choice.
 
     Raises:
@@ -73,7 +75,15 @@ def convert(
         notes.append(f"{counted(unseen, 'record is', 'records are')} in no pair: split by text on "
                      "loading")  # fmt: skip
     tables = Tables(items, queries, pairs)
-    return write_dataset(out, tables, split, calibration=calibration, seed=seed, notes=notes)
+    return write_dataset(
+        out,
+        tables,
+        split,
+        calibration=calibration,
+        validation=validation,
+        seed=seed,
+        notes=notes,
+    )
 
 
 def _find(source: Path, name: str) -> Path | None:

@@ -25,6 +25,7 @@ class Summary:
         item_text: columns that describe an item, for the option of that name.
         query_text: the same for queries.
         notes: one sentence for each choice that was made or row that was left out.
+        ignored: number of ignored pairs written; None where the source lists none.
     """
 
     items: int
@@ -34,6 +35,7 @@ class Summary:
     item_text: tuple[str, ...]
     query_text: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
+    ignored: int | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -41,6 +43,7 @@ class Summary:
             "items": self.items,
             "queries": self.queries,
             "pairs": self.pairs,
+            "ignored": self.ignored,
             "splits": dict(self.splits),
             "item_text": list(self.item_text),
             "query_text": list(self.query_text),
@@ -53,8 +56,10 @@ class Summary:
         quoted = [
             ", ".join(f'"{name}"' for name in names) for names in (self.item_text, self.query_text)
         ]
+        listed = [] if self.ignored is None else ['ignored = "ignored.parquet"']
+        more = "" if self.ignored is None else f", {self.ignored:,} ignored pairs"
         return [
-            f"{self.items:,} items, {self.queries:,} queries, {self.pairs:,} true pairs",
+            f"{self.items:,} items, {self.queries:,} queries, {self.pairs:,} true pairs{more}",
             f"queries by split: {splits or 'none given'}",
             *(f"- {note}" for note in self.notes),
             "",
@@ -62,6 +67,7 @@ class Summary:
             'items = "items.parquet"',
             'queries = "queries.parquet"',
             'pairs = "pairs.parquet"',
+            *listed,
             f"item_text = [{quoted[0]}]",
             f"query_text = [{quoted[1]}]",
         ]
@@ -73,10 +79,11 @@ def write_dataset(
     splits: Sequence[str | None],
     *,
     calibration: float,
+    validation: float = 0.0,
     seed: int,
     notes: Sequence[str],
 ) -> Summary:
-    """Write the three tables into a folder, with a calibration split, and sum them up.
+    """Write the tables into a folder, with a calibration split, and sum them up.
 
     Formats from elsewhere know no calibration split, and a threshold needs one: a seeded share of
     the train queries (of validation where there is no train, of test where there is neither)
@@ -84,30 +91,38 @@ def write_dataset(
 
     Args:
         out: the folder, made if needed.
-        tables: the three tables; queries without a column `split`.
+        tables: the tables; queries without a column `split`.
         splits: the split of each query in the source, None where it has none.
         calibration: fraction of those queries to use for calibration, in [0, 1); 0 for none.
+        validation: fraction of the train queries that become validation; 0 for none.
         seed: of the choice.
         notes: what the user should know.
 
     Raises:
-        InputError: the share is out of range.
+        InputError: a share is out of range, or there is no train to take validation from.
     """
-    if not 0 <= calibration < 1:
-        raise InputError(f"the calibration share is {calibration}; it must be in [0, 1)")
     origin = next((name for name in ("train", "validation", "test") if name in splits), None)
+    _check_shares(calibration, validation, origin)
     texts = text_of(tables.queries, _texts(tables.queries))
-    drawn = assign(texts, shares={"train": 1 - calibration, "calibration": calibration}, seed=seed)
+    taken = {"validation": validation, "calibration": calibration}
+    drawn = assign(texts, shares={"train": 1 - validation - calibration, **taken}, seed=seed)
     given = [
-        "calibration" if origin and name == origin and number else name
+        SPLITS[number] if origin and name == origin and number else name
         for name, number in zip(splits, drawn.tolist(), strict=True)
     ]
-    if moved := given.count("calibration"):
-        became = counted(moved, f"{origin} query became", f"{origin} queries became")
-        notes = [*notes, f"{became} the calibration split (share {calibration:g}, seed {seed})"]
+    for split, share in taken.items():
+        moved = sum(new == split != old for old, new in zip(splits, given, strict=True))
+        if moved:
+            became = counted(moved, f"{origin} query became", f"{origin} queries became")
+            notes = [*notes, f"{became} the {split} split (share {share:g}, seed {seed})"]
     queries = tables.queries.append_column("split", pa.array(given, pa.string()))
     for name, table in (("items", tables.items), ("queries", queries), ("pairs", tables.pairs)):
         write_table(table, out / f"{name}.parquet")
+    if tables.ignored is not None:
+        write_table(tables.ignored, out / "ignored.parquet")
+    else:
+        # One that an earlier import left here is of other queries.
+        (out / "ignored.parquet").unlink(missing_ok=True)
     return Summary(
         items=len(tables.items),
         queries=len(queries),
@@ -116,7 +131,24 @@ def write_dataset(
         item_text=_texts(tables.items),
         query_text=_texts(queries),
         notes=tuple(notes),
+        ignored=None if tables.ignored is None else len(tables.ignored),
     )
+
+
+def _check_shares(calibration: float, validation: float, origin: str | None) -> None:
+    for name, share in (("calibration", calibration), ("validation", validation)):
+        if not 0 <= share < 1:
+            raise InputError(f"the {name} share is {share}; it must be in [0, 1)")
+    if calibration + validation >= 1:
+        raise InputError(
+            f"the calibration share {calibration} and the validation share {validation} leave "
+            "nothing to train on; together they must be below 1"
+        )
+    if validation and origin != "train":
+        raise InputError(
+            f"a validation share of {validation} was asked for, but the source has no train "
+            "queries to take it from; leave the share out"
+        )
 
 
 def _texts(table: pa.Table) -> tuple[str, ...]:
