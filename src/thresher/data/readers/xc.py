@@ -1,7 +1,7 @@
 """Imports a folder of the extreme classification (XC) repository, as published or as raw text."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,7 +222,7 @@ def _ignored(
     return pairs, lists
 
 
-def _array(numbers: array[int]) -> Int64[np.ndarray, " P"]:
+def _array(numbers: Sequence[int]) -> Int64[np.ndarray, " P"]:
     return np.array(numbers, np.int64)
 
 

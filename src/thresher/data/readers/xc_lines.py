@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -201,7 +201,7 @@ def _numbered(line: str, labels: Rows, place: Place) -> list[int]:
     return _true(rows, weights)
 
 
-def _true(rows: list[int], weights: list[float]) -> list[int]:
+def _true(rows: list[int], weights: Sequence[float | int]) -> list[int]:
     """The labels with a weight above 0, each once."""
     pairs = zip(rows, weights, strict=True)
     return list(dict.fromkeys(row for row, weight in pairs if weight > 0))
