@@ -1,0 +1,84 @@
+"""Hard negatives: the items that a search finds for a query and that are not true for it."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from thresher.data.relation import Relation
+from thresher.errors import InputError
+
+_QUERIES = 65536  # searched at a time
+
+
+@runtime_checkable
+class Found(Protocol):
+    """What a search returns, of which only the rows matter here."""
+
+    @property
+    def rows(self) -> Int64[np.ndarray, "Q k"]:
+        """Rows of the nearest items, best first; -1 where one is missing."""
+        ...
+
+
+@runtime_checkable
+class Search(Protocol):
+    """The k nearest items of each query, such as the `search` of an index."""
+
+    def __call__(self, vectors: Float32[np.ndarray, "Q D"], k: int, /) -> Found:
+        """Finds k items a query."""
+        ...
+
+
+def mine(
+    queries: Float32[np.ndarray, "Q D"],
+    search: Search,
+    relation: Relation,
+    *,
+    depth: int,
+    ignored: Relation | None = None,
+) -> Int64[np.ndarray, "Q m"]:
+    """The nearest wrong items of each query: what the model confuses with the truth right now.
+
+    Of the `depth` items that the search finds, those that are true for the query or to be ignored
+    leave; the others move up, in their order.
+
+    Args:
+        queries: a vector for each query of `relation`.
+        search: of the index of all items.
+        relation: the true items of these queries, `relation.take(rows)` for some rows alone.
+        depth: items to search for; those of a query's true items among them are lost to it.
+        ignored: pairs that count for nothing, of the same queries.
+
+    Returns:
+        Item rows, nearest first, -1 where fewer are left; as wide as `depth`, or as the catalogue.
+
+    Memory: 8 bytes x queries x depth, and the results of a search for 65,536 queries.
+
+    Raises:
+        InputError: the vectors are not one a query, or depth is below 1.
+
+    Example:
+        >>> relation = Relation.from_pairs(np.array([0]), np.array([2]), shape=(1, 4))
+        >>> mine(np.ones((1, 2), np.float32), index.search, relation, depth=3)  # finds 2, 0, 3
+        array([[ 0,  3, -1]])
+    """
+    if any(len(queries) != len(r) for r in (relation, ignored) if r is not None):
+        raise InputError(
+            f"{len(queries)} query vectors do not fit the {len(relation)} queries of the relation "
+            "or those of the ignored pairs; give one vector a query, and take the same queries of "
+            "each relation"
+        )
+    if depth < 1:
+        raise InputError(f"the depth of mining is {depth} items; give 1 or more")
+    hard = np.full((len(queries), min(depth, relation.columns)), -1, dtype=np.int64)
+    for start in range(0, len(queries), _QUERIES):
+        at = np.arange(start, min(start + _QUERIES, len(queries)))
+        rows = search(queries[at], hard.shape[1]).rows
+        right = relation.correct(rows, queries=at)
+        if ignored is not None:
+            right |= ignored.correct(rows, queries=at)
+        left = np.where(right, -1, rows)
+        moved = np.argsort(left < 0, axis=1, kind="stable")
+        hard[at] = np.take_along_axis(left, moved, axis=1)
+    return hard
