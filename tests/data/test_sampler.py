@@ -1,15 +1,12 @@
-"""Batches of pairs: each pair once, the same on one process as on several; and their links."""
-
-import math
+"""Batches of pairs: each pair once, the same on one process as on several; and mined columns."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import Relation
-from thresher.data.sampler import PairSampler, batch_links, item_log_q
+from thresher.data.sampler import PairSampler
 from thresher.errors import InputError
 
 
@@ -42,6 +39,7 @@ def test_the_batches_of_n_processes_together_are_those_of_one(world, ordered):
         for share in shares:
             assert len(share.query_rows) == 4
             assert share.columns.tolist() == whole.item_rows.tolist() == whole.columns.tolist()
+            assert share.queries.tolist() == whole.queries.tolist() == whole.query_rows.tolist()
 
 
 def test_an_epoch_has_every_training_pair_once_less_the_tail():
@@ -71,7 +69,7 @@ def test_epochs_differ_and_are_drawn_again_the_same():
 def test_an_order_is_followed():
     relation = Relation.from_pairs(ints([0, 1, 2, 3]), ints([0, 1, 0, 1]), shape=(4, 2))
     sampler = PairSampler(relation, np.arange(4), batch_size=2, seed=0)
-    assert sampler.pair_items.tolist() == [0, 1, 0, 1]
+    assert sampler.pairs_of(0)[:, 1].tolist() == [0, 1, 0, 1]
     batches = [b.query_rows.tolist() for b in sampler.epoch(0, ints([3, 1, 0, 2]))]
     assert batches == [[3, 1], [0, 2]]
     for order in ([0, 1, 2], [0, 1, 2, 2], [1, 2, 3, 4]):
@@ -83,57 +81,157 @@ def test_too_few_pairs_and_wrong_sizes():
     relation = Relation.from_pairs(ints([0, 1, 2]), ints([0, 1, 0]), shape=(4, 2))
     with pytest.raises(InputError, match=r"3 training pairs, fewer than one batch of 2 on 2 proc"):
         PairSampler(relation, np.arange(4), batch_size=2, seed=0, world=2)
-    with pytest.raises(InputError, match=r"batch_size 0, rank 0, world 1"):
+    with pytest.raises(InputError, match=r"batch_size 0, rank 0, world 1, mined 0"):
         PairSampler(relation, np.arange(4), batch_size=0, seed=0)
     with pytest.raises(InputError, match=r"rank 1, world 1"):
         PairSampler(relation, np.arange(4), batch_size=1, seed=0, rank=1)
+    with pytest.raises(InputError, match=r"mined -1"):
+        PairSampler(relation, np.arange(4), batch_size=1, seed=0, mined=-1)
+    with pytest.raises(InputError, match=r"3 training queries with a true item, fewer than"):
+        PairSampler(relation, np.arange(4), batch_size=4, seed=0, positives="one")
 
 
-@given(seed=st.integers(0, 50), rank=st.integers(0, 2), epoch=st.integers(0, 2))
-def test_links_name_every_other_true_pair_of_all_processes(seed, rank, epoch):
-    # Few items and many true pairs, so that copies of the own item and other true items abound.
-    relation = random_relation(seed, queries=12, items=5, share=0.5)
-    sampler = PairSampler(relation, np.arange(12), batch_size=3, seed=0, rank=rank, world=3)
-    for batch in sampler.epoch(epoch):
-        links = batch_links(relation, batch.query_rows, batch.columns, offset=sampler.offset)
-        assert links.log_q is None
-        wide = links.shift(sampler.offset)
-        assert wide.pos.tolist() == [[i, rank * 3 + i] for i in range(3)]
-        expected = [
-            [i, j]
-            for i, q in enumerate(batch.query_rows)
-            for j, item in enumerate(batch.columns)
-            if item in relation.items_of(q) and j != rank * 3 + i
-        ]
-        assert wide.drop.tolist() == expected
+def test_every_pair_in_the_order_that_seed_and_epoch_draw():
+    relation, rows = random_relation(3), np.arange(30)[::-2]
+    pairs = [(q, i) for q in rows.tolist() for i in relation.items_of(q).tolist()]
+    order = np.random.default_rng((5, 2)).permutation(len(pairs))
+    sampler = PairSampler(relation, rows, batch_size=4, seed=5)
+    assert sampler.pairs_of(2).tolist() == [list(pair) for pair in pairs]
+    for step, batch in enumerate(sampler.epoch(2)):
+        expected = [pairs[i] for i in order[4 * step : 4 * step + 4]]
+        assert [*zip(batch.query_rows.tolist(), batch.item_rows.tolist(), strict=True)] == expected
+        assert batch.columns.tolist() == [i for _, i in expected]
+    assert step + 1 == sampler.steps == len(pairs) // 4
 
 
-def test_links_of_a_small_batch():
-    # query 0 is true for items 0 and 1, query 1 for item 1, query 2 for item 0
-    relation = Relation.from_pairs(ints([0, 0, 1, 2]), ints([0, 1, 1, 0]), shape=(3, 3))
-    log_q = item_log_q(relation, np.arange(3))
-    # items 0 and 1 have 2 of the 4 pairs each, item 2 none
-    assert log_q.tolist() == pytest.approx([math.log(0.5), math.log(0.5), -math.inf])
-    # one process of two: its queries 1 and 2 own columns 2 and 3; column 1 is item 1 as well, which
-    # is true for query 1, and column 0 is item 0, true for query 2.
-    links = batch_links(relation, ints([1, 2]), ints([0, 1, 1, 0]), offset=2, item_log_q=log_q)
-    assert (links.left, links.right) == ("query", "item")
-    assert links.pos.tolist() == [[0, 0], [1, 1]]
-    assert links.drop.tolist() == [[0, -1], [1, -2]]
-    assert links.log_q is not None
-    assert links.log_q.dtype == torch.float32
-    assert links.log_q.tolist() == pytest.approx([math.log(0.5)] * 2)
+@given(seed=st.integers(0, 50), rare=st.booleans())
+def test_one_true_item_of_each_query_that_has_one(seed, rare):
+    relation, rows = random_relation(seed), np.random.default_rng(seed).permutation(30)[:20]
+    options = {"positives": "rare", "rarity": np.linspace(0.1, 9, 12)} if rare else {}
+    sampler = PairSampler(
+        relation, rows, batch_size=3, seed=seed, **({"positives": "one"} | options)
+    )
+    able = [q for q in rows.tolist() if len(relation.items_of(q))]
+    drawn = [sampler.pairs_of(epoch) for epoch in range(5)]
+    for pairs in drawn:
+        assert pairs[:, 0].tolist() == able
+        assert all(item in relation.items_of(q) for q, item in pairs.tolist())
+    assert sampler.steps == len(able) // 3
+    assert not all(np.array_equal(drawn[0], pairs) for pairs in drawn)
+    assert np.array_equal(drawn[4], sampler.pairs_of(4))
+    seen = np.concatenate([batch.query_rows for batch in sampler.epoch(1)]).tolist()
+    assert len(seen) == len(set(seen)) == len(able) // 3 * 3
+    for batch in sampler.epoch(1):
+        pairs = zip(batch.query_rows.tolist(), batch.item_rows.tolist(), strict=True)
+        assert {*pairs} <= {tuple(pair) for pair in drawn[1].tolist()}
 
 
-def test_log_q_counts_training_pairs_alone():
-    relation = Relation.from_pairs(ints([0, 1, 2, 3]), ints([0, 0, 0, 1]), shape=(4, 2))
-    # of queries 0 and 3: one pair each
-    assert item_log_q(relation, ints([0, 3])).tolist() == pytest.approx([math.log(0.5)] * 2)
+@pytest.mark.parametrize(
+    ("options", "shares"),
+    [
+        ({"positives": "one"}, [1 / 3, 1 / 3, 1 / 3]),
+        # rarities 1, 2 and 5 of 8
+        ({"positives": "rare", "rarity": np.array([7.0, 1.0, 2.0, 5.0])}, [1 / 8, 1 / 4, 5 / 8]),
+    ],
+)
+def test_how_often_an_item_is_drawn(options, shares):
+    # each of 400 queries has items 1, 2 and 3
+    queries = 400
+    relation = Relation.from_pairs(
+        np.repeat(np.arange(queries), 3), np.tile([1, 2, 3], queries), shape=(queries, 4)
+    )
+    sampler = PairSampler(relation, np.arange(queries), batch_size=10, seed=0, **options)
+    items = np.concatenate([sampler.pairs_of(epoch)[:, 1] for epoch in range(25)])
+    # 10,000 draws: a share has a standard error of 0.005 at most
+    assert np.bincount(items, minlength=4) / 10000 == pytest.approx([0, *shares], abs=0.02)
 
 
-def test_links_refuse_columns_that_do_not_belong():
+@pytest.mark.parametrize(
+    ("rarity", "message"),
+    [
+        (None, r"the rarity of each of 2 items, but there are none"),
+        (np.ones(3), r"the rarity of each of 2 items, but there are 3"),
+        (np.array([1.0, 0.0]), r"rarity of item row 1 is 0.0"),
+        (np.array([np.inf, 1.0]), r"rarity of item row 0 is inf"),
+        (np.array([1.0, np.nan]), r"rarity of item row 1 is nan"),
+    ],
+)
+def test_rarities_that_are_none(rarity, message):
     relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 2))
-    with pytest.raises(InputError, match=r"own column of a query is not one of its true items"):
-        batch_links(relation, ints([0, 1]), ints([1, 0]))
-    with pytest.raises(InputError, match=r"2 queries from column 1 on do not fit in 2 columns"):
-        batch_links(relation, ints([0, 1]), ints([0, 1]), offset=1)
+    with pytest.raises(InputError, match=message):
+        PairSampler(relation, np.arange(2), batch_size=1, seed=0, positives="rare", rarity=rarity)
+
+
+def test_mined_columns_follow_the_own_ones():
+    relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 8))
+    hard = ints([[2, 3], [4, 5]])
+    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, mined=2)
+    for epoch in range(4):
+        (batch,) = sampler.epoch(epoch, ints([1, 0]), hard)
+        assert batch.query_rows.tolist() == batch.queries.tolist() == [1, 0]
+        assert batch.item_rows[:2].tolist() == [1, 0]
+        assert [sorted(batch.item_rows[2:4]), sorted(batch.item_rows[4:])] == [[4, 5], [2, 3]]
+        assert batch.columns.tolist() == batch.item_rows.tolist()
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("positives", ["every", "one"])
+def test_mined_columns_of_n_processes_together_are_those_of_one(world, hard, positives):
+    relation, rows = random_relation(0, queries=40), np.arange(40)
+    found = np.random.default_rng(1).integers(-1, 12, (40, 5)) if hard else None
+    sizes = {"seed": 7, "mined": 3, "positives": positives}
+    one = PairSampler(relation, rows, batch_size=4 * world, **sizes)
+    parts = [
+        PairSampler(relation, rows, batch_size=4, rank=rank, world=world, **sizes)
+        for rank in range(world)
+    ]
+    assert {part.steps for part in parts} == {one.steps}
+    for whole, *shares in zip(
+        one.epoch(2, None, found), *(part.epoch(2, None, found) for part in parts), strict=True
+    ):
+        for rank, (part, share) in enumerate(zip(parts, shares, strict=True)):
+            own, mined = slice(4 * rank, 4 * rank + 4), slice(12 * rank, 12 * rank + 12)
+            assert share.query_rows.tolist() == whole.query_rows[own].tolist()
+            assert share.item_rows[:4].tolist() == whole.item_rows[: 4 * world][own].tolist()
+            assert share.item_rows[4:].tolist() == whole.item_rows[4 * world :][mined].tolist()
+            assert (part.offset, part.query_offset) == (16 * rank, 4 * rank)
+            assert share.columns[16 * rank : 16 * rank + 16].tolist() == share.item_rows.tolist()
+            assert share.columns.tolist() == shares[0].columns.tolist()
+            assert share.queries.tolist() == whole.query_rows.tolist()
+
+
+@given(seed=st.integers(0, 100), width=st.integers(0, 5), mined=st.integers(1, 4))
+def test_each_query_draws_its_own_hard_items_once_and_others_when_they_run_out(seed, width, mined):
+    relation, draw = random_relation(seed), np.random.default_rng(seed)
+    hard = np.argsort(draw.random((30, 12)), axis=1)[:, :width].astype(np.int64)
+    hard[draw.random(hard.shape) < 0.4] = -1
+    sampler = PairSampler(relation, np.arange(30), batch_size=6, seed=seed, mined=mined)
+    for batch in sampler.epoch(0, None, hard):
+        extra = batch.item_rows[6:].reshape(6, mined)
+        assert 0 <= extra.min() <= extra.max() < 12
+        for query, items in zip(batch.query_rows.tolist(), extra.tolist(), strict=True):
+            known = {i for i in hard[query].tolist() if i >= 0}
+            drawn = min(len(known), mined)
+            assert set(items[:drawn]) <= known
+            assert len(set(items[:drawn])) == drawn
+
+
+def test_each_hard_item_is_as_likely_as_another_and_so_is_any_item_without():
+    relation = Relation.from_pairs(np.arange(500), np.zeros(500, np.int64), shape=(500, 5))
+    sampler = PairSampler(relation, np.arange(500), batch_size=500, seed=0, mined=1)
+    hard = np.tile(ints([[1, 3, 4, -1]]), (500, 1))
+    for found, shares in ((hard, [0, 1 / 3, 0, 1 / 3, 1 / 3]), (None, [0.2] * 5)):
+        drawn = [next(sampler.epoch(number, None, found)).item_rows[500:] for number in range(20)]
+        # 10,000 draws: a share has a standard error of 0.005 at most
+        share = np.bincount(np.concatenate(drawn), minlength=5) / 10000
+        assert share == pytest.approx(shares, abs=0.02)
+        assert not np.array_equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize("hard", [np.full((3, 2), -1), np.full((2, 2), 5)])
+def test_hard_items_that_do_not_fit(hard):
+    relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 5))
+    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, mined=1)
+    with pytest.raises(InputError, match=r"do not fit 2 queries and 5 items"):
+        next(sampler.epoch(0, None, hard))

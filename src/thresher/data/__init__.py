@@ -1,6 +1,6 @@
 """Tables, the relation of who is true for whom, datasets, splits, audits and readers.
 
-Nothing here imports torch; the sampler, which feeds training, is `thresher.data.sampler`.
+Nothing here imports torch; the links of a training batch, which do, are in `thresher.data.links`.
 """
 
 from thresher.data.audit import audit, audit_files

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from thresher import distributed
+from thresher.data.links import batch_links, item_log_q
 from thresher.data.relation import Relation
-from thresher.data.sampler import PairBatch, PairSampler, batch_links, item_log_q
+from thresher.data.sampler import PairBatch, PairSampler
 from thresher.errors import InputError
 from thresher.negatives.clusters import clustered_order
 from thresher.objective import Objective
@@ -149,9 +150,10 @@ class _Run:
         if not 0 <= self.options.clustered_from <= epoch:
             return None
         items = vectors(self.tower, self.pairs.items)
+        rows = self.sampler.pairs_of(epoch)[:, 1]
         generator = np.random.default_rng((self.options.seed, epoch, 1))
         size = self.options.cluster_size
-        return clustered_order(items[self.sampler.pair_items], size=size, generator=generator)
+        return clustered_order(items[rows], size=size, generator=generator)
 
     def epoch(self, position: Position, order: np.ndarray | None, bar: Bar) -> None:
         """All steps of an epoch from the position on."""

@@ -1,0 +1,176 @@
+"""The links of a batch: what in it is true, what is to be ignored."""
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int, Int64
+
+from thresher.data.relation import Relation
+from thresher.errors import InputError
+from thresher.types import Links
+
+
+def batch_links(
+    relation: Relation,
+    query_rows: Int[np.ndarray, " B"],
+    columns: Int[np.ndarray, " C"],
+    *,
+    offset: int = 0,
+    item_log_q: Float32[np.ndarray, " N"] | None = None,
+    ignored: Relation | None = None,
+) -> Links:
+    """Which columns of a batch are true for its queries, those of other processes included.
+
+    Query i's positive is its own column, offset + i. Every other column whose item is true for it
+    (another true item of the query, or another copy of its own item) or to be ignored is dropped:
+    neither positive nor negative. The links already look at the columns of all processes.
+
+    Column numbers are relative to this process's first column (global number minus `offset`, so
+    they may be negative or beyond this process's own): `links.shift(offset)`, which the objective
+    applies as it gathers the columns, turns them into global numbers. On one process nothing moves.
+
+    Args:
+        relation: all true pairs.
+        query_rows: the queries of this process.
+        columns: the item rows of all processes in rank order; a process's first columns are its
+            queries' own, and mined ones may follow.
+        offset: number of columns before this process's own.
+        item_log_q: natural log of the probability with which each item of the catalogue is sampled;
+            the links carry it for the queries' own columns, to be gathered with them. It is not
+            defined for mined columns, so a batch has the one or the other.
+        ignored: pairs that count for nothing.
+
+    Memory: O(true and ignored items of the queries + such pairs in the batch), never queries x
+        columns.
+
+    Raises:
+        InputError: the queries' own columns do not lie within `columns`, or one is not true for its
+            query.
+    """
+    size = len(query_rows)
+    if not 0 <= offset <= len(columns) - size:
+        raise InputError(
+            f"{size} queries from column {offset} on do not fit in {len(columns)} columns; "
+            "every query has a column of its own"
+        )
+    own = columns[offset : offset + size]
+    if not relation.contains(query_rows, own).all():
+        raise InputError(
+            "the own column of a query is not one of its true items; give `columns` in the order "
+            "of the queries, and the `offset` of this process"
+        )
+    pairs = _known(relation, ignored, query_rows, columns)
+    pairs[:, 1] -= offset
+    diagonal = pairs[:, 0] == pairs[:, 1]
+    log_q = None if item_log_q is None else torch.from_numpy(item_log_q[own])
+    return _links("query", "item", pairs[diagonal], pairs[~diagonal], log_q)
+
+
+def asked_links(
+    relation: Relation,
+    item_rows: Int[np.ndarray, " own"],
+    queries: Int[np.ndarray, " all"],
+    *,
+    offset: int = 0,
+    own: int | None = None,
+    ignored: Relation | None = None,
+) -> Links:
+    """Which queries of a batch ask for its items: the links of `batch_links`, seen from the items.
+
+    Item i's positive is its own query, offset + i. Every other query for which the item is true or
+    to be ignored is dropped. A mined item has no query of its own, hence no positive. Query numbers
+    are relative to this process's first query, as columns are in `batch_links`.
+
+    Args:
+        relation: all true pairs.
+        item_rows: the items of this process, those of its queries first, then mined ones.
+        queries: the query rows of all processes in rank order.
+        offset: number of queries before this process's own.
+        own: number of this process's queries; as many as its items when left out.
+        ignored: pairs that count for nothing.
+
+    Memory: O(true and ignored items of all queries + such pairs in the batch).
+
+    Raises:
+        InputError: this process's queries do not lie within `queries` or outnumber its items, or an
+            item is not true for its own query.
+    """
+    size = len(item_rows) if own is None else own
+    if not (0 <= size <= len(item_rows) and 0 <= offset <= len(queries) - size):
+        raise InputError(
+            f"{size} queries from {offset} on do not fit in {len(queries)} queries and "
+            f"{len(item_rows)} items; every query has an item of its own"
+        )
+    if not relation.contains(queries[offset : offset + size], item_rows[:size]).all():
+        raise InputError(
+            "an item is not true for its own query; give `item_rows` in the order of the queries, "
+            "and the `offset` of this process"
+        )
+    pairs = _known(relation, ignored, queries, item_rows)[:, ::-1]
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))] - [0, offset]
+    positive = (pairs[:, 0] == pairs[:, 1]) & (pairs[:, 0] < size)
+    return _links("text", "query", pairs[positive], pairs[~positive])
+
+
+def all_links(
+    relation: Relation,
+    query_rows: Int[np.ndarray, " B"],
+    *,
+    ignored: Relation | None = None,
+) -> Links:
+    """The links of queries to the whole catalogue: column j is item j.
+
+    Every true pair is a positive, and a pair to be ignored that is not true is dropped.
+
+    Args:
+        relation: all true pairs.
+        query_rows: the queries.
+        ignored: pairs that count for nothing.
+
+    Memory: O(true and ignored items of the queries).
+    """
+    true = relation.take(query_rows)
+    pairs = true.pairs()
+    drop = pairs[:0] if ignored is None else ignored.take(query_rows).pairs()
+    return _links("query", "item", pairs, drop[~true.contains(drop[:, 0], drop[:, 1])])
+
+
+def item_log_q(relation: Relation, query_rows: Int[np.ndarray, " Q"]) -> Float32[np.ndarray, " N"]:
+    """How likely each item is to be a column of a training batch, as a natural logarithm.
+
+    Equation: log q_j = log(training pairs of item j / training pairs); -inf for an item without
+    any, which is never a column.
+
+    **Source**: Yi et al. 2019, "Sampling-bias-corrected neural modeling", section 4, where the
+    probability is estimated from a stream; here the pairs are counted.
+
+    Args:
+        relation: all true pairs.
+        query_rows: the training queries.
+    """
+    counts = relation.take(query_rows).item_counts()
+    with np.errstate(divide="ignore"):
+        return np.log(counts / max(counts.sum(), 1)).astype(np.float32)
+
+
+def _known(
+    relation: Relation,
+    ignored: Relation | None,
+    query_rows: Int[np.ndarray, " left"],
+    item_rows: Int[np.ndarray, " right"],
+) -> Int64[np.ndarray, "E 2"]:
+    """The pairs (i, j) of a batch that are no negatives, by i and then by j."""
+    true = relation.among(query_rows, item_rows)
+    if ignored is None:
+        return true
+    both = np.concatenate([true, ignored.among(query_rows, item_rows)])
+    return np.unique(both, axis=0)
+
+
+def _links(
+    left: str,
+    right: str,
+    pos: Int64[np.ndarray, "E 2"],
+    drop: Int64[np.ndarray, "X 2"],
+    log_q: torch.Tensor | None = None,
+) -> Links:
+    return Links(left, right, torch.from_numpy(pos), torch.from_numpy(drop), log_q)
