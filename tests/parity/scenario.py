@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from thresher.data import Relation
+from thresher.data.links import asked_links, batch_links
+from thresher.data.sampler import PairSampler
 from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.objective import Objective, Term
 from thresher.types import Batch, Links
@@ -87,6 +91,55 @@ def share(batch, rank, world):
         {name: cut(x) for name, x in batch.inputs.items()},
         {name: cut_links(link) for name, link in batch.links.items()},
     )
+
+
+def mined_share(rank, world):
+    """The share of one process in a batch of 12 pairs with 3 mined columns for each, as drawn.
+
+    Items and queries are few and many pairs true or ignored, so that links reach other processes.
+    """
+    draw = np.random.default_rng(5)
+    truth, unclear = draw.random((2, 20, 15)) < np.array([0.3, 0.1])[:, None, None]
+    relation, ignored = (
+        Relation.from_pairs(*np.nonzero(pairs), shape=pairs.shape) for pairs in (truth, unclear)
+    )
+    tables = [torch.from_numpy(draw.normal(size=(n, WIDTH))) for n in (20, 15)]
+    hard = np.where(truth, -1, draw.integers(0, 15, truth.shape))
+    sampler = PairSampler(
+        relation,
+        np.arange(20),
+        batch_size=QUERIES // world,
+        seed=2,
+        rank=rank,
+        world=world,
+        positives="one",
+        mined=3,
+    )
+    rows = next(sampler.epoch(1, None, hard))
+    offered = batch_links(
+        relation, rows.query_rows, rows.columns, offset=sampler.offset, ignored=ignored
+    )
+    asked = asked_links(
+        relation,
+        rows.item_rows,
+        rows.queries,
+        offset=sampler.query_offset,
+        own=len(rows.query_rows),
+        ignored=ignored,
+    )
+    query, item = tables[0][rows.query_rows], tables[1][rows.item_rows]
+    return Batch({"query": query, "item": item, "text": item}, {"offered": offered, "asked": asked})
+
+
+def mined_objective():
+    """Losses in both directions; neither depends on the order of the columns."""
+    return Objective(
+        [
+            Term("main", Softmax(temperature=0.1), "offered"),
+            Term("tcm", ThresholdConsistentMargin(margin_neg=0.3), "offered", weight=0.5),
+            Term("back", Softmax(temperature=0.2), "asked", weight=0.7),
+        ]
+    ).double()
 
 
 def parameters(towers, goal):

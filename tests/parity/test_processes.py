@@ -4,7 +4,15 @@ import socket
 import pytest
 import torch
 
-from parity.scenario import Towers, objective, parameters, share, whole
+from parity.scenario import (
+    Towers,
+    mined_objective,
+    mined_share,
+    objective,
+    parameters,
+    share,
+    whole,
+)
 from parity.worker import work
 from thresher.losses import ThresholdConsistentMargin
 from thresher.train.step import plain_step
@@ -43,6 +51,18 @@ def test_several_processes_equal_one(found, one_process, step):
         assert process[step]["logs"] == pytest.approx(logs)
         for got, want in zip(process[step]["gradients"], gradients, strict=True):
             torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want)
+
+
+def test_mined_columns_and_asked_links_of_several_processes_equal_those_of_one(found):
+    # One process has its mined columns behind all own ones, several have theirs in between.
+    towers, goal, batch = Towers(), mined_objective(), mined_share(0, 1)
+    logs = plain_step(towers, batch, goal)
+    assert min(logs.values()) > 0.01
+    assert all(len(links.drop) > 10 for links in batch.links.values())
+    for process in found:
+        assert process["mined"]["logs"] == pytest.approx(logs)
+        for got, want in zip(process["mined"]["gradients"], parameters(towers, goal), strict=True):
+            torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want.grad)
 
 
 def test_rows_are_gathered_in_the_order_of_the_processes(found):

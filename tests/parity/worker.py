@@ -5,7 +5,15 @@ import os
 
 import torch
 
-from parity.scenario import Towers, objective, parameters, share, whole
+from parity.scenario import (
+    Towers,
+    mined_objective,
+    mined_share,
+    objective,
+    parameters,
+    share,
+    whole,
+)
 from thresher import distributed
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
@@ -21,9 +29,11 @@ def work(rank, world, port, folder):
     device = distributed.init(environment, device=torch.device("cpu"))
     assert (distributed.rank(), distributed.world(), device.type) == (rank, world, "cpu")
     own = torch.tensor([1.0, rank])
+    batch = share(whole(), rank, world)
     found = {
-        "plain": gradients(plain_step, objective()),
-        "cached": gradients(lambda *args: cached_step(*args, chunk=2), objective(block=3)),
+        "plain": gradients(plain_step, batch, objective()),
+        "cached": gradients(lambda *args: cached_step(*args, chunk=2), batch, objective(block=3)),
+        "mined": gradients(plain_step, mined_share(rank, world), mined_objective()),
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
         "summed": distributed.all_sum(own).tolist(),
         "own": own.tolist(),
@@ -35,9 +45,8 @@ def work(rank, world, port, folder):
     distributed.close()
 
 
-def gradients(step, goal):
+def gradients(step, batch, goal):
     towers = Towers()
-    batch = share(whole(), distributed.rank(), distributed.world())
     logs = step(towers, batch, goal)
     distributed.average_gradients(parameters(towers, goal))
     return {"logs": logs, "gradients": [p.grad.tolist() for p in parameters(towers, goal)]}
