@@ -64,15 +64,15 @@ def precision_coverage(
         headline: gives the target line and, when certified, the point with its interval.
     """
     test = headline.test if isinstance(headline, Certified) and headline.test.accepted else None
-    with _drawing((8.4, 4.5)) as figure:
+    with drawing((8.4, 4.5)) as figure:
         ax = figure.add_subplot()
         curves = [_curve(system) for system in systems]
         bottom = _bottom(curves, headline)
         ax.set(xlim=(0, 1), ylim=(bottom, 1 + 0.06 * (1 - bottom)))
         ax.set_xlabel("share of queries accepted automatically (coverage)")
         ax.set_ylabel("share of the accepted that is right (precision)")
-        _percents(ax.xaxis, 0.2)
-        _percents(ax.yaxis, 0.05 if bottom >= 0.65 else 0.1)
+        percents(ax.xaxis, 0.2)
+        percents(ax.yaxis, 0.05 if bottom >= 0.65 else 0.1)
         for place, curve in enumerate(curves):
             ax.plot(*curve.T, **_line(place, len(curves)))
         if headline is not None:
@@ -95,7 +95,7 @@ def confidences(decided: System, accept_at: float | None) -> "Figure":
     low, high = _span(decided.confidence[np.isfinite(decided.confidence)], accept_at)
     bins = np.linspace(low, high, _BINS + 1)
     parts = ((decided.correct, "right", BLUE), (~decided.correct, "wrong", VERMILION))
-    with _drawing((8.4, 3.7)) as figure:
+    with drawing((8.4, 3.7)) as figure:
         panels = figure.subplots(2, 1, sharex=True)
         for ax, (rows, word, colour) in zip(panels, parts, strict=True):
             values = decided.confidence[rows]
@@ -144,7 +144,8 @@ def to_png(figure: "Figure", path: Path) -> None:
 
 
 @contextmanager
-def _drawing(size: tuple[float, float]) -> "Iterator[Figure]":
+def drawing(size: tuple[float, float]) -> "Iterator[Figure]":
+    """An empty figure in the style of all figures, this many inches wide and high."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, rarely needed
     from matplotlib.figure import Figure
 
@@ -276,7 +277,8 @@ def _threshold(panels: Sequence["Axes"], accept_at: float) -> None:
         )  # fmt: skip
 
 
-def _percents(axis: Any, step: float) -> None:
+def percents(axis: Any, step: float) -> None:
+    """Labels an axis of fractions in per cent, with a tick at every step."""
     from matplotlib.ticker import MultipleLocator, PercentFormatter
 
     axis.set_major_locator(MultipleLocator(step))
