@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thresher import __version__
+from thresher.cli.bench import app as bench_app
 from thresher.cli.data import app as data_app
 from thresher.errors import InputError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]

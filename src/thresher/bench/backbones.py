@@ -1,0 +1,75 @@
+"""Backbones of extreme classification, each as the sections of a run that set it apart.
+
+A backbone is no program: it says how an item gets its vector (`labels`), what is minimised
+(`objective`) and how batches are drawn (`train`). All else is the base of the run, the same for
+every backbone. A new one is one more entry.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+
+class Backbone(NamedTuple):
+    """What sets a backbone apart.
+
+    Args:
+        title: as a table names it.
+        sections: of a run's TOML, `objective` among them.
+    """
+
+    title: str
+    sections: Mapping[str, Any]
+
+
+_NGAME_TERM = {"kind": "hinge", "hardest": 10, "margin": 0.3, "temperature": 0.1}
+_PRIME_TERM = _NGAME_TERM | {"smallest_margin": 0.1}
+
+BACKBONES: Mapping[str, Backbone] = MappingProxyType(
+    {
+        # Dahiya et al., WSDM 2023. Clustered batches are the default of [train].
+        "ngame": Backbone(
+            "NGAME",
+            {
+                "labels": {"kind": "text"},
+                "objective": [_NGAME_TERM],
+                "train": {"positives": "one"},
+            },
+        ),
+        # Dahiya et al., KDD 2023: NGAME whose label vectors are text plus a shared part.
+        "dexa": Backbone(
+            "DEXA",
+            {
+                "labels": {"kind": "shared", "private": 1000},
+                "objective": [_NGAME_TERM],
+                "train": {"positives": "one"},
+            },
+        ),
+        # Dahiya et al., NAACL 2025: label prototypes, a dynamic margin, three ways to compare.
+        "prime": Backbone(
+            "PRIME",
+            {
+                "labels": {"kind": "prototype"},
+                "objective": [
+                    {"name": "main", "links": "offered", **_PRIME_TERM},
+                    {"name": "described", "links": "described", **_PRIME_TERM},
+                    {"name": "asked", "links": "asked", **_PRIME_TERM},
+                    {"kind": "prototype", "links": "gap", "weight": 0.1},
+                ],
+                "train": {"positives": "rare"},
+            },
+        ),
+        # Gupta et al., ICLR 2024: a softmax over all labels, other positives left out.
+        "dexml": Backbone(
+            "DEXML",
+            {
+                "labels": {"kind": "text"},
+                "objective": [{"kind": "softmax", "temperature": 0.05}],
+                "train": {"columns": "all"},
+            },
+        ),
+        # The library's own first term.
+        "softmax": Backbone("softmax", {"objective": [{"kind": "softmax"}]}),
+    }
+)
+"""Name on the command line -> backbone."""

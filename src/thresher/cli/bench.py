@@ -1,0 +1,104 @@
+"""Commands that train and measure whole grids of models."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from thresher.bench.alc import Plan
+    from thresher.bench.cells import Outcome
+
+app = typer.Typer(help="Train and measure grids of models.", no_args_is_help=True)
+
+
+@app.command()
+def alc(
+    data: Annotated[
+        str,
+        typer.Option(help="pricerunner; a folder of items, queries and pairs; or a run's TOML."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the cells, the table and the figure.")],
+    grid: Annotated[
+        str, typer.Option(help="full: bare, TCM, ALC and both; ablations: their parts.")
+    ] = "full",
+    seeds: Annotated[list[int] | None, typer.Option(help="0, 1 and 2 when left out.")] = None,
+    backbone: Annotated[
+        list[str] | None, typer.Option(help="ngame, dexa, prime, dexml or softmax; repeatable.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="To measure on; test, or validation for ablations.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time; half the cores, or 1 on a GPU.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for every cell.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the models of the cells.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train the grid of the ALC paper and print one table; measured cells are not run again."""
+    from thresher.bench import alc as bench
+    from thresher.bench.cells import at_a_time
+
+    request = bench.Request(
+        data=data,
+        out=out,
+        grid=grid,
+        seeds=tuple(seeds) if seeds else (0, 1, 2),
+        backbones=tuple(backbone or ()),
+        split=split,
+        overrides=tuple(overrides or ()),
+        keep=keep,
+    )
+    jobs = at_a_time(jobs)
+    planned = bench.plan(request)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    watched = console.is_terminal and not quiet
+    if watched:
+        console.print(_begin(planned, jobs))
+    try:
+        done = bench.alc(
+            planned, jobs=jobs, report=lambda o: console.print(_line(o)) if watched else None
+        )
+    except KeyboardInterrupt:
+        console.print("[bold red]stopped:[/] the same command goes on from here")
+        raise typer.Exit(130) from None
+    print(json.dumps(done.table, ensure_ascii=False) if as_json else done.page)
+    for lost in done.table["failed"]:
+        text = f"{lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
+        console.print(f"[bold red]failed:[/] {escape(text)}")
+    if done.table["failed"]:
+        raise typer.Exit(1)
+
+
+def _begin(planned: "Plan", jobs: int) -> str:
+    waiting = planned.waiting()
+    before = len(planned.cells) - waiting
+    known = f", {before} of them measured before" if before else ""
+    return f"{len(planned.cells)} cells{known}; {jobs} at a time, in {planned.request.out}"
+
+
+def _line(outcome: "Outcome") -> str:
+    count = f"{outcome.done:>{len(str(outcome.total))}}/{outcome.total}"
+    said = "[red]failed[/]"
+    if outcome.values is not None:
+        shown = (("P@1", "raw/P@1"), ("raw coverage@.95", "raw/coverage@precision=0.95"))
+        numbers = [(name, outcome.values.get(key)) for name, key in shown]
+        said = ", ".join(f"{name} {value:.3f}" for name, value in numbers if value is not None)
+    left = f"; about {_time(outcome.left)} left" if outcome.left else ""
+    name = f"{outcome.cell.name}, seed {outcome.cell.seed}"
+    return f"{count}  {escape(name)}: {said} ({_time(outcome.seconds)}){left}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

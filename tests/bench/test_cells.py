@@ -1,0 +1,189 @@
+"""Cells run in processes of their own, each once, and a failing one stops no other."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from thresher.bench.cells import Cell, at_a_time, cores, fingerprint, run, write_json
+from thresher.errors import InputError
+
+PROGRAM = """
+    import json, os, signal, sys, time
+    from pathlib import Path
+    folder = Path(sys.argv[1])
+    told = json.loads((folder / "cell.json").read_text())
+    with (folder / "ran.txt").open("a") as file:
+        file.write(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}\\n")
+    time.sleep(told.get("sleep", 0))
+    if told.get("fail"):
+        print("much to say")
+        raise ValueError(told["fail"])
+    if told.get("kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if told.get("silent"):
+        os._exit(3)
+    values = {"value": float(len((folder / "told.txt").read_text()))}
+    done = {"fingerprint": told["fingerprint"], "values": values}
+    (folder / "measured.json").write_text(json.dumps(done))
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "toy_cell.py").write_text(textwrap.dedent(PROGRAM))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return "toy_cell"
+
+
+def cell(tmp_path, name="a", *, seed=0, told="four", mark="x", **task):
+    return Cell(name, seed, tmp_path / f"{name}-{seed}", mark, {"told.txt": told}, task)
+
+
+def times_run(one):
+    path = one.folder / "ran.txt"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_cells_come_back_in_order_whichever_ends_first(tmp_path, program):
+    cells = [cell(tmp_path, "slow", sleep=0.4), cell(tmp_path, "quick", told="12345")]
+    told = []
+    outcomes = run(cells, program, jobs=2, report=told.append)
+    assert [(o.cell.name, o.values) for o in outcomes] == [
+        ("slow", {"value": 4}),
+        ("quick", {"value": 5}),
+    ]
+    assert [o.cell.name for o in told] == ["quick", "slow"]
+    assert [(o.done, o.total) for o in told] == [(1, 2), (2, 2)]
+    assert told[0].left > 0
+    assert told[1].left == 0
+    assert outcomes[0].seconds > 0.4
+
+
+def test_no_more_than_so_many_at_a_time_and_each_its_share_of_the_cores(tmp_path, program):
+    cells = [cell(tmp_path, sleep=0.2, seed=n) for n in range(3)]
+    began = time.monotonic()
+    run(cells, program, jobs=1)
+    assert time.monotonic() - began > 0.6
+    assert (cells[0].folder / "ran.txt").read_text().split()[1] == str(cores())
+
+
+def test_a_measured_cell_is_not_run_again_and_a_changed_one_is(tmp_path, program):
+    first = cell(tmp_path)
+    run([first], program, jobs=1)
+    told = []
+    again = run([first], program, jobs=1, report=told.append)
+    assert (times_run(first), told) == (1, [])
+    assert again[0].values == {"value": 4}
+    (first.folder / "model").mkdir()
+    (first.folder / "trained.json").write_text("{}")
+    changed = cell(tmp_path, told="another", mark="y")
+    assert changed.measured() is None
+    assert run([changed], program, jobs=1)[0].values == {"value": 7}
+    assert times_run(first) == 2
+    # What the other cell left must not be taken for this one's.
+    assert not (first.folder / "model").exists()
+    assert not (first.folder / "trained.json").exists()
+
+
+def test_an_unfinished_cell_keeps_what_it_left(tmp_path):
+    one = cell(tmp_path)
+    one.prepare()
+    (one.folder / "model").mkdir()
+    one.prepare()
+    assert (one.folder / "model").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"fingerprint": "x"}', '{"values": {}}'])
+def test_a_damaged_result_is_none(tmp_path, text):
+    one = cell(tmp_path)
+    one.prepare()
+    (one.folder / "measured.json").write_text(text)
+    assert one.measured() is None
+
+
+def test_a_failing_cell_says_why_and_the_rest_goes_on(tmp_path, program):
+    cells = [
+        cell(tmp_path, "bad", fail="the reason"),
+        cell(tmp_path, "killed", kill=True),
+        cell(tmp_path, "silent", silent=True),
+        cell(tmp_path, "good"),
+    ]
+    outcomes = run(cells, program, jobs=2)
+    assert [o.error for o in outcomes] == [
+        "ValueError: the reason",
+        "it was ended by signal 9; there may be too little memory",
+        "it ended with exit code 3",
+        "",
+    ]
+    assert [o.values is None for o in outcomes] == [True, True, True, False]
+    assert "much to say" in (cells[0].folder / "output.txt").read_text()
+    run(cells, program, jobs=2)
+    assert [times_run(c) for c in cells] == [2, 2, 2, 1]
+
+
+def test_ctrl_c_ends_the_running_cells(tmp_path, program):
+    cells = [cell(tmp_path, "quick"), cell(tmp_path, "long", sleep=60)]
+
+    def stop(outcome):
+        while not (cells[1].folder / "ran.txt").exists():
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(cells, program, jobs=2, report=stop)
+    assert time.monotonic() - began < 15
+    process = int((cells[1].folder / "ran.txt").read_text().split()[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert cells[0].measured() == {"value": 4}
+
+
+def test_a_cell_ends_when_the_grid_is_gone():
+    code = "import time; from thresher.bench.cells import end_with_starter as end; end();"
+    code += "print('ready', flush=True); time.sleep(60)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "ready\n"
+    child.stdin.close()
+    assert child.wait(20) == 130
+    child.stdout.close()
+
+
+def test_fingerprints(tmp_path):
+    one, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_text("id\n1\n")
+    other.write_text("id\n1\n")
+    assert fingerprint({"a": 1, "b": 2}, [one]) == fingerprint({"b": 2, "a": 1}, [other])
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    before = fingerprint({}, [one])
+    one.write_text("id\n2\n")
+    os.utime(one, ns=(1, 1))
+    assert fingerprint({}, [one]) != before
+    with pytest.raises(InputError, match=r"gone\.csv cannot be read: No such file"):
+        fingerprint({}, [tmp_path / "gone.csv"])
+
+
+def test_results_are_whole_or_not_there(tmp_path):
+    path = tmp_path / "m.json"
+    write_json(path, {"a": None})
+    assert json.loads(path.read_text()) == {"a": None}
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": None}
+    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_how_many_at_a_time():
+    assert at_a_time(3) == 3
+    assert at_a_time() >= 1
+    with pytest.raises(InputError, match="--jobs must be at least 1, got 0"):
+        at_a_time(0)
