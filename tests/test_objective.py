@@ -131,7 +131,8 @@ def test_blocks_hold_block_times_columns_scores(name):
     vectors = (rows + columns) * dim
     largest, kept = measured(None)
     assert largest >= rows * columns
-    assert kept > 2 * vectors
+    # All others keep the gradients of the vectors, and a few links, with or without blocks.
+    assert (kept > 2 * vectors) == (name == "alc")
     largest, kept = measured(8)
     assert largest <= 8 * columns
     # Between forward and backward no scores are kept at all: the vectors, and a few links.

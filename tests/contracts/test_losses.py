@@ -18,6 +18,9 @@ DIM = 4
 # Margins between which random scores fall on both sides, so that no part of a loss is empty.
 OPTIONS = {
     "tcm": [{"margin_pos": 0.9, "margin_neg": -0.9}],
+    # Unit vectors are nowhere 2 apart: the dynamic margin is the smallest one, and so a constant.
+    "hinge": [{"margin": 2.5}, {"margin": 3.0, "smallest_margin": 2.1}],
+    "prototype": [{"margin": 1.5}],
     "alc": [
         {"form": form, "context": context, "hardest": 3, "b1": b1, "b2": b2}
         for form, context in product(("binary", "softmax"), ("attention", "pooled", "query_batch"))

@@ -16,9 +16,9 @@ class Largest(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for x in tree_leaves(out):
             if isinstance(x, torch.Tensor):
-                self.numbers = max(
-                    self.numbers, x.untyped_storage().nbytes() // max(x.element_size(), 1)
-                )
+                # Of a sparse result, what it stores; its row and column numbers are as many.
+                held = (x if x.layout == torch.strided else x._values()).untyped_storage()
+                self.numbers = max(self.numbers, held.nbytes() // max(x.element_size(), 1))
         return out
 
 

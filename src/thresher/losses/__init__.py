@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from thresher.losses.alc import HardestPairs
+from thresher.losses.hinge import HardestHinge
+from thresher.losses.prototype import PrototypeMargin
 from thresher.losses.softmax import Softmax
 from thresher.losses.tcm import ThresholdConsistentMargin
 from thresher.types import Loss
@@ -16,6 +18,8 @@ from thresher.types import Loss
 LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
     {
         "softmax": Softmax,
+        "hinge": HardestHinge,
+        "prototype": PrototypeMargin,
         "tcm": ThresholdConsistentMargin,
         "alc": HardestPairs,
     }
@@ -27,4 +31,11 @@ the vectors, and one that has `generator` may get the generator that draws its f
 several processes, one in the same state on each.
 """
 
-__all__ = ["LOSSES", "HardestPairs", "Softmax", "ThresholdConsistentMargin"]
+__all__ = [
+    "LOSSES",
+    "HardestHinge",
+    "HardestPairs",
+    "PrototypeMargin",
+    "Softmax",
+    "ThresholdConsistentMargin",
+]

@@ -1,10 +1,13 @@
 """Softmax over the columns of the batch, the loss that most retrieval models start from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from thresher.errors import InputError
+from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -18,11 +21,15 @@ class Softmax:
                -log( e^{z_ip} / (e^{z_ip} + sum over negatives n of row i of e^{z_in}) )
 
     Each positive of a row has a softmax of its own, against the row's negatives and no other
-    positive. `links.log_q` undoes the sampling: popular columns stand in a batch more often than
-    their share of the catalogue. Without log_q the sum is over the columns as they are.
+    positive ("decoupled": true items do not compete with each other). The columns may be those of a
+    batch or the whole catalogue. `links.log_q` undoes the sampling: popular columns stand in a
+    batch more often than their share of the catalogue. Without log_q the sum is over the columns as
+    they are.
 
-    **Source**: Yi et al., *Sampling-bias-corrected neural modeling for large corpus item
-    recommendations*, RecSys 2019, section 3 (the correction, of the positive too).
+    **Source**: Gupta et al., *Dual-encoders for extreme multi-label classification* (DEXML),
+    ICLR 2024, arXiv 2310.10636: the decoupled softmax. Yi et al., *Sampling-bias-corrected neural
+    modeling for large corpus item recommendations*, RecSys 2019, section 3: the correction, of the
+    positive too.
 
     Args:
         temperature: T > 0, unitless; 0.02 to 0.1 is usual for unit vectors.
@@ -30,7 +37,8 @@ class Softmax:
     Returns:
         {"": (sum over positives, number of positives)}.
 
-    Memory: Q x C scores.
+    Memory: 2^24 scores at a time, and the gradients of left and right. Three matrix products of
+    Q x C x D are nearly all of the time, forward and backward together.
 
     Raises:
         InputError: the temperature is not above 0.
@@ -51,12 +59,24 @@ class Softmax:
 
     def __call__(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the softmax losses of all positives, and their number."""
-        logits = m.scores() / self.temperature
-        if m.links.log_q is not None:
-            logits = logits - m.links.log_q
-        row, col = m.links.pos.unbind(1)
-        # Once a row, not once a positive: E x C is never held.
-        negatives = logits.masked_fill(~m.negatives(), -torch.inf).logsumexp(1)
-        hit = logits[row, col]
-        loss = torch.logaddexp(hit, negatives[row]) - hit
-        return {"": Ratio(loss.sum(), loss.new_full((), len(row)))}
+        warm = replace(m, left=m.left / self.temperature)
+        return {"": streamed(warm, lambda tile: _softmaxes(tile, m.links.log_q))}
+
+
+def _softmaxes(tile: Tile, log_q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    if log_q is not None:
+        tile.scores.sub_(log_q)
+    row, _ = tile.pos
+    hit = tile.scores[tile.pos]
+    z = tile.negatives()
+    # Finite in a row without negatives too.
+    top = z.amax(1, keepdim=True).clamp(min=torch.finfo(z.dtype).min)
+    total = z.sub_(top).exp_().sum(1)
+    behind = (total.log() + top.squeeze(1))[row] - hit
+    loss = -F.logsigmoid(-behind)
+    # What a softmax gives to the negatives pulls at its positive, and is pushed out of each
+    # negative by its share. A row with a negative has a total of 1 or more, any other 0.
+    wrong = behind.sigmoid()
+    pushed = torch.zeros_like(total).index_add_(0, row, wrong) / total.clamp(min=1)
+    gradient = z.mul_(pushed[:, None]).index_put_(tile.pos, -wrong, accumulate=True)
+    return loss.sum(), loss.new_tensor(len(loss)), gradient

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from thresher.errors import InputError
+from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -33,7 +34,7 @@ class ThresholdConsistentMargin:
     Returns:
         {"pos": ..., "neg": ...}: sums over violating pairs times their weight, and their counts.
 
-    Memory: Q x C scores.
+    Memory: 2^24 scores at a time, the gradients of left and right, and E x D numbers.
 
     Raises:
         InputError: m- above m+, or a negative weight.
@@ -62,14 +63,18 @@ class ThresholdConsistentMargin:
 
     def __call__(self, m: Matching) -> dict[str, Ratio]:
         """Sums and counts of the violating pairs."""
-        s = m.scores()
-        above, below = self.margin_pos - s, s - self.margin_neg
+        row, column = m.links.pos.unbind(1)
+        below = self.margin_pos - (m.left[row] * m.right[column]).sum(1)
+        far = below[below >= 0]
+        near = streamed(m, lambda tile: _above(tile, self.margin_neg))
         return {
-            "pos": _mean_of(above, m.positives() & (above >= 0), self.weight_pos),
-            "neg": _mean_of(below, m.negatives() & (below >= 0), self.weight_neg),
+            "pos": Ratio(self.weight_pos * far.sum(), below.new_tensor(len(far))),
+            "neg": Ratio(self.weight_neg * near.num, near.den),
         }
 
 
-def _mean_of(violation: Tensor, counted: Tensor, weight: float) -> Ratio:
-    total = violation.masked_fill(~counted, 0).sum()
-    return Ratio(weight * total, counted.sum().to(total.dtype))
+def _above(tile: Tile, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+    over = tile.negatives().sub_(margin)
+    violating = over >= 0
+    total = over.relu_().sum()
+    return total, violating.sum(), over.copy_(violating)
