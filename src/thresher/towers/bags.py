@@ -47,18 +47,29 @@ class Bags:
 
     def take(self, rows: Int64[Tensor, " n"]) -> "Bags":
         """The rows of these numbers, in this order; a row may be taken more than once."""
-        first = self.offsets[rows]
-        length = self.offsets[rows + 1] - first
-        offsets = torch.zeros(len(rows) + 1, dtype=torch.int64)
-        torch.cumsum(length, 0, out=offsets[1:])
-        where = torch.repeat_interleave(first - offsets[:-1], length) + torch.arange(
-            int(offsets[-1])
-        )
+        where, offsets = places(self.offsets, rows)
         return Bags(self.tokens[where], self.weights[where], offsets)
 
     def to(self, device: torch.device) -> "Bags":
         """The same rows on another device."""
         return Bags(self.tokens.to(device), self.weights.to(device), self.offsets.to(device))
+
+
+def places(
+    offsets: Int64[Tensor, " rows_plus_one"], rows: Int64[Tensor, " n"]
+) -> tuple[Int64[Tensor, " T"], Int64[Tensor, " n_plus_one"]]:
+    """Where the tokens of these rows stand, one row after the other, and the offsets of the rows.
+
+    Args:
+        offsets: where each row begins; the last entry is the number of tokens.
+        rows: rows to take, in this order; one may be taken more than once.
+    """
+    first = offsets[rows]
+    length = offsets[rows + 1] - first
+    taken = torch.zeros(len(rows) + 1, dtype=torch.int64)
+    torch.cumsum(length, 0, out=taken[1:])
+    where = torch.repeat_interleave(first - taken[:-1], length) + torch.arange(int(taken[-1]))
+    return where, taken
 
 
 def weighted_sums(table: Float[Tensor, "N D"], bags: Bags) -> Float[Tensor, "rows D"]:

@@ -73,6 +73,7 @@ class BagTower(nn.Module):
 
     def forward(self, bags: Bags) -> Float[Tensor, "rows D"]:
         """Unit rows; a text without a token becomes a row of zeros."""
+        bags = bags.to(self.table.device)
         weights = F.dropout(bags.weights, self.token_dropout, self.training)
         return F.normalize(weighted_sums(self.table, replace(bags, weights=weights)), dim=1)
 
