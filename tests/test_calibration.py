@@ -91,6 +91,25 @@ def test_kinds_without_a_fit(kind):
     assert isinstance(decision.policy, Policy)
 
 
+@pytest.mark.parametrize("kind", ["learned", "margin", "score"])
+def test_ignored_items_are_never_proposed(kind):
+    options, labelled = replace(OPTIONS, confidence=kind), asked(40, 400)
+    # Of every other query its own item is ignored, of the rest all but the third and their own.
+    queries, items = np.divmod(np.arange(400 * 40), 40)
+    own = labelled.relation.contains(queries, items)
+    gone = np.where(queries % 2 == 0, own, ~own & (items != 3))
+    ignored = Relation.from_pairs(queries[gone], items[gone], shape=(400, 40))
+    labelled = replace(labelled, ignored=ignored)
+    matcher = replace(shop(40), options=options)
+    outcomes = calibrate(matcher, labelled, options, fitted_on="x").outcomes
+    assert not outcomes.correct[::2].any()
+    assert outcomes.correct[1::2].mean() > 0.9
+    _, hits = matcher.search(labelled.texts, 40, ignored=ignored)
+    left = (hits.rows >= 0).sum(axis=1)
+    assert set(left[::2]) == {39}
+    assert set(left[1::2]) <= {1, 2}
+
+
 def test_too_few_labels():
     with pytest.raises(InputError, match="at least 100 labelled queries"):
         calibrate(shop(5), asked(5, 99), OPTIONS, fitted_on="x")

@@ -1,6 +1,7 @@
 """What an audit finds, on sound data and on data that cannot be loaded at all."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -121,3 +122,13 @@ def test_a_table_without_rows_is_still_audited(folder, empty):
     result = audit_files(SPEC, folder(**{empty: head}))
     assert getattr(result, empty) == 0
     assert found(result)[f"no-{empty}"].severity == "error"
+
+
+def test_pairs_both_true_and_ignored_are_a_note(folder):
+    at = folder()
+    (at / "ignored.csv").write_text("query_id,item_id\n1,A\n2,A\n")
+    finding = found(audit_files(replace(SPEC, ignored="ignored.csv"), at))["true-and-ignored"]
+    assert (finding.severity, finding.count) == ("note", 1)
+    assert "ignored.csv: 1 pair is also in" in finding.meaning
+    assert "pairs.csv and no longer true" in finding.meaning
+    assert "true-and-ignored" not in found(audit_files(SPEC, at))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from thresher.data import BUNDLED, DataSpec, bundled, load_dataset
+from thresher.data.labelled import Labelled
 from thresher.errors import InputError
 
 SPEC = DataSpec("items.csv", "queries.csv", "pairs.csv")
@@ -83,6 +84,53 @@ def test_without_items_removes_a_share_and_keeps_the_queries(folder):
         data.without_items(1.0, seed=0)
 
 
+def test_ignored_pairs_are_not_true(folder):
+    at = folder(pairs="query_id,item_id\n1,A\n1,B\n2,B\n")
+    (at / "ignored.csv").write_text("query_id,item_id\n1,B\n4,C\n4,A\n1,B\n")
+    data = load_dataset(replace(SPEC, ignored="ignored.csv"), at)
+    assert data.relation.pairs().tolist() == [[0, 0], [1, 1]]
+    assert data.ignored.pairs().tolist() == [[0, 1], [3, 0], [3, 2]]
+    some = Labelled.of(data, np.array([3, 0]))
+    assert some.ignored.pairs().tolist() == [[0, 0], [0, 2], [1, 1]]
+    assert load_dataset(SPEC, at).ignored.shape == (4, 3)
+    assert len(load_dataset(SPEC, at).ignored.indices) == 0
+
+
+def test_a_smaller_catalogue_keeps_the_ignored_pairs_of_its_items(folder):
+    at = folder()
+    (at / "ignored.csv").write_text("query_id,item_id\n4,A\n4,B\n4,C\n1,C\n")
+    data = load_dataset(replace(SPEC, ignored="ignored.csv"), at)
+    fewer = data.without_items(1 / 3, seed=2)
+    ids, left = data.items["id"].to_pylist(), fewer.items["id"].to_pylist()
+    assert len(left) == 2
+    kept = [(q, ids[i]) for q, i in data.ignored.pairs().tolist() if ids[i] in left]
+    assert [(q, left[i]) for q, i in fewer.ignored.pairs().tolist()] == kept
+
+
+IGNORED = {
+    "query": ("query_id,item_id\n9,A\n", False, r"ignored\.csv: 1 pair names a query_id that is "
+                                                 r"not an id in .*queries\.csv \(such as '9'\)"),
+    "item": ("query_id,item_id\n1,Z\n2,Z\n", False, r"ignored\.csv: 2 pairs name a item_id"),
+    "open": ("query_id,item_id\n1,Z\n2,B\n", True, None),
+    "column": ("query_id,item\n1,A\n", False, r"ignored\.csv has no column 'item_id'; it has"),
+    "empty file": ("", False, r"ignored\.csv is empty \(0 bytes\)"),
+    "no rows": ("query_id,item_id\n", False, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_a_table_of_ignored_pairs_that_fits_or_not(folder, name):
+    content, opened, words = IGNORED[name]
+    at = folder()
+    (at / "ignored.csv").write_text(content)
+    spec = replace(SPEC, ignored="ignored.csv", open_catalogue=opened)
+    if words is None:
+        assert len(load_dataset(spec, at).ignored.indices) == opened
+        return
+    with pytest.raises(InputError, match=words):
+        load_dataset(spec, at)
+
+
 BAD = {
     "duplicate items": ({"items": "id,title\nA,a\nA,b\nB,b\nC,c\n"},
                         r"items\.csv: 1 id stands on several rows \(such as 'A'\); keep one"),
@@ -125,6 +173,10 @@ def test_a_spec_that_names_too_little_or_too_much(folder):
         load_dataset(DataSpec(items="items.csv"))
     with pytest.raises(InputError, match=r"both bundled = 'pricerunner' and files"):
         load_dataset(DataSpec(items="items.csv", bundled="pricerunner"))
+    with pytest.raises(InputError, match=r"both bundled = 'pricerunner' and files"):
+        load_dataset(DataSpec(ignored="ignored.csv", bundled="pricerunner"))
+    with pytest.raises(InputError, match=r"there is no file .*none\.csv"):
+        load_dataset(replace(SPEC, ignored="none.csv"), folder())
     with pytest.raises(InputError, match=r"no column 'titles'.*did you mean 'title'"):
         load_dataset(replace(SPEC, item_text=("titles",)), folder())
     with pytest.raises(InputError, match=r"shares are.*sum to 0\.5"):

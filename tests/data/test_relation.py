@@ -119,3 +119,25 @@ def test_an_item_is_kept_once():
         relation.keep_items(ints([0, 0]))
     with pytest.raises(IndexError):
         relation.items_of(1)
+
+
+@given(cases(), st.data())
+def test_without_takes_pairs_away(case, data):
+    relation, truth = build(case)
+    queries, items, pairs = case
+    other = data.draw(st.lists(st.sampled_from(pairs), max_size=9)) if pairs else []
+    more = [(queries - 1, items - 1)] if queries and items else []
+    gone, taken = build((queries, items, [*other, *more]))
+    left = relation.without(gone)
+    assert {tuple(p) for p in left.pairs().tolist()} == truth - taken
+    assert left.shape == relation.shape
+    assert relation.without(Relation.none((queries, items))).pairs().tolist() == (
+        relation.pairs().tolist()
+    )
+
+
+def test_no_pair_at_all():
+    none = Relation.none((2, 3))
+    assert (none.shape, len(none.pairs()), none.counts().tolist()) == ((2, 3), 0, [0, 0])
+    with pytest.raises(InputError, match=r"pairs of \(2, 3\) .* from pairs of \(2, 4\)"):
+        Relation.none((2, 4)).without(none)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from thresher.artifact import Artifact, Edit
+from thresher.data.relation import Relation
 from thresher.data.tables import read_table
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError
@@ -66,6 +67,30 @@ def test_only_what_is_allowed_is_proposed(each, texts):
     nothing = each.propose(texts, allow=np.zeros(300, bool))
     assert (nothing.hits.rows == -1).all()
     assert (nothing.confidence <= 0).all()
+
+
+def test_what_is_ignored_is_not_proposed_and_the_rest_is_as_it_was(each, texts):
+    every = each.propose(texts, depth=300).hits
+    _, plain = each.search(texts, 300)
+    rng = np.random.default_rng(3)
+    # The first items of the tower's own order among them, and more for some queries than others.
+    ignored = {q: {*plain.rows[q, : q % 4].tolist(), *rng.integers(0, 300, q).tolist()}
+               for q in range(60)}  # fmt: skip
+    pairs = np.array([(q, i) for q, items in ignored.items() for i in items])
+    relation = Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=(60, 300))
+    assert every.rows.shape == (60, 300)
+    _, hits = each.search(texts, 20, ignored=relation)
+    found = each.propose(texts, depth=20, ignored=relation)
+    k = each.options.candidates
+    for q, items in ignored.items():
+        order = [row for row in plain.rows[q].tolist() if row not in items]
+        assert hits.rows[q].tolist() == order[:20]
+        assert set(found.hits.rows[q].tolist()) == set(order[:20])
+        assert found.hits.rows[q, k:].tolist() == order[k:20]
+    assert np.isfinite(found.confidence).all()
+    near, signs = each.signs(texts, ignored=relation)
+    assert (near.rows == hits.rows[:, :k]).all()
+    assert signs.shape[:2] == near.rows.shape
 
 
 def test_no_queries(each):

@@ -3,6 +3,13 @@
 from math import log, log2
 
 
+def best_of(scores, ignored, k):
+    """The k best rows that are not ignored, equal scores by row; -1 where there are fewer."""
+    left = [row for row in range(len(scores)) if row not in ignored]
+    best = sorted(left, key=lambda row: (-scores[row], row))[:k]
+    return best + [-1] * (k - len(best))
+
+
 def hits_of(rows, true):
     """For each place, whether it holds a true item that did not stand before; -1 holds none."""
     seen, out = set(), []

@@ -81,8 +81,13 @@ def write_text(
 def write_alike(folder, *, train=1500, test=150, seed=0):
     """Products that are bought with each other: every point is a label too, and lists itself."""
     draw = random.Random(seed)
-    groups = [f"{b} {k} {c}" for b in BRANDS for k in KINDS for c in ("one", "two")]
-    labels = [f"{group} {part}" for group in groups for part in ("handle", "lid", "plate")]
+    names = [f"{brand} {kind}" for brand in BRANDS for kind in KINDS] * 2
+    groups = [f"{name} {draw.choice([7, draw.randrange(10_000, 50_000)])}" for name in names]
+    labels = [
+        f"{group} {part}"
+        for group in groups
+        for part in ("steel handle", "glass lid", "flat plate")
+    ]
 
     def point():
         own = draw.randrange(len(labels))
