@@ -29,6 +29,7 @@ from thresher.data.bundled import bundled
 from thresher.data.dataset import Dataset, DataSpec, load_dataset
 from thresher.jobs.train import build_objective
 from thresher.retrieve.exact import Exact
+from thresher.towers.pair import TwoTower
 from thresher.towers.text import BagTower
 from thresher.train.loop import Pairs, train
 from thresher.train.options import TrainOptions
@@ -50,7 +51,7 @@ def ours(data: Dataset, arguments: argparse.Namespace, objective: list[str]):
     )
     with tempfile.TemporaryDirectory() as folder:
         goal = build_objective(replace(config, objective=terms), arguments.dim)
-        train(tower, goal, pairs, options, Path(folder), quiet=True)
+        train(TwoTower(tower), goal, pairs, options, Path(folder), quiet=True)
     return tower.encode
 
 

@@ -16,6 +16,7 @@ from thresher.retrieve import load as load_index
 from thresher.retrieve.options import IndexOptions
 from thresher.retrieve.sparse import SparseExact
 from thresher.towers import Tower
+from thresher.towers.known import KnownItems
 from thresher.towers.tfidf import TfIdf
 
 
@@ -43,6 +44,7 @@ class Catalogue:
         tower: Tower,
         options: IndexOptions,
         known: Known | None = None,
+        own: KnownItems | None = None,
     ) -> "Catalogue":
         """Encodes the items and indexes them.
 
@@ -52,6 +54,7 @@ class Catalogue:
             tower: encodes items, and known queries.
             options: which index.
             known: training queries with their items; those of other items are left out.
+            own: what training learnt of single items; an item it does not know has its text alone.
 
         Raises:
             InputError: for an empty catalogue.
@@ -59,9 +62,11 @@ class Catalogue:
         if not len(items):
             raise InputError("the catalogue has no items; give a table with at least one row")
         texts = text_of(items, columns)
-        rows = tower.encode(texts)
-        index = SparseExact(rows) if isinstance(tower, TfIdf) else build(rows, kind=options.kind)
         ids = items["id"].to_pylist()
+        rows = tower.encode(texts)
+        if own is not None:
+            rows = own.vectors(rows, ids)
+        index = SparseExact(rows) if isinstance(tower, TfIdf) else build(rows, kind=options.kind)
         return cls(items, columns, index, Evidence.build(texts, ids, known, tower.encode))
 
     def save(self, folder: Path) -> None:

@@ -22,22 +22,30 @@ from thresher.errors import InputError
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import LEARNING_RATES, TOWERS
+from thresher.train.classifiers import ClassifierOptions
+from thresher.train.labels import LABELS
 from thresher.train.options import TrainOptions
 
 Section = Mapping[str, Any]
 Constructor = Callable[..., Any]
 
-SECTIONS = ("data", "tower", "objective", "train", "index", "decide")
+SECTIONS = ("data", "tower", "labels", "objective", "train", "classifiers", "index", "decide")
 _PLAIN: Mapping[str, Constructor] = {
     "data": DataSpec,
     "train": TrainOptions,
+    "classifiers": ClassifierOptions,
     "index": IndexOptions,
     "decide": DecideOptions,
 }
 # What a loss gets from the tower, never from a user.
 _SUPPLIED = ("dim", "generator")
-# The one set of links that a batch of pairs has: queries and the items that are true for them.
+_KINDS: Mapping[str, tuple[Mapping[str, Constructor], str]] = {
+    "tower": (TOWERS, "bag"),
+    "labels": (LABELS, "text"),
+}
+# What a batch links: queries and their true items; with label prototypes, the items' text besides.
 LINKS = "offered"
+PROTOTYPE_LINKS = (LINKS, "described", "asked", "gap")
 
 DEFAULT_OBJECTIVE: Sequence[Section] = (
     {"kind": "softmax"},
@@ -51,7 +59,8 @@ class Config:
     """A whole run, defaults included: what `train` obeys and the artifact keeps.
 
     Args:
-        sections: `data`, `tower`, `train`, `index` and `decide`, each a table of plain values.
+        sections: `data`, `tower`, `labels`, `train`, `classifiers`, `index` and `decide`, each a
+            table of plain values.
         objective: the terms, each a table with name, kind, links, weight and the loss's arguments.
         folder: where relative paths begin.
     """
@@ -63,14 +72,15 @@ class Config:
     def build(self, section: str) -> Any:
         """Makes what a section describes, such as `DataSpec` or the tower."""
         values = dict(self.sections[section])
-        if section == "tower":
-            return TOWERS[values.pop("kind")](**values)
+        if section in _KINDS:
+            return _KINDS[section][0][values.pop("kind")](**values)
         return _PLAIN[section](**values)
 
     def to_toml(self) -> str:
         """The run as TOML that `thresher train` reads, every default written out."""
         parts = [_table(f"[{name}]", self.sections[name]) for name in self.sections]
-        parts[2:2] = [_table("[[objective]]", term) for term in self.objective]
+        at = SECTIONS.index("objective")
+        parts[at:at] = [_table("[[objective]]", term) for term in self.objective]
         return "\n".join(parts)
 
 
@@ -90,19 +100,27 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
         _set(raw, override)
     _known(raw, SECTIONS, where="section")
     sections = {name: _bind(_PLAIN[name], _section(raw, name), name) for name in _PLAIN}
-    tower: Section = {"kind": "bag", **_section(raw, "tower")}
-    sections["tower"] = {"kind": tower["kind"], **_choose(TOWERS, tower, "tower")}
+    for name, (kinds, usual) in _KINDS.items():
+        table: Section = {"kind": usual, **_section(raw, name)}
+        sections[name] = {"kind": table["kind"], **_choose(kinds, table, name)}
     if "learning_rate" not in _section(raw, "train"):
-        own = LEARNING_RATES.get(tower["kind"], TrainOptions.learning_rate)
+        own = LEARNING_RATES.get(sections["tower"]["kind"], TrainOptions.learning_rate)
         sections["train"] = {**sections["train"], "learning_rate": own}
-    terms = [_term(t, i) for i, t in enumerate(_terms(raw))]
+    links = PROTOTYPE_LINKS if sections["labels"]["kind"] == "prototype" else (LINKS,)
+    terms = [_term(t, i, links) for i, t in enumerate(_terms(raw))]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
         raise InputError(f"every term of the objective needs its own name, got {names}")
-    ordered = {name: sections[name] for name in ("data", "tower", "train", "index", "decide")}
+    ordered = {name: sections[name] for name in SECTIONS if name != "objective"}
     config = Config(ordered, terms, (path.parent if path is not None else Path()).resolve())
-    for name in ("train", "index", "decide", "data"):
+    for name in (*_PLAIN, "labels"):
         config.build(name)
+    if len(links) > 1 and sections["train"]["columns"] == "all":
+        # Each column is made without the query beside it, which only a batch of pairs can do.
+        raise InputError(
+            "labels.kind = 'prototype' learns from the items of a batch; leave out "
+            "train.columns = 'all'"
+        )
     return config
 
 
@@ -145,7 +163,7 @@ def _terms(raw: Mapping[str, Any]) -> Sequence[Any]:
     return tables
 
 
-def _term(table: Any, number: int) -> Section:
+def _term(table: Any, number: int, links: Sequence[str]) -> Section:
     where = f"objective.{number}"
     if not isinstance(table, Mapping) or "kind" not in table:
         raise InputError(f"{where} needs a kind; the losses are {', '.join(LOSSES)}")
@@ -156,8 +174,11 @@ def _term(table: Any, number: int) -> Section:
     given["weight"] = _typed(given["weight"], float, f"{where}.weight")
     for key in ("name", "links"):
         _typed(given[key], str, f"{where}.{key}")
-    if given["links"] != LINKS:
-        raise InputError(f"{where}.links must be {LINKS!r}, got {given['links']!r}")
+    if given["links"] not in links:
+        others = "" if len(links) > 1 else ", unless labels.kind is 'prototype'"
+        raise InputError(
+            f"{where}.links must be {' or '.join(map(repr, links))}{others}, got {given['links']!r}"
+        )
     loss = LOSSES[table["kind"]]
     width = {"dim": 1} if "dim" in inspect.signature(loss).parameters else {}
     loss(**arguments, **width)  # refuses values out of range now, not after the data is read

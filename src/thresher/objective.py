@@ -1,7 +1,7 @@
 """What training minimises: a list of weighted losses, reduced exactly on one process or many."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -15,6 +15,7 @@ from thresher.errors import InputError
 from thresher.types import Embeddings, Links, Loss, Matching, Ratio
 
 TOTAL = "total"
+Views = Callable[[Embeddings], Embeddings]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Objective(nn.Module):
         terms: at least one, under different names.
         block: left rows that are scored at a time; None scores all at once. The gradient is the
             same, and the scores are computed twice.
+        views: makes further named vectors from the encoded ones, such as the two halves of an
+            item's vector; it wins over an encoded name.
 
     Memory: Q x C scores for each term; with `block`, block x C of one term at a time.
 
@@ -76,7 +79,9 @@ class Objective(nn.Module):
         >>> objective = Objective([Term("main", Softmax(), links="offered")])
     """
 
-    def __init__(self, terms: Sequence[Term], *, block: int | None = None) -> None:
+    def __init__(
+        self, terms: Sequence[Term], *, block: int | None = None, views: Views | None = None
+    ) -> None:
         super().__init__()
         names = [term.name for term in terms]
         if not names or len(set(names)) < len(names) or TOTAL in names:
@@ -88,6 +93,7 @@ class Objective(nn.Module):
             raise InputError(f"block is {block} rows; give 1 or more, or leave it out")
         self.terms = tuple(terms)
         self.block = block
+        self.views = views
         # Registered, so that parameters() and to() reach them.
         self.learned = nn.ModuleList(t.loss for t in terms if isinstance(t.loss, nn.Module))
 
@@ -102,6 +108,8 @@ class Objective(nn.Module):
         ratios: dict[str, Ratio] = {}
         device = next(iter(embeddings.values())).device
         with torch.autocast(device.type, enabled=False):
+            if self.views is not None:
+                embeddings = {**embeddings, **self.views(embeddings)}
             matchings = self._matchings(embeddings, links)
             for term in self.terms:
                 for part, ratio in self._ratios(term.loss, matchings[term.links]).items():

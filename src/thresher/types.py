@@ -69,6 +69,11 @@ class Links:
         by = torch.tensor([0, columns], device=self.pos.device)
         return replace(self, pos=self.pos + by, drop=self.drop + by)
 
+    def to(self, device: torch.device) -> "Links":
+        """The same links on another device."""
+        log_q = None if self.log_q is None else self.log_q.to(device)
+        return replace(self, pos=self.pos.to(device), drop=self.drop.to(device), log_q=log_q)
+
 
 @dataclass(frozen=True)
 class Batch:

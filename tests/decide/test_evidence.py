@@ -101,3 +101,27 @@ def test_saved_and_loaded(tmp_path, encode):
     found = Reader(again).read(texts, encode(texts), rows, scores)
     before = Reader(Evidence.build(TEXTS, IDS, KNOWN, encode))
     np.testing.assert_array_equal(found, before.read(texts, encode(texts), rows, scores))
+
+
+def test_of_many_names_some_are_kept_evenly_and_all_are_counted():
+    known = Known(tuple(f"name {i}" for i in range(10)) + ("one", "two"), ("a",) * 10 + ("b",) * 2)
+    few = known.few(4)
+    # Shares of 10/4: the first place of each is 0, 3, 5, 8 (place * 4 // 10 = 0, 1, 2, 3).
+    assert few.texts == ("name 0", "name 3", "name 5", "name 8", "one", "two")
+    assert few.asked == {"a": 10}
+    assert few.few(4) == few
+    assert known.few(10) == known
+
+
+def test_an_item_with_many_names_counts_them_all(tmp_path):
+    many = Known(tuple(f"lamp {i}" for i in range(40)), ("a",) * 40)
+    made = Evidence.build(["red lamp", "blue lamp"], ["a", "b"], many, encode)
+    assert made.asked.tolist() == [40, 0]
+    assert len(made.known.texts) == 16
+    made.save(tmp_path)
+    again = Evidence.load(tmp_path, ["red lamp", "blue lamp"])
+    assert again.asked.tolist() == [40, 0]
+    assert again.known == made.known
+    # Another catalogue is made from what was kept, and remembers.
+    moved = Evidence.build(["blue lamp", "red lamp"], ["b", "a"], again.known, encode)
+    assert moved.asked.tolist() == [0, 40]

@@ -12,8 +12,10 @@ from thresher.data.relation import Relation
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
 from thresher.retrieve.exact import Exact
-from thresher.towers.encode import vectors
+from thresher.towers.labels import LabelTable
+from thresher.towers.pair import TwoTower, halves
 from thresher.towers.text import BagTower
+from thresher.train.labels import LABELS
 from thresher.train.loop import Pairs
 
 ITEMS, ASKED = 40, 8  # the last two queries of each item are held out
@@ -23,8 +25,8 @@ def word(draw):
     return "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=9))
 
 
-def made(*, shuffled=False, token_dropout=0.2, dim=16):
-    """A tower, its pairs, and the held-out query rows."""
+def made(*, shuffled=False, token_dropout=0.2, dim=16, labels="text"):
+    """A model, its pairs, and the held-out query rows."""
     draw = random.Random(1)
     names = [(word(draw), word(draw)) for _ in range(ITEMS)]
     noise = [word(draw) for _ in range(6)]
@@ -39,14 +41,17 @@ def made(*, shuffled=False, token_dropout=0.2, dim=16):
     relation = Relation.from_pairs(rows, true, shape=(len(queries), ITEMS))
     # Two words each: of a lone token the weight has no gradient but rounding, which Adam enlarges.
     texts = [f"{name} {noise[i % 4]}" for i, (name, _) in enumerate(names)]
-    pairs = Pairs(tower.prepare(queries), tower.prepare(texts), relation, rows[~held_out])
-    return tower, pairs, rows[held_out]
+    items, known = tower.prepare(texts), rows[~held_out]
+    own = LABELS[labels]().build(tower, items, relation.take(known).item_counts(), 0)
+    table = LabelTable(items, torch.arange(ITEMS)) if own is not None else items
+    pairs = Pairs(tower.prepare(queries), table, relation, known)
+    return TwoTower(tower, own), pairs, rows[held_out]
 
 
-def precision(tower, pairs, rows):
+def precision(model, pairs, rows):
     """Share of these queries whose closest item is true."""
-    hits = Exact(vectors(tower, pairs.items)).search(
-        vectors(tower, pairs.queries.take(torch.from_numpy(rows))), 1
+    hits = Exact(model.vectors(pairs.items)).search(
+        model.vectors(pairs.queries.take(torch.from_numpy(rows))), 1
     )
     return float(pairs.relation.take(rows).correct(hits.rows).mean())
 
@@ -65,5 +70,10 @@ class Watched:
         return Softmax(temperature=0.1)(m)
 
 
-def goal(loss=None):
-    return Objective([Term("main", loss or Softmax(temperature=0.1), "offered")])
+def goal(loss=None, labels="text"):
+    """One term; with label prototypes also one for the text of the items."""
+    loss = loss or Softmax(temperature=0.1)
+    if labels != "prototype":
+        return Objective([Term("main", loss, "offered")])
+    links = ("offered", "described", "asked")
+    return Objective([Term(name, loss, name) for name in links], views=halves)

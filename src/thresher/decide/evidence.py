@@ -1,8 +1,9 @@
 """What speaks for a candidate: the numbers that the learned confidence weighs."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ WORDS = Tokens(bits=20, longest=0, pairs=False, parts=False)
 # Words, joined neighbours and the letters and digits of codes: what habits are learnt of.
 SPELLINGS = Tokens(bits=20, longest=0)
 BLOCK = 2048
+MOST_NAMES = 16
 
 ABSOLUTE = (
     "score",
@@ -68,10 +70,27 @@ class Known:
     Args:
         texts: of the queries.
         item_ids: the item of each.
+        asked: how many queries an item had, where more than stand here.
     """
 
     texts: tuple[str, ...]
     item_ids: tuple[str, ...]
+    asked: Mapping[str, int] = field(default_factory=dict)
+
+    def few(self, most: int) -> "Known":
+        """At most so many names an item, spread evenly over those it has; all are counted."""
+        have = Counter(self.item_ids)
+        seen: Counter[str] = Counter()
+        kept = []
+        for i, item in enumerate(self.item_ids):
+            place, total = seen[item], have[item]
+            seen[item] += 1
+            # The j-th of `most` shares of `total` begins where place * most // total steps up.
+            if total <= most or place * most // total != (place - 1) * most // total:
+                kept.append(i)
+        asked = {item: total for item, total in have.items() if total > most}
+        texts, ids = (tuple(x[i] for i in kept) for x in (self.texts, self.item_ids))
+        return Known(texts, ids, {**asked, **self.asked})
 
 
 Encode = Callable[[Sequence[str]], Any]
@@ -89,6 +108,7 @@ class Evidence:
         known_vectors: their unit vectors, dense or sparse [M, D].
         known_counts: their token counts [M, V].
         known_start: where each item's known queries begin; the last entry is M.
+        asked: how many training queries each item had, those not kept included.
     """
 
     texts: list[str]
@@ -98,18 +118,24 @@ class Evidence:
     known_vectors: Any
     known_counts: sparse.csr_matrix
     known_start: Int64[np.ndarray, " N1"]
+    asked: Int64[np.ndarray, " N"]
 
     @classmethod
     def build(
         cls, texts: list[str], ids: Sequence[str], known: Known | None, encode: Encode
     ) -> "Evidence":
-        """Tokenises the items and the known queries; known queries of other items are left out."""
+        """Tokenises the items and the known queries; known queries of other items are left out.
+
+        Of an item with many known queries 16 stay: each candidate is compared with all of its own.
+        """
         rows = {item: row for row, item in enumerate(ids)}
-        given = known or Known((), ())
+        given = (known or Known((), ())).few(MOST_NAMES)
         inside = [i for i, item in enumerate(given.item_ids) if item in rows]
         inside.sort(key=lambda i: rows[given.item_ids[i]])
         kept = Known(
-            tuple(given.texts[i] for i in inside), tuple(given.item_ids[i] for i in inside)
+            tuple(given.texts[i] for i in inside),
+            tuple(given.item_ids[i] for i in inside),
+            {item: count for item, count in given.asked.items() if item in rows},
         )
         at = np.array([rows[item] for item in kept.item_ids], np.int64)
         start = np.searchsorted(at, np.arange(len(ids) + 1)).astype(np.int64)
@@ -117,7 +143,10 @@ class Evidence:
         if isinstance(vectors, np.ndarray):
             vectors = vectors.astype(np.float16)
         counts = TOKENS.counts(kept.texts)
-        return cls(texts, TOKENS.counts(texts), WORDS.counts(texts), kept, vectors, counts, start)
+        asked = np.diff(start)
+        asked[[rows[item] for item in kept.asked]] = list(kept.asked.values())
+        own = (TOKENS.counts(texts), WORDS.counts(texts))
+        return cls(texts, *own, kept, vectors, counts, start, asked)
 
     def save(self, folder: Path) -> None:
         """Writes the arrays; texts of items are the catalogue's to keep."""
@@ -129,7 +158,9 @@ class Evidence:
         else:
             sparse.save_npz(folder / "known_vectors.npz", self.known_vectors)
         np.save(folder / "known_start.npy", self.known_start, allow_pickle=False)
-        lines = {"texts": self.known.texts, "item_ids": self.known.item_ids}
+        np.save(folder / "asked.npy", self.asked, allow_pickle=False)
+        known = self.known
+        lines = {"texts": known.texts, "item_ids": known.item_ids, "asked": dict(known.asked)}
         (folder / "known.json").write_text(json.dumps(lines, ensure_ascii=False), "utf-8")
 
     @classmethod
@@ -146,10 +177,11 @@ class Evidence:
             texts,
             sparse.load_npz(folder / "counts.npz"),
             sparse.load_npz(folder / "word_counts.npz"),
-            Known(tuple(lines["texts"]), tuple(lines["item_ids"])),
+            Known(tuple(lines["texts"]), tuple(lines["item_ids"]), lines["asked"]),
             vectors,
             sparse.load_npz(folder / "known_counts.npz"),
             np.load(folder / "known_start.npy", allow_pickle=False),
+            np.load(folder / "asked.npy", allow_pickle=False),
         )
 
 
@@ -269,7 +301,7 @@ class Reader:
         for value, out in ((close, best[0]), (alike, best[1])):
             if has.any():
                 out[has] = np.maximum.reduceat(value, first[:-1][has])
-        return [*best, np.log1p(many)]
+        return [*best, np.log1p(self.evidence.asked[item])]
 
     def _of_query(
         self, texts: Sequence[str], absolute: np.ndarray, found: sparse.csr_matrix

@@ -19,6 +19,7 @@ from thresher.jobs.data import labelled_queries, load_data
 from thresher.jobs.measure import Measured
 from thresher.jobs.report import report_of
 from thresher.matcher import Matcher
+from thresher.towers.known import KnownItems
 
 # Shares of the catalogue that the report takes away, to show what the policy does then.
 REMOVED = (0.1, 0.3)
@@ -105,12 +106,11 @@ def _compared(systems: Mapping[str, System]) -> dict[str, float]:
 
 def _over(matcher: Matcher, artifact: Artifact, items: Any) -> Matcher:
     """The same model and decision over another catalogue, for measuring only."""
-    old = matcher.catalogue
-    options = read(artifact.part("model") / "config.toml").build("index")
+    old, model = matcher.catalogue, artifact.part("model")
+    options, own = read(model / "config.toml").build("index"), KnownItems.load(model / "items")
     known = old.evidence.known
-    return replace(
-        matcher, catalogue=Catalogue.build(items, old.columns, matcher.tower, options, known)
-    )
+    built = Catalogue.build(items, old.columns, matcher.tower, options, known, own)
+    return replace(matcher, catalogue=built)
 
 
 def _kept(items: int, share: float) -> np.ndarray:

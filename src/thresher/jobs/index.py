@@ -12,6 +12,7 @@ from thresher.data.join import unique_rows
 from thresher.data.tables import read_table, require_columns
 from thresher.errors import InputError
 from thresher.matcher import Matcher
+from thresher.towers.known import KnownItems
 
 
 def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
@@ -31,8 +32,9 @@ def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
     matcher = Matcher.open(folder, decision=False)
     old = matcher.catalogue
     table = old.items if items is None else _read(items, old.columns)
-    options = read(artifact.part("model") / "config.toml").build("index")
-    new = Catalogue.build(table, old.columns, matcher.tower, options, old.evidence.known)
+    model = artifact.part("model")
+    options, own = read(model / "config.toml").build("index"), KnownItems.load(model / "items")
+    new = Catalogue.build(table, old.columns, matcher.tower, options, old.evidence.known, own)
     edit = Edit(folder)
     edit.write("index", new.save)
     calibrated = edit.fingerprint("model", "index") == artifact.fingerprint("model", "index")

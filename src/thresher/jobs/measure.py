@@ -176,7 +176,7 @@ class Measured:
         return systems
 
     def _train_counts(self) -> np.ndarray:
-        return np.diff(self.matcher.catalogue.evidence.known_start)
+        return self.matcher.catalogue.evidence.asked
 
 
 def certified_thresholds(

@@ -6,12 +6,13 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import nn
 
 from thresher import distributed
@@ -27,11 +28,18 @@ from thresher.evaluate.evaluation import evaluate
 from thresher.losses import LOSSES
 from thresher.matcher import Matcher
 from thresher.objective import Objective, Term
+from thresher.retrieve import search_without
 from thresher.retrieve.exact import Exact
 from thresher.towers import Tower, save_tower
-from thresher.towers.encode import vectors
+from thresher.towers.known import KnownItems
+from thresher.towers.labels import LabelTable
+from thresher.towers.pair import TwoTower, halves
+from thresher.train.classifiers import Measure, train_classifiers
 from thresher.train.loop import Pairs
 from thresher.train.loop import train as run_training
+
+TRAINED_BY = ("tower", "labels", "train", "classifiers")
+"""Sections that decide the weights, with the objective and the data."""
 
 
 def train(
@@ -59,49 +67,79 @@ def train(
         checked(Labelled.of(data, data.rows("calibration")), config.build("decide"))
         make_folder(out)
         began = time.perf_counter()
-        tower, metrics = _tower(config, data, out, resume=resume, quiet=quiet)
+        trained = _trained(config, data, out, device, resume=resume, quiet=quiet)
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None
-        artifact, decision = _assemble(config, data, tower, out)
+        artifact, decision = _assemble(config, data, trained, out)
     finally:
         distributed.close()
-    for name in ("last", "best"):
-        (out / "training" / f"{name}.safetensors").unlink(missing_ok=True)
+    for path in (out / "training").rglob("*.safetensors"):
+        path.unlink()
     return {
         "artifact": str(out),
         "fingerprint": artifact.fingerprint("model", "index"),
         "items": len(data.items),
         "queries": {split: len(data.rows(split)) for split in ("train", "calibration", "test")},
         "seconds": round(seconds, 1),
-        "validation": metrics,
+        "validation": trained.metrics,
         "decision": decision.summary(),
     }
 
 
-def _tower(
-    config: Config, data: Dataset, out: Path, *, resume: bool, quiet: bool
-) -> tuple[Tower, Mapping[str, float]]:
-    """The trained tower, and how its kept weights did on validation."""
+@dataclass(frozen=True)
+class Trained:
+    """What training made: the tower, and what it learnt of single items beside it."""
+
+    tower: Tower
+    own: KnownItems | None
+    metrics: Mapping[str, float]
+
+
+def _trained(
+    config: Config, data: Dataset, out: Path, device: torch.device, *, resume: bool, quiet: bool
+) -> Trained:
+    """Trains, and says how the weights that are kept did on validation."""
     tower: Tower = config.build("tower")
     item_texts, query_texts = data.item_text(), data.query_text()
-    train_rows = data.rows("train")
-    tower.start_from([*item_texts, *(query_texts[i] for i in train_rows)])
+    rows = data.rows("train")
+    tower.start_from([*item_texts, *(query_texts[i] for i in rows)])
     if not isinstance(tower, nn.Module):
-        return tower, {}
-    pairs = Pairs(tower.prepare(query_texts), tower.prepare(item_texts), data.relation, train_rows)
-    metrics = run_training(
-        tower,
+        return Trained(tower, None, {})
+    tower.to(device)
+    options, items = config.build("train"), tower.prepare(item_texts)
+    counts = data.relation.take(rows).item_counts()
+    labels = config.build("labels").build(tower, items, counts, options.seed)
+    if labels is not None:
+        items = LabelTable(items, torch.arange(len(item_texts)))
+    model = TwoTower(tower, labels).to(device)
+    pairs = Pairs(tower.prepare(query_texts), items, data.relation, rows, data.ignored)
+    measure = _validation(model, pairs, data)
+    how: dict[str, Any] = {
+        "resume": resume,
+        "fingerprint": _fingerprint(config, data),
+        "quiet": quiet,
+    }
+    metrics: Mapping[str, float] = run_training(
+        model,
         build_objective(config, cast(int, tower.dim)),
         pairs,
-        config.build("train"),
+        options,
         out / "training",
-        validate=_validation(tower, pairs, data),
-        resume=resume,
-        fingerprint=_fingerprint(config, data),
-        quiet=quiet,
+        validate=(lambda: measure(model.vectors(items))) if measure else None,
+        **how,
     )
-    return tower, metrics
+    own = KnownItems(tuple(data.items["id"].to_pylist()), labels)
+    second = config.build("classifiers")
+    if second.epochs:
+        folder = out / "training" / "classifiers"
+        classifiers, metrics = train_classifiers(
+            model, pairs, second, options, folder, measure=measure, **how
+        )
+        own = replace(own, classifiers=classifiers, weight=second.weight)
+    model.cpu()
+    learnt = labels is not None or own.classifiers is not None
+    return Trained(tower, own if learnt else None, metrics)
 
 
 def build_objective(config: Config, dim: int) -> Objective:
@@ -113,43 +151,55 @@ def build_objective(config: Config, dim: int) -> Objective:
         if "dim" in inspect.signature(LOSSES[kind]).parameters:
             arguments["dim"] = dim
         terms.append(Term(name, LOSSES[kind](**arguments), links, weight))
-    return Objective(terms)
+    prototypes = config.sections["labels"]["kind"] == "prototype"
+    return Objective(terms, views=halves if prototypes else None)
 
 
-def _validation(tower: nn.Module, pairs: Pairs, data: Dataset) -> Any:
+def _validation(model: TwoTower, pairs: Pairs, data: Dataset) -> Measure | None:
+    """Measures item vectors on the validation split; None without one."""
     rows = data.rows("validation")
     if not len(rows):
         return None
-    relation = data.relation.take(rows)
+    relation, ignored = data.relation.take(rows), data.ignored.take(rows)
+    queries = pairs.queries.take(torch.from_numpy(rows))
 
-    def validate() -> dict[str, float]:
-        queries = vectors(tower, pairs.queries.take(torch.from_numpy(rows)))
-        index = Exact(vectors(tower, pairs.items))
-        hits = index.search(queries, min(10, len(index)))
+    def measure(items: Float32[np.ndarray, "N D"]) -> dict[str, float]:
+        index, vectors = Exact(items), model.vectors(queries)
+        k = min(10, len(index))
+        hits = search_without(lambda n: index.search(vectors, n), k, ignored)
         found = evaluate(hits, relation, ks=(1, 10))
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
-    return validate
+    return measure
 
 
 def _fingerprint(config: Config, data: Dataset) -> str:
     """Of everything that decides the weights: settings and training pairs."""
-    settings = [dict(config.sections[name]) for name in ("tower", "train")]
+    settings = [dict(config.sections[name]) for name in TRAINED_BY]
     terms = [dict(term) for term in config.objective]
     parts = [settings, terms, data.item_text(), data.query_text()]
     digest = hashlib.sha256(json.dumps(parts).encode())
-    digest.update(data.relation.pairs().tobytes() + data.split.tobytes())
+    for relation in (data.relation, data.ignored):
+        digest.update(relation.pairs().tobytes())
+    digest.update(data.split.tobytes())
     return digest.hexdigest()[:16]
 
 
-def _assemble(config: Config, data: Dataset, tower: Tower, out: Path) -> tuple[Artifact, Decision]:
+def _assemble(
+    config: Config, data: Dataset, trained: Trained, out: Path
+) -> tuple[Artifact, Decision]:
     """Writes model, index and decision, and makes them current together."""
-    options = config.build("decide")
+    options, tower = config.build("decide"), trained.tower
     catalogue = Catalogue.build(
-        data.items, data.item_columns, tower, config.build("index"), known_queries(data)
+        data.items,
+        data.item_columns,
+        tower,
+        config.build("index"),
+        known_queries(data),
+        trained.own,
     )
     edit = Edit(out, fresh=True)
-    edit.write("model", lambda folder: _write_model(folder, config, data, tower))
+    edit.write("model", lambda folder: _write_model(folder, config, data, trained))
     edit.write("index", catalogue.save)
     decision = calibrate(
         Matcher(tower, catalogue, data.query_columns, options),
@@ -161,8 +211,10 @@ def _assemble(config: Config, data: Dataset, tower: Tower, out: Path) -> tuple[A
     return edit.commit(), decision
 
 
-def _write_model(folder: Path, config: Config, data: Dataset, tower: Tower) -> None:
-    save_tower(tower, folder / "tower")
+def _write_model(folder: Path, config: Config, data: Dataset, trained: Trained) -> None:
+    save_tower(trained.tower, folder / "tower")
+    if trained.own is not None:
+        trained.own.save(folder / "items")
     (folder / "config.toml").write_text(config.to_toml(), "utf-8")
     settings = {
         "query_columns": list(data.query_columns),

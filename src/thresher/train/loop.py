@@ -10,40 +10,58 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from thresher import distributed
-from thresher.data.links import batch_links, item_log_q
+from thresher.data.links import all_links, asked_links, batch_links, item_log_q
 from thresher.data.relation import Relation
 from thresher.data.sampler import PairBatch, PairSampler
 from thresher.errors import InputError
+from thresher.evaluate.propensity import inverse_propensity
 from thresher.negatives.clusters import clustered_order
+from thresher.negatives.mined import mine
 from thresher.objective import Objective
 from thresher.progress import Bar
-from thresher.towers.encode import vectors
+from thresher.retrieve import build
+from thresher.towers.labels import LabelTable, PrototypeLabels
+from thresher.towers.pair import TwoTower
 from thresher.train import checkpoint
 from thresher.train.checkpoint import Position
+from thresher.train.labels import TABLES
 from thresher.train.optimizer import RowAdagrad
 from thresher.train.options import TrainOptions
 from thresher.train.step import cached_step, plain_step
-from thresher.types import Batch, Inputs, Table
+from thresher.types import Batch, Inputs, Links, Table
+
+MINED_FROM = 32
+"""Closest wrong items of a query from which those of a step are drawn."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What is trained on: prepared queries and items, and which query rows to learn from."""
+    """What is trained on: prepared queries and items, and which query rows to learn from.
+
+    Args:
+        queries: all of them, prepared by the tower.
+        items: the catalogue, prepared by the tower; a `LabelTable` when items have vectors of their
+            own.
+        relation: all true pairs.
+        query_rows: which queries to learn from.
+        ignored: pairs that are neither true nor false; none when left out.
+    """
 
     queries: Table
     items: Table
     relation: Relation
     query_rows: np.ndarray
+    ignored: Relation | None = None
 
 
 Validate = Callable[[], Mapping[str, float]]
 
 
 def train(
-    tower: nn.Module,
+    model: TwoTower,
     objective: Objective,
     pairs: Pairs,
     options: TrainOptions,
@@ -54,19 +72,19 @@ def train(
     fingerprint: str = "",
     quiet: bool = False,
 ) -> dict[str, float]:
-    """Trains the tower in place and returns the validation metrics of the weights it keeps.
+    """Trains the model in place and returns the validation metrics of the weights it keeps.
 
     Writes `log.jsonl`, `last.safetensors` (to resume from) and `best.safetensors` into the folder.
     A run that was killed and resumed ends with the same weights, bit for bit, on one CPU process:
     every random choice of a step is seeded by (seed, epoch, step).
 
     Args:
-        tower: what to train, for queries and items alike.
+        model: what to train.
         objective: what to minimise.
         pairs: what to learn from.
         options: how.
         folder: of the log and the checkpoints.
-        validate: measures the tower as it is; called after every epoch.
+        validate: measures the model as it is; called after every epoch.
         resume: go on from `last.safetensors` if it is there.
         fingerprint: of configuration and data; a checkpoint of another one is refused.
         quiet: no progress bar.
@@ -75,15 +93,16 @@ def train(
         InputError: with fewer training pairs than a batch needs, on a metric that validation does
             not measure, or on a checkpoint of another configuration.
     """
-    run = _Run(tower, objective, pairs, options, folder)
+    run = _Run(model, objective, pairs, options, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    position, order = run.resumed(fingerprint) if resume else (run.started(fingerprint), None)
+    position, plan = run.resumed(fingerprint) if resume else (run.started(fingerprint), None)
     with torch.random.fork_rng(devices=[]), Bar("pairs", quiet=quiet or run.rank > 0) as bar:
         while position.epoch < options.epochs and not 0 < options.patience <= position.stale:
-            if order is None:
-                order = run.order(position.epoch)
-            run.epoch(position, order, bar)
-            position, order = run.finished(position, validate() if validate else {}), None
+            if plan is None:
+                plan = run.plan(position.epoch)
+            run.epoch(position, plan, bar)
+            run.refresh()
+            position, plan = run.finished(position, validate() if validate else {}), None
     best = folder / "best.safetensors"
     if validate is None or not best.exists():
         return {}
@@ -91,20 +110,44 @@ def train(
     return dict(validate())
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is made before an epoch from the weights as they are.
+
+    Args:
+        order: of the training pairs, when look-alikes share a batch.
+        hard: for each query its closest wrong items, when they are mined; -1 for none.
+    """
+
+    order: np.ndarray | None = None
+    hard: np.ndarray | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint in the middle of an epoch keeps."""
+        parts = {"order": self.order, "hard": self.hard}
+        return {name: torch.from_numpy(x) for name, x in parts.items() if x is not None}
+
+
 class _Run:
     """The parts of one training run."""
 
     def __init__(
         self,
-        tower: nn.Module,
+        model: TwoTower,
         objective: Objective,
         pairs: Pairs,
         options: TrainOptions,
         folder: Path,
     ) -> None:
-        self.tower, self.objective, self.pairs, self.options = tower, objective, pairs, options
+        self.model, self.objective, self.pairs, self.options = model, objective, pairs, options
         self.folder, self.rank, world = folder, distributed.rank(), distributed.world()
-        count = int(pairs.relation.counts()[pairs.query_rows].sum())
+        self.device = next(model.parameters()).device
+        if options.columns == "all" and world > 1:
+            raise InputError(
+                f"train.columns = 'all' trains on one process, and there are {world}; start one"
+            )
+        counts = pairs.relation.counts()[pairs.query_rows]
+        count = int((counts if options.positives == "every" else counts > 0).sum())
         self.batch_size = options.pairs_a_step(count, world)
         self.sampler = PairSampler(
             pairs.relation,
@@ -113,15 +156,17 @@ class _Run:
             seed=options.seed,
             rank=self.rank,
             world=world,
+            positives=options.positives,
+            mined=options.mined,
+            rarity=_rarity(pairs) if options.positives == "rare" else None,
         )
         self.log_q = item_log_q(pairs.relation, pairs.query_rows) if options.logq else None
-        self.modules = {"tower": tower, "objective": objective}
-        heads = list(objective.parameters())
-        groups: list[dict[str, Any]] = [
-            {"params": list(tower.parameters()), "peak": options.learning_rate}
-        ]
-        groups += [{"params": heads, "peak": options.head_learning_rate}] if heads else []
-        self.optimizer = RowAdagrad(groups)
+        self.modules = {"model": model, "objective": objective}
+        # Row of each query among those that are learnt from.
+        self.place = np.full(len(pairs.relation), -1, np.int64)
+        self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
+        self.encoded: np.ndarray | None = None
+        self.optimizer = RowAdagrad(_groups(model, objective, options))
         self.board = _tensorboard(folder) if options.tensorboard and not self.rank else None
 
     def started(self, fingerprint: str) -> Position:
@@ -132,8 +177,8 @@ class _Run:
         distributed.barrier()
         return Position(0, 0, None, 0, fingerprint)
 
-    def resumed(self, fingerprint: str) -> tuple[Position, np.ndarray | None]:
-        """Where a killed run stopped, and the order of pairs of its unfinished epoch."""
+    def resumed(self, fingerprint: str) -> tuple[Position, _Plan | None]:
+        """Where a killed run stopped, and the plan of its unfinished epoch."""
         last = self.folder / "last.safetensors"
         if not last.exists():
             return self.started(fingerprint), None
@@ -143,26 +188,60 @@ class _Run:
                 f"{last} was written by another configuration or other data; "
                 f"train without --resume, or into another folder"
             )
-        return position, extra["order"].numpy() if "order" in extra else None
+        plan = _Plan(**{name: tensor.numpy() for name, tensor in extra.items()})
+        return position, plan if position.step else None
 
-    def order(self, epoch: int) -> np.ndarray | None:
-        """The order of the training pairs, when this epoch's batches hold look-alikes."""
-        if not 0 <= self.options.clustered_from <= epoch:
-            return None
-        items = vectors(self.tower, self.pairs.items)
-        rows = self.sampler.pairs_of(epoch)[:, 1]
-        generator = np.random.default_rng((self.options.seed, epoch, 1))
-        size = self.options.cluster_size
-        return clustered_order(items[rows], size=size, generator=generator)
+    def plan(self, epoch: int) -> _Plan:
+        """Batches of look-alikes, mined items and label centroids from the weights as they are."""
+        size = self.options.cluster_size_at(epoch)
+        mining = self.options.mined > 0 and epoch > 0
+        self.refresh()
+        if size is None and not mining:
+            return _Plan()
+        rows, queries = self.pairs.query_rows, self.queries()
+        order = hard = None
+        if size is not None:
+            generator = np.random.default_rng((self.options.seed, epoch, 1))
+            at = self.place[self.sampler.pairs_of(epoch)[:, 0]]
+            order = clustered_order(queries[at], size=size, generator=generator)
+        if mining:
+            hard = np.full((len(self.pairs.relation), MINED_FROM), -1, np.int64)
+            hard[rows] = self.mined(queries, rows)
+        return _Plan(order, hard)
 
-    def epoch(self, position: Position, order: np.ndarray | None, bar: Bar) -> None:
+    def refresh(self) -> None:
+        """Label centroids from the weights as they are."""
+        if isinstance(self.model.labels, PrototypeLabels):
+            pairs = self.pairs.relation.take(self.pairs.query_rows).pairs()
+            self.model.labels.refresh(torch.from_numpy(self.queries()), pairs)
+
+    def queries(self) -> np.ndarray:
+        """Vectors of the queries that are learnt from; encoded once between two steps."""
+        if self.encoded is None:
+            rows = torch.from_numpy(self.pairs.query_rows)
+            self.encoded = self.model.vectors(self.pairs.queries.take(rows))
+        return self.encoded
+
+    def mined(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The closest wrong items of each query that is learnt from."""
+        items = build(self.model.vectors(self.pairs.items))
+        ignored = self.pairs.ignored
+        return mine(
+            queries,
+            items.search,
+            self.pairs.relation.take(rows),
+            depth=MINED_FROM,
+            ignored=None if ignored is None else ignored.take(rows),
+        )
+
+    def epoch(self, position: Position, plan: _Plan, bar: Bar) -> None:
         """All steps of an epoch from the position on."""
         size, steps = self.batch_size, self.sampler.steps
         name = f"epoch {position.epoch + 1}/{self.options.epochs}"
         bar.start(name, total=steps * size, done=position.step * size)
-        self.tower.train()
+        self.model.train()
         began, done = time.perf_counter(), 0
-        for step, batch in enumerate(self.sampler.epoch(position.epoch, order)):
+        for step, batch in enumerate(self.sampler.epoch(position.epoch, plan.order, plan.hard)):
             if step < position.step:
                 continue
             logs = self.step(position.epoch, step, batch)
@@ -173,7 +252,7 @@ class _Run:
                 self.log(position.epoch, step + 1, {**logs, "pairs_per_second": round(rate)})
             every = self.options.checkpoint_steps
             if every and (step + 1) % every == 0 and step + 1 < steps:
-                self.save("last", replace(position, step=step + 1), order)
+                self.save("last", replace(position, step=step + 1), plan)
 
     def step(self, epoch: int, step: int, rows: PairBatch) -> dict[str, float]:
         """One update of the weights."""
@@ -183,35 +262,67 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * _schedule(number, total, self.options.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
+        self.encoded = None
         batch = self.batch(rows)
-        if self.options.chunk:
-            logs = cached_step(self.encode, batch, self.objective, chunk=self.options.chunk)
-        else:
-            logs = plain_step(self.encode, batch, self.objective)
-        distributed.average_gradients([*self.tower.parameters(), *self.objective.parameters()])
+        half = self.options.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            if self.options.chunk:
+                logs = cached_step(self.encode, batch, self.objective, chunk=self.options.chunk)
+            else:
+                logs = plain_step(self.encode, batch, self.objective)
+        distributed.average_gradients([*self.model.parameters(), *self.objective.parameters()])
         self.optimizer.step()
         return logs
 
     def batch(self, rows: PairBatch) -> Batch:
         """The inputs of a batch of pairs, and what is true between them."""
-        links = batch_links(
-            self.pairs.relation,
+        relation, ignored = self.pairs.relation, self.pairs.ignored
+        queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
+        if self.options.columns == "all":
+            links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
+            return self.linked(queries, self.pairs.items, links)
+        offered = batch_links(
+            relation,
             rows.query_rows,
             rows.columns,
             offset=self.sampler.offset,
             item_log_q=self.log_q,
+            ignored=ignored,
         )
-        inputs = {
-            "query": self.pairs.queries.take(torch.from_numpy(rows.query_rows)),
-            "item": self.pairs.items.take(torch.from_numpy(rows.item_rows)),
-        }
+        if not isinstance(self.model.labels, PrototypeLabels):
+            return self.linked(queries, self.items(rows), {"offered": offered})
+        asked = asked_links(
+            relation,
+            rows.item_rows,
+            rows.queries,
+            offset=self.sampler.query_offset,
+            own=len(rows.query_rows),
+            ignored=ignored,
+        )
+        described, gap = (replace(offered, right=name) for name in ("text", "gap"))
+        links = {"offered": offered, "described": described, "gap": gap, "asked": asked}
+        return self.linked(queries, self.items(rows), links)
+
+    def linked(self, queries: Inputs, items: Inputs, links: Mapping[str, Links]) -> Batch:
+        """A batch with its links where the vectors will be."""
         return Batch(
-            inputs, {"offered": links if self.options.logq else replace(links, log_q=None)}
+            {"query": queries, "item": items},
+            {name: link.to(self.device) for name, link in links.items()},
         )
+
+    def items(self, rows: PairBatch) -> Inputs:
+        """The columns of a batch; each of the first knows the query that it stands for."""
+        table, taken = self.pairs.items, torch.from_numpy(rows.item_rows)
+        if not isinstance(table, LabelTable):
+            return table.take(taken)
+        own = np.full(len(rows.item_rows), -1, np.int64)
+        own[: len(rows.query_rows)] = self.place[rows.query_rows]
+        return table.taken(taken, torch.from_numpy(own))
 
     def encode(self, name: str, inputs: Inputs) -> Tensor:
         """One tower for every input."""
-        return self.tower(inputs)
+        rows: Tensor = self.model(inputs)
+        return rows
 
     def finished(self, position: Position, metrics: Mapping[str, float]) -> Position:
         """Notes an epoch's validation, saves, and returns where the next epoch begins."""
@@ -233,12 +344,12 @@ class _Run:
         self.save("last", after, None)
         return after
 
-    def save(self, name: str, position: Position, order: np.ndarray | None) -> None:
+    def save(self, name: str, position: Position, plan: _Plan | None) -> None:
         """A checkpoint, by process 0; the best weights are kept without the optimiser."""
         if self.rank == 0:
             path = self.folder / f"{name}.safetensors"
             optimizer = self.optimizer if name == "last" else None
-            extra = {} if order is None else {"order": torch.from_numpy(order)}
+            extra = {} if plan is None else plan.tensors()
             checkpoint.save(path, position, self.modules, optimizer, extra)
         distributed.barrier()
 
@@ -253,6 +364,26 @@ class _Run:
             for name, value in values.items():
                 self.board.add_scalar(prefix + name, value, epoch * self.sampler.steps + step)
             self.board.flush()
+
+
+def _groups(model: TwoTower, objective: Objective, options: TrainOptions) -> list[dict[str, Any]]:
+    """Parameters with their highest learning rate: the tower, the items' own vectors, the heads."""
+    labels = model.labels
+    tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
+    layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
+    heads = [*layers, *objective.parameters()]
+    groups = (
+        (list(model.tower.parameters()), options.learning_rate),
+        (tables, options.label_learning_rate),
+        (heads, options.head_learning_rate),
+    )
+    return [{"params": list(params), "peak": peak} for params, peak in groups if params]
+
+
+def _rarity(pairs: Pairs) -> np.ndarray:
+    """How much more often than a common item a rare one is drawn."""
+    counts = pairs.relation.take(pairs.query_rows).item_counts()
+    return inverse_propensity(counts, train_queries=len(pairs.query_rows))
 
 
 def _schedule(step: int, steps: int, warmup_ratio: float) -> float:

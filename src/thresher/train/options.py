@@ -1,6 +1,7 @@
 """How to train: the keys of the `[train]` table."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from thresher.errors import InputError
 
@@ -19,15 +20,25 @@ class TrainOptions:
         learning_rate: of the tower, at its highest; 0.03 to 0.3 is usual for a bag of tokens, 1e-5
             to 5e-5 for a pre-trained model. A run that leaves it out takes its tower's own: 0.1,
             or 2e-5 for `sentence`.
-        head_learning_rate: of the parameters that losses bring along.
+        head_learning_rate: of the parameters that losses bring along, and of the layer that makes
+            label prototypes.
+        label_learning_rate: of the vectors that items have of their own, with `[labels]`.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
+        positives: "every" takes each true pair once an epoch; "one" each query once, with one of
+            its true items drawn at random; "rare" the same, rare items drawn more often, by inverse
+            propensity.
+        columns: what a query is compared with: the items of the "batch", or "all" items.
+        mined: items a query that are added to the batch: of its closest wrong ones, found anew
+            before each epoch from the second on.
         logq: correct the in-batch negatives for how often each item is drawn.
-        clustered_from: first epoch, from 0, whose batches hold look-alike items; -1 for never.
-        cluster_size: mean number of look-alikes that are kept together.
+        clustered_from: first epoch, from 0, whose batches hold look-alike queries; -1 for never.
+        cluster_size: number of look-alikes that are kept together in the last epoch.
+        cluster_growth: how many times larger the clusters are in each epoch than in the one before.
         chunk: rows encoded at a time with cached gradients; 0 encodes the whole batch at once.
         metric: the validation metric that chooses the best weights; higher is better.
         patience: epochs without a better metric before training stops; 0 for never.
         checkpoint_steps: steps between checkpoints; 0 for one at the end of each epoch.
+        precision: "bfloat16" computes the tower in half precision, for a GPU.
         seed: of every random choice.
         tensorboard: also log to TensorBoard (extra `track`).
     """
@@ -36,14 +47,20 @@ class TrainOptions:
     batch_size: int | None = None
     learning_rate: float = 0.1
     head_learning_rate: float = 5e-4
+    label_learning_rate: float = 5e-3
     warmup_ratio: float = 0.05
+    positives: Literal["every", "one", "rare"] = "every"
+    columns: Literal["batch", "all"] = "batch"
+    mined: int = 0
     logq: bool = False
     clustered_from: int = 2
     cluster_size: int = 64
+    cluster_growth: float = 1.0
     chunk: int = 0
     metric: str = "P@1"
     patience: int = 0
     checkpoint_steps: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     tensorboard: bool = False
 
@@ -52,11 +69,31 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"train.{name} must be at least 1, got {value}")
-        for name in ("learning_rate", "head_learning_rate"):
+        for name in ("learning_rate", "head_learning_rate", "label_learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
+        if self.mined < 0:
+            raise InputError(f"train.mined must be 0 or more, got {self.mined}")
+        if self.cluster_size < 1 or self.cluster_growth < 1:
+            raise InputError(
+                "train.cluster_size and cluster_growth must be at least 1, got "
+                f"{self.cluster_size} and {self.cluster_growth}"
+            )
+        if self.logq and (self.mined or self.columns == "all"):
+            raise InputError(
+                "train.logq corrects how items are drawn into a batch of pairs; leave it out with "
+                "train.mined or train.columns = 'all'"
+            )
+        if self.mined and self.columns == "all":
+            raise InputError("train.mined adds nothing to train.columns = 'all'; leave out one")
+
+    def cluster_size_at(self, epoch: int) -> int | None:
+        """How many look-alikes an epoch keeps together; None where its batches are random."""
+        if not 0 <= self.clustered_from <= epoch:
+            return None
+        return max(2, round(self.cluster_size / self.cluster_growth ** (self.epochs - 1 - epoch)))
 
     def pairs_a_step(self, pairs: int, world: int) -> int:
         """The batch size for this many training pairs on this many processes.

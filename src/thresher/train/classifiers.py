@@ -1,0 +1,141 @@
+"""A second stage: a vector for each item, learnt with the tower at rest, and fused with its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
+
+from thresher.errors import InputError
+from thresher.losses.hinge import HardestHinge
+from thresher.objective import Objective, Term
+from thresher.towers.classifiers import ClassifierRows, fused
+from thresher.towers.pair import TwoTower
+from thresher.train.loop import Pairs, train
+from thresher.train.options import TrainOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions:
+    """One-vs-all classifiers beside the tower; the keys of the `[classifiers]` table.
+
+    Args:
+        epochs: passes over the training pairs with the tower at rest; 0 for no classifiers.
+        learning_rate: of the classifiers.
+        margin: by which a true item's score shall lead.
+        weight: share of the classifier in an item's vector, from 0 to 1.
+    """
+
+    epochs: int = 0
+    learning_rate: float = 0.01
+    margin: float = 0.2
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or not self.learning_rate > 0 or not 0 <= self.weight <= 1:
+            raise InputError(
+                f"classifiers.epochs is {self.epochs}, learning_rate {self.learning_rate} and "
+                f"weight {self.weight}; give 0 or more, above 0, and from 0 to 1"
+            )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Inputs that are the rows of a tensor."""
+
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> "_Rows":
+        return _Rows(self.rows[rows])
+
+    def take(self, rows: Int64[Tensor, " n"]) -> "_Rows":
+        return _Rows(self.rows[rows])
+
+
+class _AtRest(nn.Module):
+    """Queries are vectors already; items are numbers, whose vectors are learnt."""
+
+    def __init__(self, classifiers: ClassifierRows) -> None:
+        super().__init__()
+        self.classifiers = classifiers
+        self.dim = classifiers.dim
+
+    def forward(self, inputs: _Rows) -> Tensor:
+        own: Tensor = self.classifiers(inputs.rows) if inputs.rows.ndim == 1 else inputs.rows
+        return own
+
+
+Measure = Callable[[Float32[np.ndarray, "N D"]], Mapping[str, float]]
+
+
+def train_classifiers(
+    model: TwoTower,
+    pairs: Pairs,
+    options: ClassifierOptions,
+    how: TrainOptions,
+    folder: Path,
+    *,
+    measure: Measure | None = None,
+    resume: bool = False,
+    fingerprint: str = "",
+    quiet: bool = False,
+) -> tuple[Float32[np.ndarray, "N D"], Mapping[str, float]]:
+    """Learns a vector for each item on fixed query vectors, beginning at the item's own.
+
+    **Source**: the second stage of NGAME (Dahiya et al., WSDM 2023): classifiers start from label
+    embeddings, the encoder is frozen, and both scores are added.
+
+    Args:
+        model: the trained model, which stays as it is.
+        pairs: what it was trained on.
+        options: of the classifiers.
+        how: the model was trained: batch, clusters, seed.
+        folder: of the log and the checkpoints.
+        measure: validation metrics of fused item vectors.
+        resume: go on from a checkpoint.
+        fingerprint: of configuration and data.
+        quiet: no progress bar.
+
+    Returns:
+        A unit row for each item, and the validation metrics of the fused vectors.
+    """
+    items = model.vectors(pairs.items)
+    rows = ClassifierRows(torch.from_numpy(items)).to(next(model.parameters()).device)
+    stage = TwoTower(_AtRest(rows))
+    second = replace(
+        how,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        clustered_from=-1 if how.clustered_from < 0 else 0,
+        columns="batch",
+        mined=0,
+        chunk=0,
+        precision="float32",
+    )
+    objective = Objective([Term("main", HardestHinge(margin=options.margin), links="offered")])
+
+    def validate() -> Mapping[str, float]:
+        return measure(fused(items, rows.vectors(), options.weight)) if measure else {}
+
+    metrics = train(
+        stage,
+        objective,
+        replace(
+            pairs,
+            queries=_Rows(torch.from_numpy(model.vectors(pairs.queries))),
+            items=_Rows(torch.arange(len(items))),
+        ),
+        second,
+        folder,
+        validate=validate if measure is not None else None,
+        resume=resume,
+        fingerprint=fingerprint,
+        quiet=quiet,
+    )
+    return rows.vectors(), metrics
