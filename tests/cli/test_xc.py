@@ -130,5 +130,7 @@ def test_shares_and_bad_folders(run, refused, folder, tmp_path):
 
 
 def test_constants_that_nobody_estimated(refused, shop, tmp_path):
-    said = refused("train", shop / "run.toml", "--out", tmp_path / "m", "--set", "data.propensity=x")
+    said = refused(
+        "train", shop / "run.toml", "--out", tmp_path / "m", "--set", "data.propensity=x"
+    )
     assert said == "data.propensity must be one of amazon, wikipedia, other, got 'x'"
