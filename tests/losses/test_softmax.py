@@ -71,6 +71,43 @@ def test_it_equals_the_loop_over_pairs(seed, weighted):
     assert (float(num), float(den)) == pytest.approx(want)
 
 
+def test_an_easy_positive_costs_little_and_not_nothing_in_single_precision():
+    # Scores 1 and -1 at T = .05: log(1 + e^-40) = 4.248e-18, far below what 1 + x resolves.
+    q, c = torch.tensor([[1.0]]), torch.tensor([[1.0], [-1.0]])
+    got = values(Softmax()(Matching(q, c, links([(0, 0)]))))[""]
+    assert got == pytest.approx(4.248354e-18, rel=1e-5)
+
+
+def test_a_dropped_pair_far_above_the_others_does_not_drown_them():
+    # At T = .01 the dropped score is 300 above the others: e^-300 is 0 in single precision.
+    q, c = torch.tensor([[1.0]]), torch.tensor([[-1.0], [-1.0], [2.0]])
+    m = Matching(q, c.requires_grad_(), links([(0, 0)], [(0, 2)]))
+    parts = Softmax(temperature=0.01)(m)
+    assert values(parts)[""] == pytest.approx(math.log(2))
+    parts[""].num.backward()
+    # 1/2 goes from the positive to the negative, times q / T = 100.
+    assert c.grad.flatten().tolist() == pytest.approx([-50, 50, 0])
+
+
+@given(seed=st.integers(0, 10_000), temperature=st.sampled_from([0.02, 0.05, 1.0]))
+@settings(max_examples=20, deadline=None)
+def test_gradients_in_single_precision_are_those_of_the_written_equation(seed, temperature):
+    q, c = unit(6, 16, seed=seed).requires_grad_(), unit(9, 16, seed=seed + 1).requires_grad_()
+    pos, drop = [(3, 0), (0, 1), (0, 2), (2, 5), (2, 7)], [(0, 3), (2, 2), (1, 1)]
+    z = q @ c.T / temperature
+    total = q.new_zeros(())
+    for i, p in pos:
+        free = [p, *oracle.negatives(i, 9, pos, drop)]
+        total = total + torch.logsumexp(z[i, free], 0) - z[i, p]
+    total.backward()
+    a, b = (x.detach().float().requires_grad_() for x in (q, c))
+    num = Softmax(temperature=temperature)(Matching(a, b, links(pos, drop)))[""].num
+    num.backward()
+    assert num.item() == pytest.approx(total.item(), rel=1e-4, abs=1e-5)
+    for got, want in ((a.grad, q.grad), (b.grad, c.grad)):
+        torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-4 / temperature)
+
+
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
 def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
     with pytest.raises(InputError, match="above 0"):

@@ -17,6 +17,36 @@ def softmax(scores, pos, drop, temperature, log_q=None):
     return total, len(pos)
 
 
+def hinge(scores, pos, drop, hardest, margin, temperature, smallest_margin=None):
+    """Sum over positives, and their number."""
+    total = 0.0
+    for i, p in pos:
+        row = scores[i]
+        free = negatives(i, len(row), pos, drop)
+        hard = sorted(free, key=lambda j: -row[j])[:hardest]
+        violating = []
+        for n in hard:
+            m = margin
+            if smallest_margin is not None:
+                m = min(max(abs(row[p] - row[n]), smallest_margin), margin)
+            if row[n] - row[p] + m > 0:
+                violating.append((math.exp(row[n] / temperature), row[n] - row[p] + m))
+        total += sum(w * h for w, h in violating) / (sum(w for w, _ in violating) or 1)
+    return total, len(pos)
+
+
+def prototype(gaps, pos, drop, margin):
+    """((half the sum, count) over violating positives, (the same) over violating negatives)."""
+    up = [gaps[i][p] + margin for i, p in pos if gaps[i][p] + margin >= 0]
+    down = [
+        margin - row[n]
+        for i, row in enumerate(gaps)
+        for n in negatives(i, len(row), pos, drop)
+        if margin - row[n] >= 0
+    ]
+    return (sum(up) / 2, len(up)), (sum(down) / 2, len(down))
+
+
 def tcm(scores, pos, drop, margin_pos, margin_neg):
     """((sum, count) over violating positives, (sum, count) over violating negatives)."""
     up, down = [], []

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from thresher.errors import InputError
+from thresher.losses.pairs import contrast
+from thresher.losses.tiles import tiles
 from thresher.types import Matching, Ratio
 
 FORMS = ("binary", "softmax")
@@ -59,7 +61,7 @@ class HardestPairs(nn.Module):
         {"query_label": ..., "query_batch": ...}, those in use: sums over positives times their
         weight, and the number of positives.
 
-    Memory: Q x C scores to choose from, without gradient; then E x (K + 1) x max(d, r) numbers.
+    Memory: 2^24 scores at a time to choose from, without gradient; then E x (K + 1) x r numbers.
 
     Raises:
         InputError: an option outside its range, or vectors that are not `dim` long.
@@ -136,11 +138,11 @@ class Candidates:
 def hardest_candidates(m: Matching, hardest: int) -> Candidates:
     """Choose the negatives with the highest scores of each positive's row, without gradient."""
     rows, hits = m.links.pos.unbind(1)
-    with torch.no_grad():
-        negatives = m.negatives()
-        scores = m.scores().masked_fill(~negatives, -torch.inf)
-        top = scores.topk(min(hardest, scores.shape[1]), dim=1).indices
-        real = negatives.gather(1, top)
+    top = rows.new_zeros(len(m.left), min(hardest, len(m.right)))
+    real = torch.zeros_like(top, dtype=torch.bool)
+    for tile in tiles(m):
+        scores, top[tile.rows] = tile.negatives().topk(top.shape[1], dim=1)
+        real[tile.rows] = scores != -torch.inf
     columns = torch.cat([hits[:, None], top[rows]], 1)
     real = torch.cat([torch.ones_like(hits[:, None], dtype=torch.bool), real[rows]], 1)
     return Candidates(m.left, m.right, rows, columns, real)
@@ -159,11 +161,14 @@ class _Pair(nn.Module):
         return F.gelu(self.linear(c))
 
     def linear(self, c: Candidates) -> Float[Tensor, "E S r"]:
-        of_left, of_right, of_gap, of_product = self.weight.chunk(4, dim=1)
-        a, b = c.left[c.rows][:, None], c.right[c.columns]
+        of_left, of_right, of_both = self.weight.tensor_split(
+            [c.left.shape[1], 2 * c.left.shape[1]], 1
+        )
         # The first two parts of G belong to one vector: once a row and once a column.
-        alone = (c.left @ of_left.T)[c.rows][:, None] + (c.right @ of_right.T)[c.columns]
-        return alone + (a - b).abs() @ of_gap.T + (a * b) @ of_product.T + self.bias
+        row = F.linear(c.left, of_left, self.bias).index_select(0, c.rows)
+        column = (c.right @ of_right.T).index_select(0, c.columns.flatten())
+        column = column.unflatten(0, c.columns.shape)
+        return contrast(c.left, c.right, c.rows, c.columns, of_both) + row[:, None] + column
 
 
 class _Linear(nn.Module):
@@ -210,7 +215,8 @@ class _Batch(nn.Module):
         asks, answers, values = (layer(g) for layer in self.attend)
         weights = asks @ answers.mT / math.sqrt(g.shape[-1])
         # The positive is always real, so no row of weights is empty.
-        return g + weights.masked_fill(~real[:, None], -torch.inf).softmax(-1) @ values
+        weights = weights.masked_fill(~real[:, None], -torch.inf).softmax(-1)
+        return torch.baddbmm(g, weights, values)
 
 
 def _against_mean(c: Candidates) -> Candidates:

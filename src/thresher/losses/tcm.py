@@ -77,4 +77,4 @@ def _above(tile: Tile, margin: float) -> tuple[Tensor, Tensor, Tensor]:
     over = tile.negatives().sub_(margin)
     violating = over >= 0
     total = over.relu_().sum()
-    return total, violating.sum(), over.copy_(violating)
+    return total, violating.count_nonzero(), over.copy_(violating)
