@@ -43,10 +43,10 @@ def test_the_full_grid_is_three_backbones_four_ways():
 def test_the_ablations_change_one_part_at_a_time():
     assert GRIDS["ablations"].split == "validation"
     variants = list(ablations())
-    # 4 + b1, b2 + K 1, 5, 20 + 2 contexts + 1 form + 2 weights + 2 weights + 4 x 4 - 1 margins
-    assert len(variants) == 4 + 2 + 3 + 2 + 1 + 2 + 2 + 15
+    # 4 + b1, b2 + K 1, 5, 20 + 2 contexts + 1 form + 2 weights + 2 rates + 2 weights + 4 x 4 - 1
+    assert len(variants) == 4 + 2 + 3 + 2 + 1 + 2 + 2 + 2 + 15
     assert len({_slug(v.title) for v in variants}) == len(variants)
-    options = [json.dumps(v.terms) for v in variants]
+    options = [json.dumps([v.terms, dict(v.train)]) for v in variants]
     assert len(set(options)) == len(options)
     margins = {
         (t["margin_pos"], t["margin_neg"]) for v in variants for t in v.terms if "margin_pos" in t
@@ -177,5 +177,15 @@ def test_every_column_is_a_value_that_cells_measure():
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_a_backbone_is_only_sections_of_a_run(name):
+def test_every_cell_of_a_backbone_is_a_valid_run(request_, name):
     assert set(BACKBONES[name].sections) <= {"labels", "objective", "train"}
+    for grid, cells in (("full", 5), ("ablations", 33)):
+        planned = plan(replace(request_, backbones=(name,), grid=grid, seeds=(0,)))
+        assert len({c.fingerprint for c in planned.cells}) == cells
+    for run in runs_of(planned).values():
+        assert run["labels"]["kind"] == BACKBONES[name].sections.get("labels", {}).get(
+            "kind", "text"
+        )
+        assert run["train"]["positives"] == {"ngame": "one", "dexa": "one", "prime": "rare"}.get(
+            name, "every"
+        )

@@ -176,7 +176,8 @@ def _described(grid: Grid, backbones: Sequence[str]) -> list[_Described]:
     for backbone in (BACKBONES[name] for name in backbones):
         for variant in grid.variants:
             terms = [*backbone.sections["objective"], *variant.terms]
-            sections = {**backbone.sections, "objective": terms}
+            train = {**backbone.sections.get("train", {}), **variant.train}
+            sections = {**backbone.sections, "objective": terms, "train": train}
             group = f"{backbone.title} {variant.group}".strip()
             rows.append(_Described(backbone.title + variant.title, sections, group))
     first = [_Described(BASELINE, rows[0].sections, BASELINE, "tfidf")] if grid.baseline else []

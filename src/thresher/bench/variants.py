@@ -1,6 +1,7 @@
 """What is added to a backbone: ALC, TCM, both; and in the ablations one part of them at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 # On the vectors that are searched, whichever links the backbone itself has.
@@ -9,17 +10,19 @@ _ALC: Mapping[str, Any] = {"kind": "alc", "links": "offered"}
 
 
 class Variant(NamedTuple):
-    """What is added to a backbone's objective.
+    """What is added to a backbone.
 
     Args:
         title: after the backbone's own.
-        terms: of the objective.
+        terms: of the objective, besides the backbone's own.
         group: rows of one group stand together in the figure of the ablations.
+        train: keys of `[train]`.
     """
 
     title: str
     terms: Sequence[Mapping[str, Any]]
     group: str = ""
+    train: Mapping[str, Any] = MappingProxyType({})
 
 
 FULL: Sequence[Variant] = (
@@ -45,6 +48,9 @@ def ablations() -> Iterator[Variant]:
     }
     for title, options in parts.items():
         yield Variant(f" + ALC, {title}", ({**_ALC, **options},), "ALC")
+    for rate in (0.005, 0.05):
+        train = {"head_learning_rate": rate}
+        yield Variant(f" + ALC, head rate {rate:g}", (_ALC,), "ALC", train)
     for weight in (0.3, 3.0):
         yield Variant(f" + TCM, weight {weight:g}", ({**_TCM, "weight": weight},), "TCM weight")
     for high in (0.6, 0.7, 0.8, 0.9):
