@@ -220,6 +220,7 @@ def _write_model(folder: Path, config: Config, data: Dataset, trained: Trained) 
         "query_columns": list(data.query_columns),
         "item_columns": list(data.item_columns),
         "base": str(config.folder),
+        "train_queries": len(data.rows("train")),
         "decide": asdict(config.build("decide")),
     }
     (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
