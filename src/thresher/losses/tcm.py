@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
 
 from thresher.errors import InputError
-from thresher.losses.tiles import Tile, streamed
+from thresher.losses.tiles import Part, Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -73,8 +72,9 @@ class ThresholdConsistentMargin:
         }
 
 
-def _above(tile: Tile, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+def _above(tile: Tile, margin: float) -> Part:
     over = tile.negatives().sub_(margin)
     violating = over >= 0
     total = over.relu_().sum()
-    return total, violating.count_nonzero(), over.copy_(violating)
+    over.copy_(violating)  # the gradient
+    return Part(total, violating.count_nonzero())
