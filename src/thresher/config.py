@@ -103,9 +103,9 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     for name, (kinds, usual) in _KINDS.items():
         table: Section = {"kind": usual, **_section(raw, name)}
         sections[name] = {"kind": table["kind"], **_choose(kinds, table, name)}
-    if "learning_rate" not in _section(raw, "train"):
-        own = LEARNING_RATES.get(sections["tower"]["kind"], TrainOptions.learning_rate)
-        sections["train"] = {**sections["train"], "learning_rate": own}
+    own = LEARNING_RATES.get(sections["tower"]["kind"], {})
+    unsaid = {k: v for k, v in own.items() if k not in _section(raw, "train")}
+    sections["train"] = {**sections["train"], **unsaid}
     links = PROTOTYPE_LINKS if sections["labels"]["kind"] == "prototype" else (LINKS,)
     terms = [_term(t, i, links) for i, t in enumerate(_terms(raw))]
     names = [t["name"] for t in terms]

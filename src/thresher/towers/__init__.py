@@ -49,8 +49,10 @@ TOWERS: Mapping[str, type[Tower]] = {
     "tfidf": TfIdf,
     "sentence": SentenceTower,
 }
-LEARNING_RATES: Mapping[str, float] = {"bag": 0.1, "sentence": 2e-5}
-"""The rate at which a kind of tower is trained when a run does not say."""
+LEARNING_RATES: Mapping[str, Mapping[str, float]] = {
+    "sentence": {"learning_rate": 2e-5, "head_learning_rate": 5e-4},
+}
+"""The rates at which a kind of tower is trained when a run does not say, where not the usual."""
 
 
 def save_tower(tower: Tower, folder: Path) -> None:

@@ -21,7 +21,8 @@ class TrainOptions:
             to 5e-5 for a pre-trained model. A run that leaves it out takes its tower's own: 0.1,
             or 2e-5 for `sentence`.
         head_learning_rate: of the parameters that losses bring along, and of the layer that makes
-            label prototypes.
+            label prototypes. A run that leaves it out takes its tower's own: 0.01, or 5e-4 for
+            `sentence`.
         label_learning_rate: of the vectors that items have of their own, with `[labels]`.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
@@ -46,7 +47,7 @@ class TrainOptions:
     epochs: int = 5
     batch_size: int | None = None
     learning_rate: float = 0.1
-    head_learning_rate: float = 5e-4
+    head_learning_rate: float = 0.01
     label_learning_rate: float = 5e-3
     warmup_ratio: float = 0.05
     positives: Literal["every", "one", "rare"] = "every"
