@@ -43,8 +43,8 @@ def test_the_full_grid_is_three_backbones_four_ways():
 def test_the_ablations_change_one_part_at_a_time():
     assert GRIDS["ablations"].split == "validation"
     variants = list(ablations())
-    # 4 + b1, b2 + K 1, 5, 20 + 2 contexts + 1 form + 2 weights + 2 rates + 2 weights + 4 x 4 - 1
-    assert len(variants) == 4 + 2 + 3 + 2 + 1 + 2 + 2 + 2 + 15
+    # 4 + b1, b2 + K 1, 5, 20 + 2 contexts + form + head + 2 weights + 2 rates + 2 weights + 15
+    assert len(variants) == 4 + 2 + 3 + 2 + 1 + 1 + 2 + 2 + 2 + 15
     assert len({_slug(v.title) for v in variants}) == len(variants)
     options = [json.dumps([v.terms, dict(v.train)]) for v in variants]
     assert len(set(options)) == len(options)
@@ -179,9 +179,9 @@ def test_every_column_is_a_value_that_cells_measure():
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_cell_of_a_backbone_is_a_valid_run(request_, name):
     assert set(BACKBONES[name].sections) <= {"labels", "objective", "train"}
-    for grid, cells in (("full", 5), ("ablations", 33)):
+    for grid, cells in (("full", 5), ("ablations", 34)):
         planned = plan(replace(request_, backbones=(name,), grid=grid, seeds=(0,)))
-        assert len({c.fingerprint for c in planned.cells}) == cells
+        assert len({c.fingerprint for c in planned.cells}) == len(planned.cells) == cells
     for run in runs_of(planned).values():
         assert run["labels"]["kind"] == BACKBONES[name].sections.get("labels", {}).get(
             "kind", "text"
