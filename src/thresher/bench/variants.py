@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 # On the vectors that are searched, whichever links the backbone itself has.
 # TCM at its full weight takes .014 of P@1 from a hinge on PriceRunner's validation split, at .1
-# nothing; ALC's head of 64 costs a fifth of one as wide as the vectors and does as well (docs/log.md).
+# nothing; ALC's head of 64 costs a fifth of one as wide as the vectors and does as well
+# (docs/log.md).
 _TCM: Mapping[str, Any] = {"kind": "tcm", "links": "offered", "weight": 0.1}
 _ALC: Mapping[str, Any] = {"kind": "alc", "links": "offered", "hidden": 64}
 
