@@ -75,7 +75,27 @@ def test_an_easy_positive_costs_little_and_not_nothing_in_single_precision():
     # Scores 1 and -1 at T = .05: log(1 + e^-40) = 4.248e-18, far below what 1 + x resolves.
     q, c = torch.tensor([[1.0]]), torch.tensor([[1.0], [-1.0]])
     got = values(Softmax()(Matching(q, c, links([(0, 0)]))))[""]
-    assert got == pytest.approx(4.248354e-18, rel=1e-5)
+    assert got == pytest.approx(4.248354e-18, rel=1e-5, abs=0)
+
+
+def test_a_positive_far_behind_costs_its_distance():
+    # Scores -1 and 1 at T = .01: 200 behind, and e^200 is infinite in single precision.
+    q, c = torch.tensor([[1.0]]), torch.tensor([[-1.0], [1.0]]).requires_grad_()
+    parts = Softmax(temperature=0.01)(Matching(q, c, links([(0, 0)])))
+    assert values(parts)[""] == pytest.approx(200)
+    parts[""].num.backward()
+    assert c.grad.flatten().tolist() == pytest.approx([-100, 100])
+
+
+def test_a_pair_that_stands_twice_counts_twice():
+    def run(*pos):
+        m = Matching(unit(1, 4, seed=0).requires_grad_(), unit(3, 4, seed=1), links(pos))
+        num, den = Softmax()(m)[""]
+        num.backward()
+        return num.detach(), den, m.left.grad
+
+    for twice, once in zip(run((0, 1), (0, 1)), run((0, 1)), strict=True):
+        torch.testing.assert_close(twice, 2 * once)
 
 
 def test_a_dropped_pair_far_above_the_others_does_not_drown_them():
