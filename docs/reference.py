@@ -16,6 +16,8 @@ from thresher.decide.options import DecideOptions
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import TOWERS
+from thresher.train.classifiers import ClassifierOptions
+from thresher.train.labels import LABELS
 from thresher.train.options import TrainOptions
 
 PAGE = Path(__file__).parent / "configuration.md"
@@ -23,8 +25,11 @@ SUPPLIED = ("dim", "generator")  # what a loss gets from the tower, never from a
 TABLES: Mapping[str, Callable] = {
     "data": DataSpec,
     **{f"tower {name}": made_by for name, made_by in TOWERS.items()},
+    # Those that have no key have no table.
+    **{f"labels {n}": made_by for n, made_by in LABELS.items() if inspect.signature(made_by).parameters},
     **{f"objective {name}": made_by for name, made_by in LOSSES.items()},
     "train": TrainOptions,
+    "classifiers": ClassifierOptions,
     "index": IndexOptions,
     "decide": DecideOptions,
 }
