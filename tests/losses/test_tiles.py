@@ -31,35 +31,23 @@ def matching(*, frozen=()):
     return Matching(left, right, links(POS, DROP))
 
 
-@pytest.fixture(
-    params=[(1, 1), (14, 14), (40, 14), (99, 40), (20, 99), (14 * 9, 29), (2**24, 2**19)]
-)
-def sizes(request, monkeypatch):
-    """Of a block and of a tile: from less than a row to more than all."""
-    held, cached = request.param
-    monkeypatch.setattr(tiles, "NUMBERS", held)
-    monkeypatch.setattr(tiles, "CACHED", cached)
-    monkeypatch.setattr(pairs, "NUMBERS", held)
+@pytest.fixture(params=[1, 14, 40, 14 * 9, 2**24])
+def tile_size(request, monkeypatch):
+    """From less than a row to more than all."""
+    monkeypatch.setattr(tiles, "NUMBERS", request.param)
+    monkeypatch.setattr(pairs, "NUMBERS", request.param)
     return request.param
 
 
-def test_tiles_hold_each_row_once_with_its_pairs(sizes):
+def test_tiles_hold_each_row_once_with_its_pairs(tile_size):
     m = matching()
-    held, cached = sizes
     scores, pos, drop = [], [], []
-    for block in tiles.blocks(m):
-        assert torch.equal(block.scores, torch.cat([tile.scores for tile in block.tiles]))
-        assert (block.rows.start, block.rows.stop) == (
-            block.tiles[0].rows.start,
-            block.tiles[-1].rows.stop,
-        )
-        assert block.scores.numel() <= max(held, 14)
-        for tile in block.tiles:
-            assert len(tile.scores) == tile.rows.stop - tile.rows.start == len(m.left[tile.rows])
-            assert tile.scores.numel() <= max(cached, 14)
-            scores.append(tile.scores.clone())
-            for found, (rows, columns) in ((pos, tile.pos), (drop, tile.drop)):
-                found += zip((rows + tile.rows.start).tolist(), columns.tolist(), strict=True)
+    for tile in tiles.tiles(m):
+        assert len(tile.scores) == tile.rows.stop - tile.rows.start == len(m.left[tile.rows])
+        assert tile.scores.numel() <= max(tile_size, 14)
+        scores.append(tile.scores.clone())
+        for found, (rows, columns) in ((pos, tile.pos), (drop, tile.drop)):
+            found += zip((rows + tile.rows.start).tolist(), columns.tolist(), strict=True)
     torch.testing.assert_close(torch.cat(scores), (m.left @ m.right.T).detach())
     assert sorted(pos) == sorted(POS)
     assert sorted(drop) == sorted(DROP)
@@ -67,12 +55,12 @@ def test_tiles_hold_each_row_once_with_its_pairs(sizes):
 
 def test_the_negatives_of_a_tile_are_all_others():
     m = matching()
-    ((tile,),) = (block.tiles for block in tiles.blocks(m))
+    (tile,) = tiles.tiles(m)
     assert torch.equal(tile.negatives() > -torch.inf, m.negatives())
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_tiles_of_any_size_give_the_same_sums_and_gradients(name, sizes):
+def test_tiles_of_any_size_give_the_same_sums_and_gradients(name, tile_size):
     def run():
         m, loss = matching(), make(name)
         parts = loss(m)
@@ -85,7 +73,6 @@ def test_tiles_of_any_size_give_the_same_sums_and_gradients(name, sizes):
     got = run()
     with pytest.MonkeyPatch.context() as large:
         large.setattr(tiles, "NUMBERS", 2**24)
-        large.setattr(tiles, "CACHED", 2**24)
         large.setattr(pairs, "NUMBERS", 2**24)
         want = run()
     for a, b in zip((*got[0], *got[1]), (*want[0], *want[1]), strict=True):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from thresher.errors import InputError
 from thresher.losses.pairs import contrast
-from thresher.losses.tiles import blocks
+from thresher.losses.tiles import tiles
 from thresher.types import Matching, Ratio
 
 FORMS = ("binary", "softmax")
@@ -140,7 +140,7 @@ def hardest_candidates(m: Matching, hardest: int) -> Candidates:
     rows, hits = m.links.pos.unbind(1)
     top = rows.new_zeros(len(m.left), min(hardest, len(m.right)))
     real = torch.zeros_like(top, dtype=torch.bool)
-    for tile in (tile for block in blocks(m) for tile in block.tiles):
+    for tile in tiles(m):
         scores, top[tile.rows] = tile.negatives().topk(top.shape[1], dim=1)
         real[tile.rows] = scores != -torch.inf
     columns = torch.cat([hits[:, None], top[rows]], 1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thresher.errors import InputError
-from thresher.losses.tiles import Part, Tile, streamed
+from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -79,7 +79,7 @@ class HardestHinge:
         """Sum of the weighted hinges of all positives, and their number."""
         return {"": streamed(m, self._fold)}
 
-    def _fold(self, tile: Tile) -> Part:
+    def _fold(self, tile: Tile) -> tuple[Tensor, Tensor, Tensor]:
         row, column = tile.pos
         hit = tile.scores[tile.pos][:, None]
         hard, columns = tile.negatives().topk(min(self.hardest, tile.scores.shape[1]), dim=1)
@@ -103,7 +103,7 @@ class HardestHinge:
             tile.scores.shape,
             check_invariants=False,
         )
-        return Part(loss.sum(), loss.new_tensor(len(loss)), gradient)
+        return loss.sum(), loss.new_tensor(len(loss)), gradient
 
     def _margin(self, hard: Tensor, hit: Tensor) -> Tensor | float:
         if self.smallest_margin is None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thresher.errors import InputError
-from thresher.losses.tiles import Part, Tile, streamed
+from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -63,7 +63,7 @@ class Softmax:
         return {"": streamed(warm, lambda tile: _softmaxes(tile, m.links.log_q))}
 
 
-def _softmaxes(tile: Tile, log_q: Tensor | None) -> Part:
+def _softmaxes(tile: Tile, log_q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     if log_q is not None:
         tile.scores.sub_(log_q)
     row, _ = tile.pos
@@ -78,5 +78,5 @@ def _softmaxes(tile: Tile, log_q: Tensor | None) -> Part:
     # negative by its share. A row with a negative has a total of 1 or more, any other 0.
     wrong = behind.sigmoid()
     pushed = torch.zeros_like(total).index_add_(0, row, wrong) / total.clamp(min=1)
-    z.mul_(pushed[:, None]).index_put_(tile.pos, -wrong, accumulate=True)
-    return Part(loss.sum(), loss.new_tensor(len(loss)))
+    gradient = z.mul_(pushed[:, None]).index_put_(tile.pos, -wrong, accumulate=True)
+    return loss.sum(), loss.new_tensor(len(loss)), gradient

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
 
 from thresher.errors import InputError
-from thresher.losses.tiles import Part, Tile, streamed
+from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
 
@@ -72,9 +73,8 @@ class ThresholdConsistentMargin:
         }
 
 
-def _above(tile: Tile, margin: float) -> Part:
+def _above(tile: Tile, margin: float) -> tuple[Tensor, Tensor, Tensor]:
     over = tile.negatives().sub_(margin)
     violating = over >= 0
     total = over.relu_().sum()
-    over.copy_(violating)  # the gradient
-    return Part(total, violating.count_nonzero())
+    return total, violating.count_nonzero(), over.copy_(violating)

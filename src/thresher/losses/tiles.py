@@ -11,11 +11,7 @@ from torch.autograd.function import once_differentiable
 from thresher.types import Links, Matching, Ratio
 
 NUMBERS = 2**24
-"""Scores that are held at a time, 64 MiB in float32. Fewer make narrow, slow matrix products."""
-
-CACHED = 2**19
-"""Scores of a tile, 2 MiB in float32: they stay in a processor's cache from one pass to the next.
-Elsewhere a tile is all that is held."""
+"""Scores of a tile, 64 MiB in float32. Fewer make narrow matrix products, which are slow."""
 
 
 class Tile(NamedTuple):
@@ -23,7 +19,7 @@ class Tile(NamedTuple):
 
     Args:
         rows: which left rows.
-        scores: theirs, to be written over.
+        scores: theirs, to be written over; the next tile is written into the same memory.
         pos: rows, counted within the tile, and columns of the positive pairs: an index of `scores`.
         drop: the same for the dropped pairs.
     """
@@ -40,75 +36,38 @@ class Tile(NamedTuple):
         return self.scores
 
 
-class Block(NamedTuple):
-    """The tiles that are held at a time.
+Fold = Callable[[Tile], tuple[Tensor, Tensor, Tensor]]
+"""From a tile to the loss's sum over it, the count, and the sum's gradient by the scores.
 
-    Args:
-        rows: which left rows.
-        scores: theirs; the next block is written into the same memory.
-        tiles: the same scores in tiles.
-    """
-
-    rows: slice
-    scores: Float[Tensor, "n C"]
-    tiles: list[Tile]
+The gradient has the shape of the scores, is dense (best in their place) or sparse.
+"""
 
 
-class Part(NamedTuple):
-    """What a loss finds in a tile.
+def tiles(m: Matching) -> Iterator[Tile]:
+    """Score all left rows, `NUMBERS` scores at a time, without gradient.
 
-    Args:
-        num: its sum over the tile's rows.
-        den: the count that goes with it.
-        gradient: of the sum by the scores, sparse; None where it was written over the scores.
-    """
-
-    num: Float[Tensor, ""]
-    den: Tensor
-    gradient: Tensor | None = None
-
-
-def blocks(m: Matching) -> Iterator[Block]:
-    """Score all left rows, without gradient.
-
-    Memory: `NUMBERS` scores, and at least one row.
+    Memory: one tile, and at least one row.
     """
     left, right = m.left.detach(), m.right.detach()
     if not (len(left) and len(right)):
         return
-    cached = CACHED if left.device.type == "cpu" else NUMBERS
-    few = max(1, min(cached, NUMBERS) // len(right))
-    many = few * max(1, NUMBERS // (few * len(right)))
-    memory = left.new_empty(min(many, len(left)), len(right))
-    starts = range(0, len(left), few)
-    pairs = zip(starts, _split(m.links.pos, starts), _split(m.links.drop, starts), strict=True)
-    for start in range(0, len(left), many):
-        rows = left[start : start + many]
-        scores = torch.mm(rows, right.T, out=memory[: len(rows)])
-        # In this order, zip takes no pairs that belong to the next block.
-        parts = list(zip(scores.split(few), pairs, strict=False))
-        yield Block(
-            slice(start, start + len(rows)),
-            scores,
-            [
-                Tile(
-                    slice(first, first + len(part)),
-                    part,
-                    (pos[:, 0] - first, pos[:, 1]),
-                    (drop[:, 0] - first, drop[:, 1]),
-                )
-                for part, (first, pos, drop) in parts
-            ],
-        )
+    step = max(1, NUMBERS // len(right))
+    memory = left.new_empty(min(step, len(left)), len(right))
+    starts = range(0, len(left), step)
+    each_pos, each_drop = _split(m.links.pos, starts), _split(m.links.drop, starts)
+    for start, pos, drop in zip(starts, each_pos, each_drop, strict=True):
+        rows = slice(start, min(start + step, len(left)))
+        scores = torch.mm(left[rows], right.T, out=memory[: rows.stop - start])
+        yield Tile(rows, scores, (pos[:, 0] - start, pos[:, 1]), (drop[:, 0] - start, drop[:, 1]))
 
 
-def streamed(m: Matching, fold: Callable[[Tile], Part]) -> Ratio:
+def streamed(m: Matching, fold: Fold) -> Ratio:
     """Add up a loss of independent left rows over tiles; its gradient is ready when its value is.
 
-    Where a gradient is wanted, each block is multiplied three times: for its scores, and its
+    Where a gradient is wanted, each tile is multiplied three times: for its scores, and its
     gradient by the right and by the left rows. Nothing is computed again in the backward.
 
-    Memory: one block, and the gradients of left and right.
+    Memory: one tile, and the gradients of left and right.
     """
     num, den = _Streamed.apply(m.left, m.right, m.links, fold)
     return Ratio(num, den)
@@ -117,23 +76,21 @@ def streamed(m: Matching, fold: Callable[[Tile], Part]) -> Ratio:
 class _Streamed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, left: Tensor, right: Tensor, links: Links, fold: Callable[[Tile], Part]
+        ctx: Any, left: Tensor, right: Tensor, links: Links, fold: Fold
     ) -> tuple[Tensor, Tensor]:
         of_left, of_right = (
             torch.zeros_like(x) if wanted else None
             for x, wanted in zip((left, right), ctx.needs_input_grad, strict=False)
         )
         num, den = left.new_zeros(()), left.new_zeros(())
-        for block in blocks(Matching(left, right, links)):
-            parts = [fold(tile) for tile in block.tiles]
-            num += torch.stack([part.num for part in parts]).sum()
-            den += torch.stack([part.den for part in parts]).sum()
-            sparse = [part.gradient for part in parts if part.gradient is not None]
-            gradient = torch.cat(sparse) if sparse else block.scores
+        for tile in tiles(Matching(left, right, links)):
+            total, count, gradient = fold(tile)
+            num += total
+            den += count
             if of_left is not None:
-                of_left[block.rows] = gradient @ right
+                of_left[tile.rows] = gradient @ right
             if of_right is not None:
-                of_right.addmm_(gradient.T, left[block.rows])
+                of_right.addmm_(gradient.T, left[tile.rows])
         ctx.save_for_backward(of_left, of_right)
         ctx.mark_non_differentiable(den)
         return num, den
