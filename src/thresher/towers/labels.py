@@ -223,6 +223,30 @@ class PrototypeLabels(nn.Module):
         self.counts.copy_(torch.from_numpy(np.diff(member.indptr)))
         self.set_extra_state(stored)
 
+    @torch.no_grad()
+    def store(
+        self,
+        rows: Int64[np.ndarray, " n"],
+        vectors: Float[Tensor, "n D"],
+        pairs: Int64[np.ndarray, "P 2"],
+    ) -> None:
+        """Puts queries as they were just encoded in place of older ones; the loop's, after a step.
+
+        Centroids of the weights before an epoch hold the tower back: a query would have to match
+        where its neighbours were, not where they are.
+
+        Args:
+            rows: queries, as `refresh` numbers them, each once.
+            vectors: their unit rows.
+            pairs: their true training pairs (place in `rows`, item).
+        """
+        at = torch.from_numpy(rows).to(self.sums.device)
+        stored = vectors.to(self.queries.dtype)
+        moved = stored.to(self.sums.dtype) - self.queries[at].to(self.sums.dtype)
+        places, items = torch.from_numpy(pairs).to(self.sums.device).unbind(1)
+        self.sums.index_add_(0, items, moved[places])
+        self.queries[at] = stored
+
     def forward(
         self, text: Float[Tensor, "n D"], rows: Int64[Tensor, " n"], own: Int64[Tensor, " n"]
     ) -> Float[Tensor, "n E"]:

@@ -166,6 +166,7 @@ class _Run:
         self.place = np.full(len(pairs.relation), -1, np.int64)
         self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
         self.encoded: np.ndarray | None = None
+        self.seen: list[Tensor] = []
         self.optimizer = RowAdagrad(_groups(model, objective, options))
         self.board = _tensorboard(folder) if options.tensorboard and not self.rank else None
 
@@ -272,7 +273,18 @@ class _Run:
                 logs = plain_step(self.encode, batch, self.objective)
         distributed.average_gradients([*self.model.parameters(), *self.objective.parameters()])
         self.optimizer.step()
+        self.store(rows)
         return logs
+
+    def store(self, rows: PairBatch) -> None:
+        """Keeps the centroids of label prototypes at the queries as they were just encoded."""
+        seen, self.seen = self.seen, []
+        if not isinstance(self.model.labels, PrototypeLabels):
+            return
+        queries, first = np.unique(rows.queries, return_index=True)
+        vectors = distributed.gather(torch.cat(seen))[torch.from_numpy(first).to(self.device)]
+        pairs = self.pairs.relation.take(queries).pairs()
+        self.model.labels.store(self.place[queries], vectors, pairs)
 
     def batch(self, rows: PairBatch) -> Batch:
         """The inputs of a batch of pairs, and what is true between them."""
@@ -322,6 +334,9 @@ class _Run:
     def encode(self, name: str, inputs: Inputs) -> Tensor:
         """One tower for every input."""
         rows: Tensor = self.model(inputs)
+        # In chunks a query is encoded twice, the first time without gradient.
+        if name == "query" and rows.requires_grad != bool(self.options.chunk):
+            self.seen.append(rows.detach())
         return rows
 
     def finished(self, position: Position, metrics: Mapping[str, float]) -> Position:
@@ -371,13 +386,14 @@ def _groups(model: TwoTower, objective: Objective, options: TrainOptions) -> lis
     labels = model.labels
     tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
     layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
-    heads = [*layers, *objective.parameters()]
     groups = (
-        (list(model.tower.parameters()), options.learning_rate),
+        (model.tower.parameters(), options.learning_rate),
         (tables, options.label_learning_rate),
-        (heads, options.head_learning_rate),
+        (layers, options.layer_learning_rate),
+        (objective.parameters(), options.head_learning_rate),
     )
-    return [{"params": list(params), "peak": peak} for params, peak in groups if params]
+    found = [(list(params), peak) for params, peak in groups]
+    return [{"params": params, "peak": peak} for params, peak in found if params]
 
 
 def _rarity(pairs: Pairs) -> np.ndarray:

@@ -20,10 +20,10 @@ class TrainOptions:
         learning_rate: of the tower, at its highest; 0.03 to 0.3 is usual for a bag of tokens, 1e-5
             to 5e-5 for a pre-trained model. A run that leaves it out takes its tower's own: 0.1,
             or 2e-5 for `sentence`.
-        head_learning_rate: of the parameters that losses bring along, and of the layer that makes
-            label prototypes. A run that leaves it out takes its tower's own: 0.01, or 5e-4 for
-            `sentence`.
+        head_learning_rate: of the parameters that losses bring along. A run that leaves it out
+            takes its tower's own: 0.01, or 5e-4 for `sentence`.
         label_learning_rate: of the vectors that items have of their own, with `[labels]`.
+        layer_learning_rate: of the layer that makes label prototypes.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
             its true items drawn at random; "rare" the same, rare items drawn more often, by inverse
@@ -49,6 +49,7 @@ class TrainOptions:
     learning_rate: float = 0.1
     head_learning_rate: float = 0.01
     label_learning_rate: float = 5e-3
+    layer_learning_rate: float = 5e-4
     warmup_ratio: float = 0.05
     positives: Literal["every", "one", "rare"] = "every"
     columns: Literal["batch", "all"] = "batch"
@@ -70,7 +71,12 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"train.{name} must be at least 1, got {value}")
-        for name in ("learning_rate", "head_learning_rate", "label_learning_rate"):
+        for name in (
+            "learning_rate",
+            "head_learning_rate",
+            "label_learning_rate",
+            "layer_learning_rate",
+        ):
             if not getattr(self, name) > 0:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
