@@ -348,3 +348,17 @@ def test_shared_vectors_are_saved_with_their_places(tmp_path):
     assert torch.equal(again(text, rows, rows), labels(text, rows, rows))
     with pytest.raises(RuntimeError):
         SharedLabels.load(tmp_path, dim=4, labels=4, rows=2)
+
+
+def test_a_stored_query_moves_the_centroids_as_a_refresh_would():
+    labels, other = prototypes(), prototypes()
+    vectors = rows_of(QUERIES, DIM, seed=1).double()
+    moved = vectors.clone()
+    rows = np.array([0, 3])
+    moved[rows] = rows_of(2, DIM, seed=9).double()
+    pairs = [[place, item] for place, row in enumerate(rows) for q, item in PAIRS if q == row]
+    labels.store(rows, moved[rows], np.array(pairs))
+    other.refresh(moved, PAIRS)
+    torch.testing.assert_close(labels.sums, other.sums, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(labels.queries, other.queries)
+    assert not torch.allclose(labels.sums, prototypes().sums, atol=1e-3)

@@ -122,7 +122,7 @@ def _trained(
     }
     metrics: Mapping[str, float] = run_training(
         model,
-        build_objective(config, cast(int, tower.dim)),
+        build_objective(config, cast(int, tower.dim)).to(device),
         pairs,
         options,
         out / "training",
@@ -137,7 +137,8 @@ def _trained(
             model, pairs, second, options, folder, measure=measure, **how
         )
         own = replace(own, classifiers=classifiers, weight=second.weight)
-    model.cpu()
+    if labels is not None:
+        labels.cpu()  # the tower stays where it encodes fastest
     learnt = labels is not None or own.classifiers is not None
     return Trained(tower, own if learnt else None, metrics)
 
