@@ -26,7 +26,11 @@ TABLES: Mapping[str, Callable] = {
     "data": DataSpec,
     **{f"tower {name}": made_by for name, made_by in TOWERS.items()},
     # Those that have no key have no table.
-    **{f"labels {n}": made_by for n, made_by in LABELS.items() if inspect.signature(made_by).parameters},
+    **{
+        f"labels {n}": made_by
+        for n, made_by in LABELS.items()
+        if inspect.signature(made_by).parameters
+    },
     **{f"objective {name}": made_by for name, made_by in LOSSES.items()},
     "train": TrainOptions,
     "classifiers": ClassifierOptions,

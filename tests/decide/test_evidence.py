@@ -104,7 +104,8 @@ def test_saved_and_loaded(tmp_path, encode):
 
 
 def test_of_many_names_some_are_kept_evenly_and_all_are_counted():
-    known = Known(tuple(f"name {i}" for i in range(10)) + ("one", "two"), ("a",) * 10 + ("b",) * 2)
+    names = (*(f"name {i}" for i in range(10)), "one", "two")
+    known = Known(names, ("a",) * 10 + ("b",) * 2)
     few = known.few(4)
     # Shares of 10/4: the first place of each is 0, 3, 5, 8 (place * 4 // 10 = 0, 1, 2, 3).
     assert few.texts == ("name 0", "name 3", "name 5", "name 8", "one", "two")
