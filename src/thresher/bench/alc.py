@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from thresher.bench.backbones import BACKBONES
 from thresher.bench.cells import OUTPUT, Cell, Outcome, Values, run, write_json, write_whole
 from thresher.bench.figure import coverage_bars, save
 from thresher.bench.table import Column, Row
-from thresher.bench.variants import FULL, Variant, ablations
+from thresher.bench.variants import FULL, WEIGHTS, Variant, ablations
 from thresher.errors import InputError
 
 PROGRAM = "thresher.bench.cell"
@@ -91,9 +91,10 @@ class Request:
         split: to measure on; the grid's own when left out.
         overrides: `section.key=value` for every cell.
         keep: keep the models after measuring.
+        weights: of the terms that are added, by kind; tune them on validation.
 
     Raises:
-        InputError: there is no such grid, backbone or split, or seeds repeat.
+        InputError: there is no such grid, backbone or split, seeds repeat, or a weight is below 0.
     """
 
     data: str
@@ -104,6 +105,7 @@ class Request:
     split: str | None = None
     overrides: Sequence[str] = ()
     keep: bool = False
+    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
 
     def __post_init__(self) -> None:
         _among("--grid", [self.grid], GRIDS)
@@ -113,6 +115,9 @@ class Request:
             twice = [value for value in given if list(given).count(value) > 1]
             if twice:
                 raise InputError(f"{name} {twice[0]} is given twice; give each once")
+        for kind, weight in self.weights.items():
+            if not weight >= 0:
+                raise InputError(f"--{kind} must be a weight of 0 or more, got {weight}")
         if min(self.seeds, default=0) < 0:
             raise InputError(f"--seeds must be 0 or more, got {min(self.seeds)}")
 
@@ -148,7 +153,7 @@ def plan(request: Request) -> Plan:
     """
     grid, base = GRIDS[request.grid], runs.base_of(request.data)
     split = request.split or grid.split
-    rows = _described(grid, request.backbones or grid.backbones)
+    rows = _described(grid, request.backbones or grid.backbones, request.weights)
     cells = []
     for row in rows:
         for seed in request.seeds:
@@ -170,12 +175,15 @@ class _Described(NamedTuple):
     kind: str = "model"
 
 
-def _described(grid: Grid, backbones: Sequence[str]) -> list[_Described]:
+def _described(
+    grid: Grid, backbones: Sequence[str], weights: Mapping[str, float]
+) -> list[_Described]:
     """The rows of a grid; the baseline knows of a run only its data."""
     rows = []
     for backbone in (BACKBONES[name] for name in backbones):
         for variant in grid.variants:
-            terms = [*backbone.sections["objective"], *variant.terms]
+            added = ({"weight": weights[term["kind"]], **term} for term in variant.terms)
+            terms = [*backbone.sections["objective"], *added]
             train = {**backbone.sections.get("train", {}), **variant.train}
             sections = {**backbone.sections, "objective": terms, "train": train}
             group = f"{backbone.title} {variant.group}".strip()

@@ -38,6 +38,8 @@ def alc(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, for every cell.")
     ] = None,
+    alc_weight: Annotated[float, typer.Option("--alc", help="Weight of the ALC terms.")] = 1.0,
+    tcm_weight: Annotated[float, typer.Option("--tcm", help="Weight of the TCM terms.")] = 0.1,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the models of the cells.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for machines.")
@@ -57,6 +59,7 @@ def alc(
         split=split,
         overrides=tuple(overrides or ()),
         keep=keep,
+        weights={"alc": alc_weight, "tcm": tcm_weight},
     )
     jobs = at_a_time(jobs)
     planned = bench.plan(request)
