@@ -155,6 +155,7 @@ def test_what_ships_is_a_base():
         ({"backbones": ("dexa", "dexa")}, "--backbone dexa is given twice"),
         ({"seeds": (1, 0, 1)}, "--seeds 1 is given twice"),
         ({"seeds": (-1,)}, "--seeds must be 0 or more, got -1"),
+        ({"weights": {"alc": -1.0, "tcm": 0.1}}, "--alc must be a weight of 0 or more, got -1"),
         ({"split": "train"}, "--split must be validation or test, got 'train'"),
         ({"data": "nowhere"}, "--data is 'nowhere', which is no folder"),
         ({"overrides": ("train.epoch=1",)}, "did you mean 'epochs'?"),
@@ -189,3 +190,11 @@ def test_every_cell_of_a_backbone_is_a_valid_run(request_, name):
         assert run["train"]["positives"] == {"ngame": "one", "dexa": "one", "prime": "rare"}.get(
             name, "every"
         )
+
+
+def test_weights_are_those_of_the_terms_that_say_none(request_):
+    weights = {"alc": 0.5, "tcm": 0.25}
+    planned = plan(replace(request_, backbones=("ngame",), seeds=(0,), weights=weights))
+    run = runs_of(planned)["NGAME + ALC + TCM", 0]
+    weights = {term["kind"]: term["weight"] for term in run["objective"]}
+    assert weights == {"hinge": 1.0, "alc": 0.5, "tcm": 0.25}
