@@ -115,6 +115,12 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     config = Config(ordered, terms, (path.parent if path is not None else Path()).resolve())
     for name in (*_PLAIN, "labels"):
         config.build(name)
+    of_items = sections["labels"]["kind"] != "text" or sections["classifiers"]["epochs"]
+    if sections["tower"]["kind"] == "tfidf" and of_items:
+        raise InputError(
+            "the tower 'tfidf' learns nothing, so items have nothing of their own; leave out "
+            "[labels] and [classifiers], or take the tower 'bag'"
+        )
     if len(links) > 1 and sections["train"]["columns"] == "all":
         # Each column is made without the query beside it, which only a batch of pairs can do.
         raise InputError(

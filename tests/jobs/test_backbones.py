@@ -120,6 +120,27 @@ def test_prototypes_need_batches(shop, tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("classifiers.margin=0.0", r"classifiers\.margin must be a number above 0, got 0\.0"),
+        ("classifiers.weight=2.0", "from 0 to 1"),
+    ],
+)
+def test_what_the_second_stage_would_refuse_is_refused_before_the_first(shop, override, says):
+    _, config = shop
+    with pytest.raises(InputError, match=says):
+        config("classifiers", override)
+
+
+@pytest.mark.parametrize("own", ['labels]\nkind = "shared"', "classifiers]\nepochs = 1"])
+def test_a_tower_that_learns_nothing_has_no_labels_and_no_classifiers(tmp_path, own):
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'[tower]\nkind = "tfidf"\n[{own}\n')
+    with pytest.raises(InputError, match=r"learns nothing.*leave out \[labels\] and \[class"):
+        read(path)
+
+
 def test_damaged_own_vectors_are_refused(shop):
     folder, config = shop
     jobs.train(config("dexa"), folder / "m", quiet=True)

@@ -1,5 +1,6 @@
 """A second stage: a vector for each item, learnt with the tower at rest, and fused with its own."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ class ClassifierOptions:
                 f"classifiers.epochs is {self.epochs}, learning_rate {self.learning_rate} and "
                 f"weight {self.weight}; give 0 or more, above 0, and from 0 to 1"
             )
+        if not 0 < self.margin < math.inf:
+            raise InputError(f"classifiers.margin must be a number above 0, got {self.margin}")
 
 
 @dataclass(frozen=True)
