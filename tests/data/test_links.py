@@ -1,7 +1,5 @@
 """The links of a batch: what is true, what is ignored, seen from the queries and the items."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -9,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import Relation
-from thresher.data.links import all_links, asked_links, batch_links, item_log_q
-from thresher.data.sampler import PairSampler
+from thresher.data.links import LogQ, all_links, asked_links, batch_links
+from thresher.data.sampler import PairSampler, Sampled
 from thresher.errors import InputError
 
 
@@ -67,21 +65,67 @@ def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, 
         ]
 
 
+def floats(values):
+    return np.array(values, dtype=np.float64)
+
+
 def test_links_of_a_small_batch():
     # query 0 is true for items 0 and 1, query 1 for item 1, query 2 for item 0
     relation = Relation.from_pairs(ints([0, 0, 1, 2]), ints([0, 1, 1, 0]), shape=(3, 3))
-    log_q = item_log_q(relation, np.arange(3))
-    # items 0 and 1 have 2 of the 4 pairs each, item 2 none
-    assert log_q.tolist() == pytest.approx([math.log(0.5), math.log(0.5), -math.inf])
+    log_q = LogQ.expected(floats([0.5, 0.5, 0]), queries=2)
     # one process of two: its queries 1 and 2 own columns 2 and 3; column 1 is item 1 as well, which
     # is true for query 1, and column 0 is item 0, true for query 2.
-    links = batch_links(relation, ints([1, 2]), ints([0, 1, 1, 0]), offset=2, item_log_q=log_q)
+    links = batch_links(relation, ints([1, 2]), ints([0, 1, 1, 0]), offset=2, log_q=log_q)
     assert (links.left, links.right) == ("query", "item")
     assert links.pos.tolist() == [[0, 0], [1, 1]]
     assert links.drop.tolist() == [[0, -1], [1, -2]]
     assert links.log_q is not None
     assert links.log_q.dtype == torch.float32
-    assert links.log_q.tolist() == pytest.approx([math.log(0.5)] * 2)
+    # 2 queries, half of whose own items it is: expected once, log 1 = 0
+    assert links.log_q.tolist() == pytest.approx([0, 0])
+
+
+def test_expected_columns_of_items_that_are_drawn_beside_the_queries_own():
+    # 10 queries, each with 3 columns drawn, item 0 twice as likely as item 2, item 1 never
+    sampled = Sampled(count=3, chances=floats([2, 0, 1]))
+    log_q = LogQ.expected(floats([0.5, 0.5, 0]), sampled, queries=10)
+    # 5 own columns of item 0 and 30 x 2/3 drawn; 5 of item 1; 30 x 1/3 of item 2
+    assert np.exp(log_q.own).tolist() == pytest.approx([25, 5, 10])
+    assert log_q.sampled.tolist() == log_q.own.tolist()
+    alone = LogQ.expected(floats([0.5, 0.5, 0]), sampled, queries=10, in_batch=False)
+    # a query's own item is there for sure, and only drawn columns are negatives
+    assert alone.own.tolist() == [0, 0, 0]
+    assert np.exp(alone.sampled).tolist() == pytest.approx([20, 0, 10])
+
+
+@pytest.mark.parametrize(("in_batch", "power"), [(True, 0.0), (True, 0.75), (False, 0.5)])
+def test_the_expected_columns_are_those_that_are_drawn(in_batch, power):
+    # 6 queries of item 0, 2 of item 1, 1 of item 2; item 3 is drawn only
+    items = [0] * 6 + [1] * 2 + [2]
+    relation = Relation.from_pairs(np.arange(9), ints(items), shape=(9, 4))
+    sampled = Sampled(count=2, chances=floats([6, 2, 1, 1]) ** power)
+    sampler = PairSampler(relation, np.arange(9), batch_size=3, seed=0, sampled=sampled)
+    log_q = LogQ.expected(sampler.shares(), sampled, queries=3, in_batch=in_batch)
+    found, epochs = np.zeros(4), 1500
+    for epoch in range(epochs):
+        for batch in sampler.epoch(epoch):
+            found += np.bincount(batch.columns[0 if in_batch else 3 :], minlength=4)
+    # standard deviation of a mean over 4,500 batches is below .02; the least expected is .1
+    expected = np.exp(log_q.sampled)
+    assert found / (3 * epochs) == pytest.approx(expected.tolist(), abs=0.08)
+
+
+def test_without_in_batch_negatives_only_further_columns_are_left():
+    # queries 0 and 1 with items 0 and 1; the process owns columns 2 and 3 of [0, 2 | 1, 0]
+    relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 3))
+    columns = ints([0, 2, 1, 0])
+    links = batch_links(relation, ints([1]), columns, offset=2, own=2, in_batch=False)
+    assert links.pos.tolist() == [[0, 0]]
+    # column 0 is the own item of the other process's query; columns 1 and 3 stay negatives
+    assert links.drop.tolist() == [[0, -2]]
+    links = batch_links(relation, ints([0]), columns, offset=0, own=2, in_batch=False)
+    # column 3 is item 0 again, true for query 0; column 2 the other query's own item
+    assert links.drop.tolist() == [[0, 2], [0, 3]]
 
 
 def test_a_pair_to_be_ignored_is_dropped_unless_it_is_the_positive():
@@ -136,12 +180,6 @@ def test_an_empty_relation_of_ignored_pairs_changes_nothing():
         plain, with_none = make(), make(ignored=empty(12, 5))
         assert plain.pos.tolist() == with_none.pos.tolist()
         assert plain.drop.tolist() == with_none.drop.tolist()
-
-
-def test_log_q_counts_training_pairs_alone():
-    relation = Relation.from_pairs(ints([0, 1, 2, 3]), ints([0, 0, 0, 1]), shape=(4, 2))
-    # of queries 0 and 3: one pair each
-    assert item_log_q(relation, ints([0, 3])).tolist() == pytest.approx([math.log(0.5)] * 2)
 
 
 def test_links_refuse_columns_that_do_not_belong():

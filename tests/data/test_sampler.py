@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import Relation
-from thresher.data.sampler import PairSampler
+from thresher.data.sampler import PairSampler, Sampled
 from thresher.errors import InputError
 
 
@@ -235,3 +235,110 @@ def test_hard_items_that_do_not_fit(hard):
     sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, mined=1)
     with pytest.raises(InputError, match=r"do not fit 2 queries and 5 items"):
         next(sampler.epoch(0, None, hard))
+
+
+def floats(values):
+    return np.array(values, dtype=np.float64)
+
+
+def one_each(queries):
+    """Query i is true for item i."""
+    return Relation.from_pairs(np.arange(queries), np.arange(queries), shape=(queries, queries))
+
+
+def test_of_a_group_one_query_is_drawn():
+    relation, groups = one_each(6), ints([7, 7, 7, 2, 2, 9])
+    sampler = PairSampler(
+        relation, np.arange(6), batch_size=1, seed=0, positives="one", groups=groups
+    )
+    assert sampler.steps == 3
+    drawn = np.array([sorted(sampler.pairs_of(epoch)[:, 0]) for epoch in range(600)])
+    assert {tuple(groups[row]) for row in drawn} == {(7, 2, 9)}
+    # each of three 200 times in 600, standard deviation 11.5; each of two 300 times, 12.2
+    assert np.bincount(drawn[:, 0]).tolist() == pytest.approx([200] * 3, abs=50)
+    assert np.bincount(drawn[:, 1] - 3).tolist() == pytest.approx([300] * 2, abs=50)
+    # the shares: a third for each group, shared by its queries
+    assert sampler.shares() == pytest.approx([1 / 9] * 3 + [1 / 6] * 2 + [1 / 3])
+
+
+def test_within_a_group_some_are_drawn_more_often_and_some_never():
+    often = floats([3, 1, 0, 0])
+    sampler = PairSampler(
+        one_each(4),
+        np.arange(4),
+        batch_size=1,
+        seed=1,
+        positives="one",
+        groups=ints([0, 0, 0, 1]),
+        often=often,
+    )
+    assert sampler.steps == 1  # the second group has nothing that is ever drawn
+    drawn = [sampler.pairs_of(epoch)[0, 0] for epoch in range(400)]
+    # 300 and 100 in 400, standard deviation 8.7
+    assert np.bincount(drawn, minlength=4).tolist() == pytest.approx([300, 100, 0, 0], abs=40)
+    assert sampler.shares() == pytest.approx([0.75, 0.25, 0, 0])
+
+
+def test_of_every_pair_one_of_twice_the_mean_comes_twice():
+    # 4 draws over chances 2, 1, 1, 0, whose sum is 4
+    sampler = PairSampler(
+        one_each(4), np.arange(4), batch_size=1, seed=0, often=floats([2.0, 1.0, 1.0, 0.0])
+    )
+    assert sampler.steps == 3  # as many as there are pairs that may be drawn
+    drawn = np.concatenate([sampler.pairs_of(epoch)[:, 0] for epoch in range(400)])
+    # of 1,200: 600, 300, 300, each epoch within one of its share
+    assert np.bincount(drawn, minlength=4).tolist() == pytest.approx([600, 300, 300, 0], abs=40)
+    assert sampler.shares() == pytest.approx([0.5, 0.25, 0.25, 0])
+
+
+@given(chance=st.floats(0.1, 5), seed=st.integers(0, 20))
+def test_pairs_of_equal_chances_come_once_each(chance, seed):
+    sampler = PairSampler(
+        one_each(7), np.arange(7), batch_size=1, seed=seed, often=np.full(7, chance)
+    )
+    assert sorted(sampler.pairs_of(seed)[:, 0].tolist()) == list(range(7))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_sampled_columns_of_n_processes_are_those_of_one(world):
+    relation, sampled = one_each(12), Sampled(count=2, chances=floats(range(12)))
+    options = {"seed": 3, "mined": 1, "sampled": sampled}
+    one = PairSampler(relation, np.arange(12), batch_size=2 * world, **options)
+    parts = [
+        PairSampler(relation, np.arange(12), batch_size=2, rank=rank, world=world, **options)
+        for rank in range(world)
+    ]
+    for whole, *shares in zip(one.epoch(1), *(part.epoch(1) for part in parts), strict=True):
+        assert sorted(np.concatenate([s.item_rows for s in shares])) == sorted(whole.columns)
+        for rank, share in enumerate(shares):
+            assert len(share.item_rows) == 2 * (1 + 1 + 2)
+            assert parts[rank].offset == rank * 8
+            assert share.columns[rank * 8 : rank * 8 + 8].tolist() == share.item_rows.tolist()
+
+
+def test_items_are_sampled_by_their_chances():
+    sampled = Sampled(count=5, chances=floats([0, 3, 0, 1, 0]))
+    drawn = sampled.draw(2000, np.random.default_rng(0))
+    assert drawn.shape == (2000, 5)
+    # 7,500 and 2,500 of 10,000, standard deviation 43
+    assert np.bincount(drawn.ravel(), minlength=5).tolist() == pytest.approx(
+        [0, 7500, 0, 2500, 0], abs=200
+    )
+    assert sampled.shares().tolist() == [0, 0.75, 0, 0.25, 0]
+
+
+@pytest.mark.parametrize(
+    ("count", "chances"), [(0, [1.0]), (1, [0.0]), (1, [-1.0, 2.0]), (1, [np.nan])]
+)
+def test_a_draw_of_nothing_is_refused(count, chances):
+    with pytest.raises(InputError, match="finite chances of 0 or more, one above 0"):
+        Sampled(count=count, chances=floats(chances))
+
+
+def test_groups_and_frequencies_that_do_not_fit_are_refused():
+    options = {"batch_size": 1, "seed": 0, "positives": "one"}
+    with pytest.raises(InputError, match="groups of 3 training queries do not stand together"):
+        PairSampler(one_each(3), np.arange(3), groups=ints([0, 1, 0]), **options)
+    for often in ([1, 1, -1], [0, 0, 0], [1, np.inf, 1]):
+        with pytest.raises(InputError, match="give one such number a query"):
+            PairSampler(one_each(3), np.arange(3), often=floats(often), **options)

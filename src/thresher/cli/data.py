@@ -34,12 +34,13 @@ def import_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="beir, pairs for tableA, tableB and label files, or xc for a set of the extreme "
-            "classification repository."
+            help="beir, pairs for tableA, tableB and label files, xc for a set of the extreme "
+            "classification repository; of histories, comirec for lines user,item,order, or "
+            "sequences for lines of item ids."
         ),
     ],
     source: Annotated[Path, typer.Argument(help="Folder to read.")],
-    out: Annotated[Path, typer.Argument(help="Folder for items, queries and pairs.parquet.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the tables, as parquet.")],
     calibration: Annotated[
         float | None,
         typer.Option(help="Share of the training queries to calibrate on; else the format's own."),

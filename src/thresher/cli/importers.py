@@ -3,15 +3,20 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from thresher.data.readers import beir, pair_table, xc
+from thresher.data.readers import beir, comirec, pair_table, session_lines, xc
+from thresher.data.readers.interactions import Interactions
 from thresher.data.readers.summary import Summary
 from thresher.errors import InputError
 
-IMPORTERS: Mapping[str, Callable[..., Summary]] = {
+IMPORTERS: Mapping[str, Callable[..., Summary | Interactions]] = {
     "beir": beir.convert,
     "pairs": pair_table.convert,
     "xc": xc.convert,
+    "comirec": comirec.convert,
+    "sequences": session_lines.convert,
 }
+# Histories are split when they are loaded, so their importers take no shares.
+HISTORIES = ("comirec", "sequences")
 
 
 def import_folder(
@@ -21,7 +26,7 @@ def import_folder(
     *,
     calibration: float | None = None,
     validation: float | None = None,
-) -> Summary:
+) -> Summary | Interactions:
     """Converts a folder and says what was found.
 
     Args:
@@ -29,14 +34,20 @@ def import_folder(
         source: the folder.
         out: folder for the tables.
         calibration: fraction of the training queries to calibrate on; the format's own when left
-            out.
+            out. Histories have none.
         validation: fraction of the training queries to validate on, likewise.
 
     Raises:
-        InputError: for an unknown kind, or a folder that is not of this kind.
+        InputError: for an unknown kind, a folder that is not of this kind, or a share for
+            histories.
     """
     if kind not in IMPORTERS:
         raise InputError(f"no importer {kind!r}; there are {', '.join(IMPORTERS)}")
     shares = {"calibration": calibration, "validation": validation}
     given = {name: share for name, share in shares.items() if share is not None}
+    if given and kind in HISTORIES:
+        raise InputError(
+            f"a {next(iter(given))} share was given, but histories are split when they are loaded; "
+            "leave it out, and set shares in [data] of the run"
+        )
     return IMPORTERS[kind](source, out, **given)

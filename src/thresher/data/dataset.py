@@ -76,7 +76,7 @@ class DataSpec:
                     f"the data names both bundled = {self.bundled!r} and files of its own; "
                     "remove one of the two"
                 )
-            folder = bundled(self.bundled)
+            folder = bundled(self.bundled, table="queries")
             items, queries, pairs = (folder / f"{name}.parquet" for name in given)
             return Paths(items, queries, pairs, None)
         if missing:

@@ -1,12 +1,69 @@
 """The links of a batch: what in it is true, what is to be ignored."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float32, Float64, Int, Int64
 
 from thresher.data.relation import Relation
+from thresher.data.sampler import Sampled
 from thresher.errors import InputError
 from thresher.types import Links
+
+
+class LogQ(NamedTuple):
+    """How many times each item is expected among the columns of a batch, as a natural logarithm.
+
+    A factor of all of them has no effect, so it may be any.
+
+    Args:
+        own: of each item of the catalogue, for a column that is the own item of a query.
+        sampled: the same, for a column that was sampled from the catalogue.
+    """
+
+    own: Float32[np.ndarray, " N"]
+    sampled: Float32[np.ndarray, " N"]
+
+    @classmethod
+    def expected(
+        cls,
+        shares: Float64[np.ndarray, " N"],
+        sampled: Sampled | None = None,
+        *,
+        queries: int,
+        in_batch: bool = True,
+    ) -> "LogQ":
+        """From how batches are drawn.
+
+        Equation, for queries B with s sampled columns each, p_j the share of item j among their own
+        items and u_j its probability in one draw:
+            log q_j = log(B (p_j + s u_j))           where own items are negatives of other queries
+            log q_j = log(B s u_j), own items 0      where they are not: a query's own item is sure
+        -inf for an item that is never drawn.
+
+        **Source**: Yi et al., *Sampling-bias-corrected neural modeling for large corpus item
+        recommendations*, RecSys 2019, where the probability is estimated from a stream; here it is
+        known. The mixture: Yang et al., *Mixed negative sampling for learning two-tower neural
+        networks in recommendations*, WWW 2020 companion, section 3.
+
+        Args:
+            shares: p, of each item.
+            sampled: the draw from the catalogue; None for none.
+            queries: B, over all processes.
+            in_batch: whether own items are negatives of other queries.
+        """
+        drawn = 0.0 * shares if sampled is None else sampled.count * sampled.shares()
+        with np.errstate(divide="ignore"):
+            if not in_batch:
+                return cls(np.zeros(len(shares), np.float32), _float(np.log(queries * drawn)))
+            both = _float(np.log(queries * (shares + drawn)))
+            return cls(both, both)
+
+    def of(self, columns: Int[np.ndarray, " own"], queries: int) -> torch.Tensor:
+        """For the columns of a process, the first of which are its queries' own items."""
+        parts = [self.own[columns[:queries]], self.sampled[columns[queries:]]]
+        return torch.from_numpy(np.concatenate(parts))
 
 
 def batch_links(
@@ -15,7 +72,9 @@ def batch_links(
     columns: Int[np.ndarray, " C"],
     *,
     offset: int = 0,
-    item_log_q: Float32[np.ndarray, " N"] | None = None,
+    log_q: LogQ | None = None,
+    own: int | None = None,
+    in_batch: bool = True,
     ignored: Relation | None = None,
 ) -> Links:
     """Which columns of a batch are true for its queries, those of other processes included.
@@ -32,11 +91,12 @@ def batch_links(
         relation: all true pairs.
         query_rows: the queries of this process.
         columns: the item rows of all processes in rank order; a process's first columns are its
-            queries' own, and mined ones may follow.
+            queries' own, and mined or sampled ones may follow.
         offset: number of columns before this process's own.
-        item_log_q: natural log of the probability with which each item of the catalogue is sampled;
-            the links carry it for the queries' own columns, to be gathered with them. It is not
-            defined for mined columns, so a batch has the one or the other.
+        log_q: how items are sampled; the links carry it for this process's columns, to be gathered
+            with them.
+        own: number of this process's columns; as many as its queries when left out.
+        in_batch: whether the own items of other queries are negatives; dropped otherwise.
         ignored: pairs that count for nothing.
 
     Memory: O(true and ignored items of the queries + such pairs in the batch), never queries x
@@ -52,17 +112,23 @@ def batch_links(
             f"{size} queries from column {offset} on do not fit in {len(columns)} columns; "
             "every query has a column of its own"
         )
-    own = columns[offset : offset + size]
-    if not relation.contains(query_rows, own).all():
+    if not relation.contains(query_rows, columns[offset : offset + size]).all():
         raise InputError(
             "the own column of a query is not one of its true items; give `columns` in the order "
             "of the queries, and the `offset` of this process"
         )
+    width = size if own is None else own
     pairs = _known(relation, ignored, query_rows, columns)
+    if not in_batch:
+        # Whatever it is, an own item of another query counts for nothing.
+        owned = np.arange(len(columns)) % width < size
+        rows, others = np.arange(size), np.flatnonzero(owned)
+        block = np.stack([np.repeat(rows, len(others)), np.tile(others, size)], axis=1)
+        pairs = np.concatenate([block, pairs[~owned[pairs[:, 1]]]])
     pairs[:, 1] -= offset
     diagonal = pairs[:, 0] == pairs[:, 1]
-    log_q = None if item_log_q is None else torch.from_numpy(item_log_q[own])
-    return _links("query", "item", pairs[diagonal], pairs[~diagonal], log_q)
+    drawn = None if log_q is None else log_q.of(columns[offset : offset + width], size)
+    return _links("query", "item", pairs[diagonal], pairs[~diagonal], drawn)
 
 
 def asked_links(
@@ -134,24 +200,6 @@ def all_links(
     return _links("query", "item", pairs, drop[~true.contains(drop[:, 0], drop[:, 1])])
 
 
-def item_log_q(relation: Relation, query_rows: Int[np.ndarray, " Q"]) -> Float32[np.ndarray, " N"]:
-    """How likely each item is to be a column of a training batch, as a natural logarithm.
-
-    Equation: log q_j = log(training pairs of item j / training pairs); -inf for an item without
-    any, which is never a column.
-
-    **Source**: Yi et al. 2019, "Sampling-bias-corrected neural modeling", section 4, where the
-    probability is estimated from a stream; here the pairs are counted.
-
-    Args:
-        relation: all true pairs.
-        query_rows: the training queries.
-    """
-    counts = relation.take(query_rows).item_counts()
-    with np.errstate(divide="ignore"):
-        return np.log(counts / max(counts.sum(), 1)).astype(np.float32)
-
-
 def _known(
     relation: Relation,
     ignored: Relation | None,
@@ -164,6 +212,10 @@ def _known(
         return true
     both = np.concatenate([true, ignored.among(query_rows, item_rows)])
     return np.unique(both, axis=0)
+
+
+def _float(values: Float64[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
+    return values.astype(np.float32)
 
 
 def _links(

@@ -13,7 +13,42 @@ from thresher.errors import InputError
 Positives = Literal["every", "one", "rare"]
 
 # The third of the numbers that seed what is drawn beside the order; 1 is that of clustered orders.
-_POSITIVES, _MINED = 2, 3
+_POSITIVES, _MINED, _SAMPLED = 2, 3, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """Items that are drawn from the whole catalogue into every batch, as further columns.
+
+    Args:
+        count: items drawn for each query of the batch, 1 or more; all queries share them.
+        chances: how likely each item is, up to a factor; numbers of 0 or more.
+
+    Raises:
+        InputError: count is below 1, or the chances are no such numbers.
+    """
+
+    count: int
+    chances: Float[np.ndarray, " N"]
+
+    def __post_init__(self) -> None:
+        known = np.isfinite(self.chances).all() and (self.chances >= 0).all()
+        if self.count < 1 or not known or not self.chances.any():
+            raise InputError(
+                f"{self.count} items are to be drawn for a query, with {len(self.chances)} chances "
+                "of items; give 1 item or more, and finite chances of 0 or more, one above 0"
+            )
+
+    def shares(self) -> Float64[np.ndarray, " N"]:
+        """The probability of each item in one draw."""
+        return self.chances / self.chances.sum(dtype=np.float64)
+
+    def draw(self, queries: int, generator: np.random.Generator) -> Int64[np.ndarray, "q count"]:
+        """Items for so many queries, each drawn by itself."""
+        below = np.cumsum(self.chances, dtype=np.float64)
+        tickets = below[-1] * generator.random((queries, self.count))
+        last = np.flatnonzero(self.chances)[-1]  # a sum may round to what no item has
+        return np.searchsorted(below, tickets, side="right").clip(max=last).astype(np.int64)
 
 
 class PairBatch(NamedTuple):
@@ -22,7 +57,7 @@ class PairBatch(NamedTuple):
     Args:
         query_rows: rows of the queries, the left side.
         item_rows: rows of the items, this process's own columns; the first are the queries' own, in
-            their order, and the rest are mined.
+            their order, then the mined ones, then those sampled from the catalogue.
         columns: item rows of all processes in rank order, the columns after a gather.
         queries: query rows of all processes in rank order.
     """
@@ -45,6 +80,9 @@ class PairSampler:
     `pairs` are all training pairs (query row, item row), `steps` the batches of an epoch, `offset`
     the columns that stand before this process's own, and `query_offset` the queries.
 
+    Queries may stand in groups, such as the histories of one customer, and some may be drawn more
+    often than others.
+
     Args:
         relation: all true pairs.
         query_rows: the training queries; those without a true item have no pair and are skipped.
@@ -52,17 +90,24 @@ class PairSampler:
         seed: of the permutations and of everything drawn.
         rank: number of this process, from 0.
         world: number of processes.
-        positives: the pairs of an epoch: "every" pair; "one" a query, all its true items equally
-            likely; "rare", one a query, an item as likely as it is rare.
+        positives: the pairs of an epoch: "every" pair; "one" a group, all its pairs equally likely;
+            "rare", one a group, an item as likely as it is rare.
         mined: hard items of each query that stand in the batch as further columns.
+        sampled: items drawn from the whole catalogue, further columns after those.
         rarity: for "rare", how likely each item of the catalogue is, up to a factor; numbers above
             0, such as inverse propensities.
+        groups: number of the group of each training query; those of one group stand together in
+            `query_rows`. Each query is a group of its own when left out.
+        often: how often each training query is drawn, up to a factor: within its group, or with
+            "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0 or
+            more; all alike when left out.
 
     Memory: 16 bytes a training pair, 8 more with one pair a query, and 24 more while an epoch runs.
 
     Raises:
-        InputError: the sizes are out of range, there are fewer pairs than one slice, or `rarity`
-            is missing where it is needed or not one number above 0 for each item.
+        InputError: the sizes are out of range, there are fewer pairs than one slice, `rarity` is
+            missing where it is needed or not one number above 0 for each item, or `groups` or
+            `often` do not fit the training queries.
 
     Example:
         >>> sampler = PairSampler(data.relation, data.rows("train"), batch_size=256, seed=0)
@@ -85,7 +130,10 @@ class PairSampler:
         world: int = 1,
         positives: Positives = "every",
         mined: int = 0,
+        sampled: Sampled | None = None,
         rarity: Float[np.ndarray, " N"] | None = None,
+        groups: Int[np.ndarray, " Q"] | None = None,
+        often: Float[np.ndarray, " Q"] | None = None,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world or mined < 0:
             raise InputError(
@@ -95,22 +143,31 @@ class PairSampler:
         local = relation.take(query_rows).pairs()
         self.pairs = np.stack([query_rows[local[:, 0]], local[:, 1]], axis=1).astype(np.int64)
         self.query_offset = rank * batch_size
-        self.offset = self.query_offset * (1 + mined)
+        self.offset = self.query_offset * (1 + mined + (sampled.count if sampled else 0))
         self._lottery: _Lottery | None = None
-        if positives != "every":
-            even = np.ones(relation.columns)
-            chances = _chances(relation, rarity) if positives == "rare" else even
-            self._lottery = _Lottery.of(local[:, 0], chances[local[:, 1]])
-        self._shape, self._seed, self._mined = relation.shape, seed, mined
+        if positives != "every" or often is not None:
+            chances = _often(often, len(query_rows))[local[:, 0]]
+            if positives == "rare":
+                chances = chances * _chances(relation, rarity)[local[:, 1]]
+            of = _groups(groups, len(query_rows))[local[:, 0]] if positives != "every" else None
+            self._lottery = _Lottery.of(of, chances)
+        self._shape, self._seed = relation.shape, seed
+        self._mined, self._sampled = mined, sampled
         self._rank, self._world, self._batch_size = rank, world, batch_size
-        count = len(self.pairs) if self._lottery is None else len(self._lottery.first)
+        count = len(self.pairs) if self._lottery is None else self._lottery.count
         self.steps = count // (batch_size * world)
         if not self.steps:
-            of = "pairs" if self._lottery is None else "queries with a true item"
+            of = "pairs" if positives == "every" else "queries with a true item"
             raise InputError(
                 f"there are {count} training {of}, fewer than one batch of {batch_size} on "
                 f"{world} process(es); lower batch_size or give more pairs"
             )
+
+    def shares(self) -> Float64[np.ndarray, " N"]:
+        """The share of each item among the queries' own columns, over all epochs."""
+        chances = None if self._lottery is None else self._lottery.chances()
+        found = np.bincount(self.pairs[:, 1], chances, minlength=self._shape[1])
+        return found / found.sum()
 
     def pairs_of(self, number: int) -> Int64[np.ndarray, "P 2"]:
         """The pairs (query row, item row) of one epoch, as an `order` of it numbers them."""
@@ -160,53 +217,105 @@ class PairSampler:
         size = self._world * self._batch_size
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size]
-            yield self._batch(pairs[rows], hard, (self._seed, number, _MINED, step))
+            yield self._batch(pairs[rows], hard, number, step)
 
     def _batch(
-        self,
-        pairs: Int64[np.ndarray, "all 2"],
-        hard: Int64[np.ndarray, "Q m"],
-        seed: tuple[int, ...],
+        self, pairs: Int64[np.ndarray, "all 2"], hard: Int64[np.ndarray, "Q m"], *where: int
     ) -> PairBatch:
-        """This process's share of the pairs of all processes."""
+        """This process's share of the pairs of all processes; `where` are epoch and step."""
         queries, items = pairs.T.copy()
-        columns = items.reshape(self._world, -1)
+        extra = [items]
         if self._mined:
-            extra = _drawn(hard[queries], self._mined, self._shape[1], np.random.default_rng(seed))
-            columns = np.concatenate([columns, extra.reshape(self._world, -1)], axis=1)
+            draw = self._generator(_MINED, *where)
+            extra.append(_drawn(hard[queries], self._mined, self._shape[1], draw))
+        if self._sampled is not None:
+            extra.append(self._sampled.draw(len(queries), self._generator(_SAMPLED, *where)))
+        columns = np.concatenate([part.reshape(self._world, -1) for part in extra], axis=1)
         own = slice(self.query_offset, self.query_offset + self._batch_size)
         return PairBatch(
             queries[own].copy(), columns[self._rank].copy(), columns.ravel().copy(), queries
         )
 
+    def _generator(self, salt: int, epoch: int, step: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, epoch, salt, step))
+
 
 @dataclass(frozen=True)
 class _Lottery:
-    """Draws one pair of each query.
+    """Draws pairs: one of each group, or as many as there are.
 
     Args:
-        first: the first pair of each query.
-        last: its last pair.
+        low: sum of the chances of all pairs before each place to be drawn for.
+        high: the same at its end.
         below: sum of the chances of all pairs before each pair, and the sum of all at the end.
+        spread: whether the places are steps of one row, which share one random number: a pair then
+            comes as often as its chance says, rounded up or down.
     """
 
-    first: Int64[np.ndarray, " T"]
-    last: Int64[np.ndarray, " T"]
+    low: Float64[np.ndarray, " T"]
+    high: Float64[np.ndarray, " T"]
     below: Float64[np.ndarray, " bounds"]
+    spread: bool
 
     @classmethod
-    def of(cls, queries: Int64[np.ndarray, " P"], chances: Float[np.ndarray, " P"]) -> "_Lottery":
-        """Of pairs that stand in the order of their queries."""
-        first = np.flatnonzero(np.diff(queries, prepend=-1))
-        last = np.append(first[1:], len(queries))[: len(first)] - 1
-        return cls(first, last, np.concatenate([[0.0], np.cumsum(chances, dtype=np.float64)]))
+    def of(
+        cls, groups: Int64[np.ndarray, " P"] | None, chances: Float[np.ndarray, " P"]
+    ) -> "_Lottery":
+        """Of pairs that stand in the order of their groups; without groups, of all of them."""
+        below = np.concatenate([[0.0], np.cumsum(chances, dtype=np.float64)])
+        if groups is None:
+            bounds = np.linspace(0, below[-1], np.count_nonzero(chances) + 1)
+            return cls(bounds[:-1], bounds[1:], below, spread=True)
+        first = np.flatnonzero(np.diff(groups, prepend=-1))
+        low, high = below[first], below[np.append(first[1:], len(groups))[: len(first)]]
+        some = high > low
+        return cls(low[some], high[some], below, spread=False)
+
+    @property
+    def count(self) -> int:
+        """How many pairs are drawn."""
+        return len(self.low)
+
+    def chances(self) -> Float64[np.ndarray, " P"]:
+        """How often each pair is drawn, on average; of all pairs, those never drawn too."""
+        own = np.diff(self.below)
+        if self.spread:
+            return own * (self.count / self.below[-1])
+        place = np.searchsorted(self.low, self.below[:-1], side="right") - 1
+        return own / (self.high - self.low)[place]
 
     def draw(self, generator: np.random.Generator) -> Int64[np.ndarray, " T"]:
-        """One pair of each query."""
-        low, high = self.below[self.first], self.below[self.last + 1]
-        ticket = low + (high - low) * generator.random(len(low))
-        at = np.searchsorted(self.below, ticket, side="right") - 1
-        return at.clip(self.first, self.last)  # a sum may round to its neighbour's
+        """The numbers of the pairs."""
+        at = generator.random(1 if self.spread else self.count)
+        ticket = self.low + (self.high - self.low) * at
+        found = np.searchsorted(self.below, ticket, side="right") - 1
+        # A sum may round to its neighbour's.
+        last = np.searchsorted(self.below, self.high, side="left") - 1
+        first = np.searchsorted(self.below, self.low, side="right") - 1
+        return found.clip(first, last)
+
+
+def _groups(groups: Int[np.ndarray, " Q"] | None, queries: int) -> Int64[np.ndarray, " Q"]:
+    if groups is None:
+        return np.arange(queries)
+    runs = np.cumsum(np.diff(groups, prepend=groups[:1] - 1) != 0) - 1
+    if len(np.unique(runs)) != len(np.unique(groups)):
+        raise InputError(
+            f"groups of {queries} training queries do not stand together; put the queries of one "
+            "group next to each other"
+        )
+    return runs.astype(np.int64)
+
+
+def _often(often: Float[np.ndarray, " Q"] | None, queries: int) -> Float[np.ndarray, " Q"]:
+    if often is None:
+        return np.ones(queries)
+    if not (np.isfinite(often) & (often >= 0)).all() or not often.any():
+        raise InputError(
+            f"how often to draw {queries} training queries is given by numbers that are not all "
+            "finite and 0 or more, or none of them above 0; give one such number a query"
+        )
+    return often
 
 
 def _chances(relation: Relation, rarity: Float[np.ndarray, " N"] | None) -> Float[np.ndarray, " N"]:

@@ -1,0 +1,104 @@
+"""Sequences of items, one a user, oldest first; what is learnt from them and what is asked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Int, Int64
+
+from thresher.data.relation import Relation
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Lists of item rows, one a user, oldest first.
+
+    Args:
+        starts: where the items of user u begin and end, `items[starts[u]:starts[u + 1]]`.
+        items: the item rows of all users in turn.
+
+    Memory: 8 bytes an event and a user.
+
+    Example:
+        >>> s = Sequences(np.array([0, 2, 3]), np.array([7, 4, 9]))
+        >>> len(s), s.counts()
+        (2, array([2, 1]))
+    """
+
+    starts: Int64[np.ndarray, " bounds"]
+    items: Int64[np.ndarray, " E"]
+
+    def __len__(self) -> int:
+        """Number of users."""
+        return len(self.starts) - 1
+
+    def counts(self) -> Int64[np.ndarray, " U"]:
+        """How many events each user has."""
+        return np.diff(self.starts)
+
+    def take(self, rows: Int[np.ndarray, " R"]) -> "Sequences":
+        """The sequences of these users, in this order, repeats allowed."""
+        counts = self.counts()[rows]
+        return Sequences(bounds(counts), self.items[ranges(self.starts[rows], counts)])
+
+    def relation(self, columns: int) -> Relation:
+        """The distinct pairs of user and item, against a catalogue of so many items."""
+        users = np.repeat(np.arange(len(self)), self.counts())
+        return Relation.from_pairs(users, self.items, shape=(len(self), columns))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is learnt from: event `targets[e]` of user `users[e]`, and the events before it.
+
+    Args:
+        sequences: events of the training users.
+        users: row of the user of each example in `sequences`.
+        targets: place of its event in `sequences.items`; never the first one of its user.
+        weights: how often it is to be drawn, relative to the others; above 0.
+
+    Memory: 20 bytes an example, and the sequences.
+    """
+
+    sequences: Sequences
+    users: Int64[np.ndarray, " n"]
+    targets: Int64[np.ndarray, " n"]
+    weights: Float32[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.targets)
+
+    def items(self) -> Int64[np.ndarray, " n"]:
+        """The item row of each target."""
+        return self.sequences.items[self.targets]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Users who are asked what comes next; each has an event of either kind, or more.
+
+    Args:
+        users: the id of each user.
+        histories: what is known of them, oldest first.
+        targets: what came next, oldest first.
+    """
+
+    users: pa.StringArray
+    histories: Sequences
+    targets: Sequences
+
+    def __len__(self) -> int:
+        """Number of users."""
+        return len(self.histories)
+
+
+def bounds(counts: Int[np.ndarray, " U"]) -> Int64[np.ndarray, " bounds"]:
+    """Where each of consecutive lists of these lengths begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def ranges(starts: Int[np.ndarray, " R"], counts: Int[np.ndarray, " R"]) -> Int64[np.ndarray, " F"]:
+    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ... without a Python loop."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
