@@ -28,6 +28,19 @@ OPTIONS = {
         if (form, b1) != ("softmax", 0.0)
         and (context, b2) not in {("pooled", 0.0), ("query_batch", 0.0)}
     ],
+    # z of unit vectors is above -0.5 at T = 5, so that no hinge is closed. The Lambda method has
+    # the gradient of its value at alpha 0 alone; its other gradients are tested with the loss.
+    "croloss": [
+        {"kernel": kernel, "alpha": alpha, "temperature": temperature, "rank_kernel": rank_kernel}
+        for kernel, temperature in {
+            "exp": 0.5,
+            "softplus": 0.1,
+            "hinge": 5.0,
+            "sigmoid": 1.0,
+        }.items()
+        for alpha, rank_kernel in ((1.6, None), (0.0, "sigmoid"))
+    ],
+    "triplet": [{"margin": 2.5}],
 }
 CASES = [(name, options) for name in LOSSES for options in OPTIONS.get(name, [{}])]
 EVERY = pytest.mark.parametrize(

@@ -17,6 +17,56 @@ def softmax(scores, pos, drop, temperature, log_q=None):
     return total, len(pos)
 
 
+PSI = {
+    "exp": math.exp,
+    "softplus": lambda z: math.log(1 + math.exp(z)),
+    "hinge": lambda z: max(z + 0.5, 0),
+    "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
+}
+
+
+def smooth_rank(scores, i, p, pos, drop, kernel, temperature, log_q=None):
+    """Of the positive p in row i."""
+    rank = 1.0
+    for j in negatives(i, len(scores[i]), pos, drop):
+        w = math.exp(log_q[p] - log_q[j]) if log_q else 1
+        rank += w * PSI[kernel]((scores[i][j] - scores[i][p]) / temperature)
+    return rank
+
+
+def croloss(scores, pos, drop, kernel, alpha, temperature, rank_kernel=None, log_q=None):
+    """Sum over positives, and their number."""
+    total = 0.0
+    for i, p in pos:
+        x = smooth_rank(scores, i, p, pos, drop, kernel, temperature, log_q)
+        if rank_kernel:
+            x1 = smooth_rank(scores, i, p, pos, drop, rank_kernel, temperature, log_q)
+            total += x / x1**alpha
+        elif alpha == 1:
+            total += math.log(x)
+        else:
+            total += (x ** (1 - alpha) - 1) / (1 - alpha)
+    return total, len(pos)
+
+
+def triplet(scores, pos, drop, margin):
+    """Sum over positives, and their number."""
+    total = 0.0
+    for i, p in pos:
+        for n in negatives(i, len(scores[i]), pos, drop):
+            total += max(scores[i][n] - scores[i][p] + margin, 0)
+    return total, len(pos)
+
+
+def bpr(scores, pos, drop, temperature):
+    """Sum over positives, and their number."""
+    total = 0.0
+    for i, p in pos:
+        for n in negatives(i, len(scores[i]), pos, drop):
+            total -= log_sigmoid((scores[i][p] - scores[i][n]) / temperature)
+    return total, len(pos)
+
+
 def hinge(scores, pos, drop, hardest, margin, temperature, smallest_margin=None):
     """Sum over positives, and their number."""
     total = 0.0

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from thresher.losses.alc import HardestPairs
+from thresher.losses.bpr import BPR
+from thresher.losses.croloss import CROLoss
 from thresher.losses.hinge import HardestHinge
 from thresher.losses.prototype import PrototypeMargin
 from thresher.losses.softmax import Softmax
 from thresher.losses.tcm import ThresholdConsistentMargin
+from thresher.losses.triplet import Triplet
 from thresher.types import Loss
 
 LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
@@ -22,6 +25,9 @@ LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
         "prototype": PrototypeMargin,
         "tcm": ThresholdConsistentMargin,
         "alc": HardestPairs,
+        "croloss": CROLoss,
+        "triplet": Triplet,
+        "bpr": BPR,
     }
 )
 """Name in a configuration -> constructor.
@@ -32,10 +38,13 @@ several processes, one in the same state on each.
 """
 
 __all__ = [
+    "BPR",
     "LOSSES",
+    "CROLoss",
     "HardestHinge",
     "HardestPairs",
     "PrototypeMargin",
     "Softmax",
     "ThresholdConsistentMargin",
+    "Triplet",
 ]
