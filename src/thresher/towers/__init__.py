@@ -49,6 +49,9 @@ TOWERS: Mapping[str, type[Tower]] = {
     "tfidf": TfIdf,
     "sentence": SentenceTower,
 }
+HISTORY = "history"
+"""The kind of the tower that reads histories, not texts (`thresher.towers.history`)."""
+
 LEARNING_RATES: Mapping[str, Mapping[str, float]] = {
     "sentence": {"learning_rate": 2e-5, "head_learning_rate": 5e-4},
 }
@@ -72,6 +75,10 @@ def load_tower(folder: Path) -> Tower:
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))
+        if described["kind"] == HISTORY:
+            raise InputError(
+                f"the tower in {folder} reads histories, not texts; ask `thresher recommend`"
+            )
         return TOWERS[described.pop("kind")].load(folder, **described)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
