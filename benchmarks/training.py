@@ -27,11 +27,12 @@ import torch
 from thresher.config import read
 from thresher.data.bundled import bundled
 from thresher.data.dataset import Dataset, DataSpec, load_dataset
-from thresher.jobs.train import build_objective
+from thresher.jobs.objective import build_objective
 from thresher.retrieve.exact import Exact
 from thresher.towers.pair import TwoTower
 from thresher.towers.text import BagTower
-from thresher.train.loop import Pairs, train
+from thresher.train.batches import Pairs
+from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
 RUNS = ("thresher", "sentence-transformers", "thresher, softmax+alc+tcm")

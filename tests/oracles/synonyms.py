@@ -15,8 +15,8 @@ from thresher.retrieve.exact import Exact
 from thresher.towers.labels import LabelTable
 from thresher.towers.pair import TwoTower, halves
 from thresher.towers.text import BagTower
+from thresher.train.batches import Pairs
 from thresher.train.labels import LABELS
-from thresher.train.loop import Pairs
 
 ITEMS, ASKED = 40, 8  # the last two queries of each item are held out
 

@@ -61,6 +61,36 @@ class Hits:
             )
         return Hits(self.rows[:, :k], self.scores[:, :k])
 
+    def merged(self, lists: int) -> "Hits":
+        """One list of each `lists` that follow each other: every item once, with its best score.
+
+        Args:
+            lists: how many searches each query has, such as one for each interest of a customer.
+
+        Returns:
+            As many items a query as each list holds, best first; of equal scores those of the first
+            list come first.
+
+        Example:
+            >>> hits = Hits(np.array([[4, 2], [2, 0]]), np.array([[.9, .1], [.8, .3]], "f4"))
+            >>> hits.merged(2).rows.tolist()
+            [[4, 2]]
+        """
+        if lists == 1:
+            return self
+        k = self.rows.shape[1]
+        rows, scores = self.rows.reshape(-1, lists * k), self.scores.reshape(-1, lists * k)
+        best = np.argsort(-scores, axis=1, kind="stable")
+        rows, scores = (np.take_along_axis(x, best, axis=1) for x in (rows, scores))
+        order = np.argsort(rows, axis=1, kind="stable")
+        alike = np.diff(np.take_along_axis(rows, order, axis=1), axis=1, prepend=-2) == 0
+        again = np.zeros_like(alike)
+        np.put_along_axis(again, order, alike, axis=1)
+        kept = np.argsort(again, axis=1, kind="stable")[:, :k]
+        gone = np.take_along_axis(again, kept, axis=1)
+        rows, scores = (np.take_along_axis(x, kept, axis=1) for x in (rows, scores))
+        return Hits(np.where(gone, -1, rows), np.where(gone, -np.inf, scores).astype(np.float32))
+
     def without(self, ignored: Relation, k: int) -> "Hits":
         """The best k items of each query that are not ignored for it; -1 where there are fewer.
 

@@ -15,7 +15,8 @@ from thresher.losses.hinge import HardestHinge
 from thresher.objective import Objective, Term
 from thresher.towers.classifiers import ClassifierRows, fused
 from thresher.towers.pair import TwoTower
-from thresher.train.loop import Pairs, train
+from thresher.train.batches import Pairs
+from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
 

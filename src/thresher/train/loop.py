@@ -13,48 +13,27 @@ import torch
 from torch import Tensor
 
 from thresher import distributed
-from thresher.data.links import all_links, asked_links, batch_links, item_log_q
-from thresher.data.relation import Relation
-from thresher.data.sampler import PairBatch, PairSampler
+from thresher.data.sampler import PairBatch
 from thresher.errors import InputError
-from thresher.evaluate.propensity import inverse_propensity
 from thresher.negatives.clusters import clustered_order
 from thresher.negatives.mined import mine
 from thresher.objective import Objective
 from thresher.progress import Bar
 from thresher.retrieve import build
-from thresher.towers.labels import LabelTable, PrototypeLabels
+from thresher.towers.history import HistoryTower
+from thresher.towers.labels import PrototypeLabels
 from thresher.towers.pair import TwoTower
 from thresher.train import checkpoint
+from thresher.train.batches import Batches, Pairs
 from thresher.train.checkpoint import Position
 from thresher.train.labels import TABLES
 from thresher.train.optimizer import RowAdagrad
 from thresher.train.options import TrainOptions
 from thresher.train.step import cached_step, plain_step
-from thresher.types import Batch, Inputs, Links, Table
+from thresher.types import Inputs
 
 MINED_FROM = 32
 """Closest wrong items of a query from which those of a step are drawn."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """What is trained on: prepared queries and items, and which query rows to learn from.
-
-    Args:
-        queries: all of them, prepared by the tower.
-        items: the catalogue, prepared by the tower; a `LabelTable` when items have vectors of their
-            own.
-        relation: all true pairs.
-        query_rows: which queries to learn from.
-        ignored: pairs that are neither true nor false; none when left out.
-    """
-
-    queries: Table
-    items: Table
-    relation: Relation
-    query_rows: np.ndarray
-    ignored: Relation | None = None
 
 
 Validate = Callable[[], Mapping[str, float]]
@@ -140,31 +119,12 @@ class _Run:
         folder: Path,
     ) -> None:
         self.model, self.objective, self.pairs, self.options = model, objective, pairs, options
-        self.folder, self.rank, world = folder, distributed.rank(), distributed.world()
+        self.folder, self.rank = folder, distributed.rank()
         self.device = next(model.parameters()).device
-        if options.columns == "all" and world > 1:
-            raise InputError(
-                f"train.columns = 'all' trains on one process, and there are {world}; start one"
-            )
-        counts = pairs.relation.counts()[pairs.query_rows]
-        count = int((counts if options.positives == "every" else counts > 0).sum())
-        self.batch_size = options.pairs_a_step(count, world)
-        self.sampler = PairSampler(
-            pairs.relation,
-            pairs.query_rows,
-            batch_size=self.batch_size // world,
-            seed=options.seed,
-            rank=self.rank,
-            world=world,
-            positives=options.positives,
-            mined=options.mined,
-            rarity=_rarity(pairs) if options.positives == "rare" else None,
-        )
-        self.log_q = item_log_q(pairs.relation, pairs.query_rows) if options.logq else None
+        prototypes = isinstance(model.labels, PrototypeLabels)
+        self.batches = Batches(pairs, options, prototypes=prototypes, device=self.device)
+        self.sampler, self.place = self.batches.sampler, self.batches.place
         self.modules = {"model": model, "objective": objective}
-        # Row of each query among those that are learnt from.
-        self.place = np.full(len(pairs.relation), -1, np.int64)
-        self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
         self.encoded: np.ndarray | None = None
         self.seen: list[Tensor] = []
         self.optimizer = RowAdagrad(_groups(model, objective, options))
@@ -237,7 +197,7 @@ class _Run:
 
     def epoch(self, position: Position, plan: _Plan, bar: Bar) -> None:
         """All steps of an epoch from the position on."""
-        size, steps = self.batch_size, self.sampler.steps
+        size, steps = self.batches.size, self.sampler.steps
         name = f"epoch {position.epoch + 1}/{self.options.epochs}"
         bar.start(name, total=steps * size, done=position.step * size)
         self.model.train()
@@ -264,7 +224,7 @@ class _Run:
             group["lr"] = group["peak"] * _schedule(number, total, self.options.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
         self.encoded = None
-        batch = self.batch(rows)
+        batch = self.batches.of(rows)
         half = self.options.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             if self.options.chunk:
@@ -285,51 +245,6 @@ class _Run:
         vectors = distributed.gather(torch.cat(seen))[torch.from_numpy(first).to(self.device)]
         pairs = self.pairs.relation.take(queries).pairs()
         self.model.labels.store(self.place[queries], vectors, pairs)
-
-    def batch(self, rows: PairBatch) -> Batch:
-        """The inputs of a batch of pairs, and what is true between them."""
-        relation, ignored = self.pairs.relation, self.pairs.ignored
-        queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
-        if self.options.columns == "all":
-            links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
-            return self.linked(queries, self.pairs.items, links)
-        offered = batch_links(
-            relation,
-            rows.query_rows,
-            rows.columns,
-            offset=self.sampler.offset,
-            item_log_q=self.log_q,
-            ignored=ignored,
-        )
-        if not isinstance(self.model.labels, PrototypeLabels):
-            return self.linked(queries, self.items(rows), {"offered": offered})
-        asked = asked_links(
-            relation,
-            rows.item_rows,
-            rows.queries,
-            offset=self.sampler.query_offset,
-            own=len(rows.query_rows),
-            ignored=ignored,
-        )
-        described, gap = (replace(offered, right=name) for name in ("text", "gap"))
-        links = {"offered": offered, "described": described, "gap": gap, "asked": asked}
-        return self.linked(queries, self.items(rows), links)
-
-    def linked(self, queries: Inputs, items: Inputs, links: Mapping[str, Links]) -> Batch:
-        """A batch with its links where the vectors will be."""
-        return Batch(
-            {"query": queries, "item": items},
-            {name: link.to(self.device) for name, link in links.items()},
-        )
-
-    def items(self, rows: PairBatch) -> Inputs:
-        """The columns of a batch; each of the first knows the query that it stands for."""
-        table, taken = self.pairs.items, torch.from_numpy(rows.item_rows)
-        if not isinstance(table, LabelTable):
-            return table.take(taken)
-        own = np.full(len(rows.item_rows), -1, np.int64)
-        own[: len(rows.query_rows)] = self.place[rows.query_rows]
-        return table.taken(taken, torch.from_numpy(own))
 
     def encode(self, name: str, inputs: Inputs) -> Tensor:
         """One tower for every input."""
@@ -383,23 +298,19 @@ class _Run:
 
 def _groups(model: TwoTower, objective: Objective, options: TrainOptions) -> list[dict[str, Any]]:
     """Parameters with their highest learning rate: the tower, the items' own vectors, the heads."""
-    labels = model.labels
+    labels, tower = model.labels, model.tower
     tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
     layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
+    own = list(tower.parameters())
+    if isinstance(tower, HistoryTower):
+        own, layers = tower.tables(), tower.dense()
     groups = (
-        (model.tower.parameters(), options.learning_rate),
+        (own, options.learning_rate),
         (tables, options.label_learning_rate),
         (layers, options.layer_learning_rate),
-        (objective.parameters(), options.head_learning_rate),
+        (list(objective.parameters()), options.head_learning_rate),
     )
-    found = [(list(params), peak) for params, peak in groups]
-    return [{"params": params, "peak": peak} for params, peak in found if params]
-
-
-def _rarity(pairs: Pairs) -> np.ndarray:
-    """How much more often than a common item a rare one is drawn."""
-    counts = pairs.relation.take(pairs.query_rows).item_counts()
-    return inverse_propensity(counts, train_queries=len(pairs.query_rows))
+    return [{"params": params, "peak": peak} for params, peak in groups if params]
 
 
 def _schedule(step: int, steps: int, warmup_ratio: float) -> float:

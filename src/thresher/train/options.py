@@ -1,5 +1,6 @@
 """How to train: the keys of the `[train]` table."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,15 +24,21 @@ class TrainOptions:
         head_learning_rate: of the parameters that losses bring along. A run that leaves it out
             takes its tower's own: 0.01, or 5e-4 for `sentence`.
         label_learning_rate: of the vectors that items have of their own, with `[labels]`.
-        layer_learning_rate: of the layer that makes label prototypes.
+        layer_learning_rate: of the layer that makes label prototypes, and of the layers that read a
+            history.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
-            its true items drawn at random; "rare" the same, rare items drawn more often, by inverse
-            propensity.
+            its true items drawn at random, or each customer once, with one event of the history;
+            "rare" the same, rare items drawn more often, by inverse propensity.
         columns: what a query is compared with: the items of the "batch", or "all" items.
         mined: items a query that are added to the batch: of its closest wrong ones, found anew
             before each epoch from the second on.
-        logq: correct the in-batch negatives for how often each item is drawn.
+        sampled: items a query that are drawn from the whole catalogue and added to the batch.
+        sampled_power: b; an item is drawn in proportion to its training pairs to the power b: 0
+            draws all items alike, 1 by popularity, 0.75 is usual between.
+        in_batch: whether the items of the other queries of a batch are negatives, beside those that
+            are mined or sampled.
+        logq: correct for how often each item stands in a batch.
         clustered_from: first epoch, from 0, whose batches hold look-alike queries; -1 for never.
         cluster_size: number of look-alikes that are kept together in the last epoch.
         cluster_growth: how many times larger the clusters are in each epoch than in the one before.
@@ -54,6 +61,9 @@ class TrainOptions:
     positives: Literal["every", "one", "rare"] = "every"
     columns: Literal["batch", "all"] = "batch"
     mined: int = 0
+    sampled: int = 0
+    sampled_power: float = 0.0
+    in_batch: bool = True
     logq: bool = False
     clustered_from: int = 2
     cluster_size: int = 64
@@ -81,20 +91,31 @@ class TrainOptions:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
-        if self.mined < 0:
-            raise InputError(f"train.mined must be 0 or more, got {self.mined}")
+        for name in ("mined", "sampled", "sampled_power"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"train.{name} must be 0 or more, got {getattr(self, name)}")
         if self.cluster_size < 1 or self.cluster_growth < 1:
             raise InputError(
                 "train.cluster_size and cluster_growth must be at least 1, got "
                 f"{self.cluster_size} and {self.cluster_growth}"
             )
+        self._check_columns()
+
+    def _check_columns(self) -> None:
         if self.logq and (self.mined or self.columns == "all"):
             raise InputError(
                 "train.logq corrects how items are drawn into a batch of pairs; leave it out with "
                 "train.mined or train.columns = 'all'"
             )
-        if self.mined and self.columns == "all":
-            raise InputError("train.mined adds nothing to train.columns = 'all'; leave out one")
+        if (self.mined or self.sampled) and self.columns == "all":
+            raise InputError(
+                "train.mined and train.sampled add nothing to train.columns = 'all'; leave them out"
+            )
+        if not (self.in_batch or self.mined or self.sampled):
+            raise InputError(
+                "train.in_batch = false leaves a query without negatives; add train.sampled = 10, "
+                "or train.mined"
+            )
 
     def cluster_size_at(self, epoch: int) -> int | None:
         """How many look-alikes an epoch keeps together; None where its batches are random."""

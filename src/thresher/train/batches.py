@@ -1,0 +1,165 @@
+"""What a step is given: the inputs of some training pairs, and what is true between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from thresher import distributed
+from thresher.data.links import LogQ, all_links, asked_links, batch_links
+from thresher.data.relation import Relation
+from thresher.data.sampler import PairBatch, PairSampler, Sampled
+from thresher.errors import InputError
+from thresher.evaluate.propensity import inverse_propensity
+from thresher.towers.labels import LabelTable
+from thresher.train.options import TrainOptions
+from thresher.types import Batch, Inputs, Links, Table
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is trained on: prepared queries and items, and which query rows to learn from.
+
+    Args:
+        queries: all of them, prepared by the tower.
+        items: the catalogue, prepared by the tower; a `LabelTable` when items have vectors of their
+            own.
+        relation: all true pairs.
+        query_rows: which queries to learn from.
+        ignored: pairs that are neither true nor false; none when left out.
+        groups: number of the group, such as a customer, of each query to learn from; those of one
+            group stand together. Each is its own when left out.
+        often: how often each query to learn from is drawn, up to a factor; alike when left out.
+    """
+
+    queries: Table
+    items: Table
+    relation: Relation
+    query_rows: np.ndarray
+    ignored: Relation | None = None
+    groups: Int[np.ndarray, " Q"] | None = None
+    often: Float[np.ndarray, " Q"] | None = None
+
+
+class Batches:
+    """Makes the batches of a run, this process's share of each.
+
+    `sampler` draws them, `size` is the pairs of a batch over all processes, and `place` the row of
+    each query among those that are learnt from.
+
+    Args:
+        pairs: what to learn from.
+        options: how.
+        prototypes: whether items have label prototypes, which are compared in more ways.
+        device: of the vectors.
+
+    Raises:
+        InputError: for options that these pairs, or so many processes, cannot have.
+    """
+
+    def __init__(
+        self, pairs: Pairs, options: TrainOptions, *, prototypes: bool, device: torch.device
+    ) -> None:
+        rank, world = distributed.rank(), distributed.world()
+        if options.columns == "all" and world > 1:
+            raise InputError(
+                f"train.columns = 'all' trains on one process, and there are {world}; start one"
+            )
+        self.pairs, self.options = pairs, options
+        self.prototypes, self.device = prototypes, device
+        self.size = options.pairs_a_step(_an_epoch(pairs, options), world)
+        counts = pairs.relation.take(pairs.query_rows).item_counts()
+        sampled = _sampled(counts, options)
+        self.sampler = PairSampler(
+            pairs.relation,
+            pairs.query_rows,
+            batch_size=self.size // world,
+            seed=options.seed,
+            rank=rank,
+            world=world,
+            positives=options.positives,
+            mined=options.mined,
+            sampled=sampled,
+            rarity=_rarity(counts, pairs) if options.positives == "rare" else None,
+            groups=pairs.groups,
+            often=pairs.often,
+        )
+        self.log_q: LogQ | None = None
+        if options.logq:
+            shares, in_batch = self.sampler.shares(), options.in_batch
+            self.log_q = LogQ.expected(shares, sampled, queries=self.size, in_batch=in_batch)
+        self.place = np.full(len(pairs.relation), -1, np.int64)
+        self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
+
+    def of(self, rows: PairBatch) -> Batch:
+        """The inputs of some pairs, and the links between them where the vectors will be."""
+        relation, ignored = self.pairs.relation, self.pairs.ignored
+        queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
+        if self.options.columns == "all":
+            links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
+            return self._linked(queries, self.pairs.items, links)
+        offered = batch_links(
+            relation,
+            rows.query_rows,
+            rows.columns,
+            offset=self.sampler.offset,
+            log_q=self.log_q,
+            own=len(rows.item_rows),
+            in_batch=self.options.in_batch,
+            ignored=ignored,
+        )
+        links = {"offered": offered}
+        if self.prototypes:
+            links |= {name: replace(offered, right=side) for name, side in _VIEWS.items()}
+            links["asked"] = asked_links(
+                relation,
+                rows.item_rows,
+                rows.queries,
+                offset=self.sampler.query_offset,
+                own=len(rows.query_rows),
+                ignored=ignored,
+            )
+        return self._linked(queries, self._items(rows), links)
+
+    def _linked(self, queries: Inputs, items: Inputs, links: Mapping[str, Links]) -> Batch:
+        return Batch(
+            {"query": queries, "item": items},
+            {name: link.to(self.device) for name, link in links.items()},
+        )
+
+    def _items(self, rows: PairBatch) -> Inputs:
+        """The columns of a batch; each of the first knows the query that it stands for."""
+        table, taken = self.pairs.items, torch.from_numpy(rows.item_rows)
+        if not isinstance(table, LabelTable):
+            return table.take(taken)
+        own = np.full(len(rows.item_rows), -1, np.int64)
+        own[: len(rows.query_rows)] = self.place[rows.query_rows]
+        return table.taken(taken, torch.from_numpy(own))
+
+
+# With label prototypes: the links that are those of the items, seen from other vectors of theirs.
+_VIEWS = {"described": "text", "gap": "gap"}
+
+
+def _an_epoch(pairs: Pairs, options: TrainOptions) -> int:
+    """The pairs of one epoch."""
+    counts = pairs.relation.counts()[pairs.query_rows]
+    if options.positives == "every":
+        return int(counts.sum())
+    asked = np.flatnonzero(counts)
+    return len(asked if pairs.groups is None else np.unique(pairs.groups[asked]))
+
+
+def _sampled(counts: np.ndarray, options: TrainOptions) -> Sampled | None:
+    if not options.sampled:
+        return None
+    return Sampled(
+        count=options.sampled, chances=counts.astype(np.float64) ** options.sampled_power
+    )
+
+
+def _rarity(counts: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """How much more often than a common item a rare one is drawn."""
+    return inverse_propensity(counts, train_queries=len(pairs.query_rows))
