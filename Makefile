@@ -1,4 +1,5 @@
 # make quickstart    train on the bundled data, measure, certify, match five offers
+# make histories     train on the bundled histories, measure, list next items for four customers
 # make test          the tests
 # make check         style, types, imports, spelling, documentation
 # Needs Python 3.11 or newer. Another one than python3: make quickstart PYTHON=python3.12
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 EXAMPLE := examples/quickstart
 
-.PHONY: quickstart test check docs-check bench slow gpu figure clean
+.PHONY: quickstart histories test check docs-check bench slow gpu figure clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -36,6 +37,11 @@ quickstart: $(VENV)/.installed
 	$(BIN)/thresher evaluate $(RUN)
 	$(BIN)/thresher match $(RUN) --queries $(EXAMPLE)/offers.csv
 	@$(BIN)/python $(EXAMPLE)/headline.py $(RUN)
+
+histories: $(VENV)/.installed
+	$(BIN)/thresher train examples/histories/run.toml --out runs/histories
+	$(BIN)/thresher evaluate runs/histories
+	$(BIN)/thresher recommend runs/histories --events examples/histories/customers.csv --top 5 --remove-history
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m 'not slow and not gpu'
@@ -65,5 +71,5 @@ figure: $(VENV)/.installed
 	$(BIN)/python docs/figure.py $(RUN)
 
 clean:
-	rm -rf $(VENV) $(RUN) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUN) runs/histories .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,10 +2,11 @@
 
 import pytest
 
-from thresher.config import SECTIONS, read
+from thresher.config import read
 from thresher.data.dataset import DataSpec
 from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
+from thresher.family import MATCHING
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers.text import BagTower
@@ -31,7 +32,7 @@ def test_every_default_builds():
     assert run.build("decide") == DecideOptions()
     assert isinstance(run.build("tower"), BagTower)
     assert [term["name"] for term in run.objective] == ["softmax", "alc", "tcm"]
-    assert set(run.sections) | {"objective"} == set(SECTIONS)
+    assert set(run.sections) | {"objective"} == set(MATCHING.order)
 
 
 FULL = """

@@ -11,47 +11,20 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
-from thresher.data.dataset import DataSpec
-from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
+from thresher.family import MATCHING, Constructor, Family, Section, family_of
 from thresher.losses import LOSSES
-from thresher.retrieve.options import IndexOptions
-from thresher.towers import LEARNING_RATES, TOWERS
-from thresher.train.classifiers import ClassifierOptions
-from thresher.train.labels import LABELS
-from thresher.train.options import TrainOptions
 
-Section = Mapping[str, Any]
-Constructor = Callable[..., Any]
-
-SECTIONS = ("data", "tower", "labels", "objective", "train", "classifiers", "index", "decide")
-_PLAIN: Mapping[str, Constructor] = {
-    "data": DataSpec,
-    "train": TrainOptions,
-    "classifiers": ClassifierOptions,
-    "index": IndexOptions,
-    "decide": DecideOptions,
-}
 # What a loss gets from the tower, never from a user.
 _SUPPLIED = ("dim", "generator")
-_KINDS: Mapping[str, tuple[Mapping[str, Constructor], str]] = {
-    "tower": (TOWERS, "bag"),
-    "labels": (LABELS, "text"),
-}
 # What a batch links: queries and their true items; with label prototypes, the items' text besides.
 LINKS = "offered"
 PROTOTYPE_LINKS = (LINKS, "described", "asked", "gap")
-
-DEFAULT_OBJECTIVE: Sequence[Section] = (
-    {"kind": "softmax"},
-    {"kind": "alc"},
-    {"kind": "tcm"},
-)
 
 
 @dataclass(frozen=True)
@@ -59,12 +32,13 @@ class Config:
     """A whole run, defaults included: what `train` obeys and the artifact keeps.
 
     Args:
-        sections: `data`, `tower`, `labels`, `train`, `classifiers`, `index` and `decide`, each a
-            table of plain values.
+        family: what is retrieved from what, which decides the sections.
+        sections: each a table of plain values.
         objective: the terms, each a table with name, kind, links, weight and the loss's arguments.
         folder: where relative paths begin.
     """
 
+    family: Family
     sections: Mapping[str, Section]
     objective: Sequence[Section]
     folder: Path
@@ -72,14 +46,14 @@ class Config:
     def build(self, section: str) -> Any:
         """Makes what a section describes, such as `DataSpec` or the tower."""
         values = dict(self.sections[section])
-        if section in _KINDS:
-            return _KINDS[section][0][values.pop("kind")](**values)
-        return _PLAIN[section](**values)
+        if section in self.family.kinds:
+            return self.family.kinds[section].choices[values.pop("kind")](**values)
+        return self.family.plain[section](**values)
 
     def to_toml(self) -> str:
         """The run as TOML that `thresher train` reads, every default written out."""
         parts = [_table(f"[{name}]", self.sections[name]) for name in self.sections]
-        at = SECTIONS.index("objective")
+        at = self.family.order.index("objective")
         parts[at:at] = [_table("[[objective]]", term) for term in self.objective]
         return "\n".join(parts)
 
@@ -98,36 +72,49 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     raw = _toml(path) if path is not None else {}
     for override in overrides:
         _set(raw, override)
-    _known(raw, SECTIONS, where="section")
-    sections = {name: _bind(_PLAIN[name], _section(raw, name), name) for name in _PLAIN}
-    for name, (kinds, usual) in _KINDS.items():
+    family = family_of(_section(raw, "tower").get("kind"))
+    _known(raw, family.order, where="section")
+    sections = {name: _bind(made, _section(raw, name), name) for name, made in family.plain.items()}
+    for name, (choices, usual) in family.kinds.items():
         table: Section = {"kind": usual, **_section(raw, name)}
-        sections[name] = {"kind": table["kind"], **_choose(kinds, table, name)}
-    own = LEARNING_RATES.get(sections["tower"]["kind"], {})
+        sections[name] = {"kind": table["kind"], **_choose(choices, table, name)}
+    own = family.unsaid(sections["tower"]["kind"])
     unsaid = {k: v for k, v in own.items() if k not in _section(raw, "train")}
     sections["train"] = {**sections["train"], **unsaid}
-    links = PROTOTYPE_LINKS if sections["labels"]["kind"] == "prototype" else (LINKS,)
-    terms = [_term(t, i, links) for i, t in enumerate(_terms(raw))]
+    prototypes = sections.get("labels", {}).get("kind") == "prototype"
+    links = PROTOTYPE_LINKS if prototypes else (LINKS,)
+    tables = _terms(raw, family.objective)
+    terms = [_term(t, i, links) for i, t in enumerate(tables)]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
         raise InputError(f"every term of the objective needs its own name, got {names}")
-    ordered = {name: sections[name] for name in SECTIONS if name != "objective"}
-    config = Config(ordered, terms, (path.parent if path is not None else Path()).resolve())
-    for name in (*_PLAIN, "labels"):
-        config.build(name)
+    ordered = {name: sections[name] for name in family.order if name != "objective"}
+    folder = (path.parent if path is not None else Path()).resolve()
+    config = Config(family, ordered, terms, folder)
+    for name in ordered:
+        if name != "tower":  # which may load a model
+            config.build(name)
+    _check_together(config)
+    return config
+
+
+def _check_together(config: Config) -> None:
+    """Refuses sections that each may be, but not together."""
+    if config.family is not MATCHING:
+        return
+    sections = config.sections
     of_items = sections["labels"]["kind"] != "text" or sections["classifiers"]["epochs"]
     if sections["tower"]["kind"] == "tfidf" and of_items:
         raise InputError(
             "the tower 'tfidf' learns nothing, so items have nothing of their own; leave out "
             "[labels] and [classifiers], or take the tower 'bag'"
         )
-    if len(links) > 1 and sections["train"]["columns"] == "all":
+    if sections["labels"]["kind"] == "prototype" and sections["train"]["columns"] == "all":
         # Each column is made without the query beside it, which only a batch of pairs can do.
         raise InputError(
             "labels.kind = 'prototype' learns from the items of a batch; leave out "
             "train.columns = 'all'"
         )
-    return config
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -158,8 +145,8 @@ def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     return table
 
 
-def _terms(raw: Mapping[str, Any]) -> Sequence[Any]:
-    tables = raw.get("objective", DEFAULT_OBJECTIVE)
+def _terms(raw: Mapping[str, Any], usual: Sequence[Section]) -> Sequence[Any]:
+    tables = raw.get("objective", usual)
     if not isinstance(tables, Sequence) or isinstance(tables, str):
         raise InputError(
             f"objective must be a list of tables, each under [[objective]], got {tables!r}"

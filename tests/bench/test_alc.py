@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from oracles.shop import open_shop, write
-from thresher.bench.alc import BLOCKS, GRIDS, Request, _slug, plan
+from thresher.bench.alc import BLOCKS, GRIDS, Request, plan
 from thresher.bench.backbones import BACKBONES
-from thresher.bench.runs import base_of, resolve
+from thresher.bench.runs import base_of, resolve, slug
 from thresher.bench.variants import FULL, ablations
 from thresher.errors import InputError
 
@@ -45,7 +45,7 @@ def test_the_ablations_change_one_part_at_a_time():
     variants = list(ablations())
     # 4 + b1, b2 + K 1, 5, 20 + 2 contexts + form + head + 2 weights + 2 rates + 2 weights + 15
     assert len(variants) == 4 + 2 + 3 + 2 + 1 + 1 + 2 + 2 + 2 + 15
-    assert len({_slug(v.title) for v in variants}) == len(variants)
+    assert len({slug(v.title) for v in variants}) == len(variants)
     options = [json.dumps([v.terms, dict(v.train)]) for v in variants]
     assert len(set(options)) == len(options)
     margins = {

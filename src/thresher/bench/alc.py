@@ -1,8 +1,6 @@
 """The grid of the ALC paper: backbones bare, with TCM, with ALC, with both; and the ablations."""
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ from thresher.bench.figure import coverage_bars, save
 from thresher.bench.table import Column, Row
 from thresher.bench.variants import FULL, WEIGHTS, Variant, ablations
 from thresher.errors import InputError
+from thresher.family import MATCHING
 
 PROGRAM = "thresher.bench.cell"
 TABLE, FIGURE = "table", "figure.png"
@@ -108,9 +107,9 @@ class Request:
     weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
 
     def __post_init__(self) -> None:
-        _among("--grid", [self.grid], GRIDS)
-        _among("--backbone", self.backbones, BACKBONES)
-        _among("--split", [self.split] if self.split else [], runs.SPLITS)
+        runs.among("--grid", [self.grid], GRIDS)
+        runs.among("--backbone", self.backbones, BACKBONES)
+        runs.among("--split", [self.split] if self.split else [], runs.SPLITS)
         for name, given in (("--seeds", self.seeds), ("--backbone", self.backbones)):
             twice = [value for value in given if list(given).count(value) > 1]
             if twice:
@@ -151,14 +150,15 @@ def plan(request: Request) -> Plan:
     Raises:
         InputError: the data or an override cannot be used.
     """
-    grid, base = GRIDS[request.grid], runs.base_of(request.data)
+    grid = GRIDS[request.grid]
+    base = runs.of_family(runs.base_of(request.data), MATCHING)
     split = request.split or grid.split
     rows = _described(grid, request.backbones or grid.backbones, request.weights)
     cells = []
     for row in rows:
         for seed in request.seeds:
             config = runs.resolve(base, row.sections, request.overrides, seed)
-            folder = request.out / f"{_slug(row.name)}-{seed}"
+            folder = request.out / f"{runs.slug(row.name)}-{seed}"
             task = {"kind": row.kind, "split": split, "keep": request.keep}
             cells.append(runs.cell(row.name, seed, config, folder, task))
     found = Plan(request, base.name, split, cells, {row.name: row.group for row in rows})
@@ -264,16 +264,3 @@ def _page(planned: Plan, rows: Sequence[Row]) -> str:
     head = f"{planned.name}, split {planned.split}, {word} {seeds}{several}{changed}."
     body = table.markdown(rows, BLOCKS, seeds=len(request.seeds))
     return f"{head}\n\n{body}"
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
-
-
-def _among(option: str, given: Iterable[str], known: Iterable[str]) -> None:
-    names = list(known)
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{option} must be {' or '.join(names)}, got {name!r}{hint}")

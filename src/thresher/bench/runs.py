@@ -1,9 +1,11 @@
 """From a dataset, a base and what sets a model apart to the cell that trains and measures it."""
 
+import difflib
 import inspect
+import re
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,15 +14,16 @@ from thresher import __version__
 from thresher.bench.cells import Cell, fingerprint
 from thresher.calibration import checked
 from thresher.config import Config, read
-from thresher.data.bundled import BUNDLED
+from thresher.data.bundled import BUNDLED, bundled
 from thresher.data.dataset import load_dataset
 from thresher.data.labelled import Labelled
 from thresher.errors import InputError
-from thresher.towers import TOWERS
+from thresher.family import Family, Section, family_of
+from thresher.towers import HISTORY as HISTORY_KIND
 
 SPLITS = ("validation", "test")
 RUN = "run.toml"
-_TABLES = ("items", "queries", "pairs", "ignored")
+_TABLES = ("items", "queries", "pairs", "ignored", "events")
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
 _MODEL = ("labels", "objective")  # sections that a grid decides about
 
@@ -50,9 +53,11 @@ def base_of(data: str) -> Base:
     """
     path = Path(data)
     if data in BUNDLED:
-        return Base(data, {"data": {"bundled": data}}, Path().resolve())
+        held = _tables_in(bundled(data))
+        return Base(data, _sections({"bundled": data}, held), Path().resolve())
     if path.is_dir():
-        return Base(path.resolve().name, {"data": _tables_in(path)}, path.resolve())
+        held = _tables_in(path)
+        return Base(path.resolve().name, _sections(held, held), path.resolve())
     if path.is_file():
         read(path)
         sections = tomllib.loads(path.read_text("utf-8"))
@@ -60,8 +65,40 @@ def base_of(data: str) -> Base:
         return Base(path.stem, kept, path.parent.resolve())
     raise InputError(
         f"--data is {data!r}, which is no folder, no file and no dataset that ships; give the "
-        f"folder of items, queries and pairs, the TOML of a run, or {' or '.join(BUNDLED)}"
+        f"folder of items, queries and pairs, or of events, the TOML of a run, or "
+        f"{' or '.join(BUNDLED)}"
     )
+
+
+def of_family(base: Base, family: Family) -> Base:
+    """The base, when its runs are of this family.
+
+    Raises:
+        InputError: when they are not.
+    """
+    found = family_of(base.sections.get("tower", {}).get("kind"))
+    if found is not family:
+        holds = {"matching": "items, queries and pairs", "history": "events and perhaps items"}
+        raise InputError(
+            f"{base.name} is for {found.name}; give a folder of {holds[family.name]}, or a run of "
+            "those"
+        )
+    return base
+
+
+def among(option: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """InputError for a value that is not among the known ones, with the nearest of them."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{option} must be {' or '.join(names)}, got {name!r}{hint}")
+
+
+def slug(name: str) -> str:
+    """The name of a row as that of a folder."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
 
 
 def resolve(base: Base, sections: Mapping[str, Any], overrides: Sequence[str], seed: int) -> Config:
@@ -76,13 +113,15 @@ def resolve(base: Base, sections: Mapping[str, Any], overrides: Sequence[str], s
     for name in base.sections.keys() & sections.keys():
         merged[name] = {**base.sections[name], **sections[name]}
     tables = {name: table for name, table in merged.items() if name != "objective"}
-    text = Config(tables, merged.get("objective", ()), base.folder).to_toml()
+    family = family_of(tables.get("tower", {}).get("kind"))
+    text = Config(family, tables, merged.get("objective", ()), base.folder).to_toml()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / RUN
         path.write_text(text, "utf-8")
-        kind = read(path, overrides).sections["tower"]["kind"]
+        first = read(path, overrides)
+        tower = first.family.kinds["tower"].choices[first.sections["tower"]["kind"]]
         seeded = ["data", "train"]
-        seeded += ["tower"] if "seed" in inspect.signature(TOWERS[kind]).parameters else []
+        seeded += ["tower"] if "seed" in inspect.signature(tower).parameters else []
         config = read(path, [*(f"{name}.seed={seed}" for name in seeded), *overrides])
     data = {
         key: str((base.folder / value).resolve()) if key in _TABLES and value else value
@@ -107,11 +146,11 @@ def cell(name: str, seed: int, config: Config, folder: Path, task: Mapping[str, 
     """
     data = {key: value for key, value in config.sections["data"].items() if key not in _TABLES}
     decides: Mapping[str, Any] = {"data": data}
-    if task["kind"] == "model":
+    if task["kind"] != "tfidf":
         decides = {**config.sections, "objective": config.objective, "data": data}
     # Where the tables lie decides nothing, what is in them does.
     paths = config.build("data").paths(config.folder)
-    parts = [__version__, task["kind"], task["split"], decides]
+    parts = [__version__, task["kind"], task.get("split"), decides]
     mark = fingerprint(parts, [path for path in paths if path is not None])
     return Cell(name, seed, folder, mark, {RUN: config.to_toml()}, task)
 
@@ -131,18 +170,27 @@ def check(config: Config, split: str) -> None:
             )
 
 
+def _sections(data: Section, held: Mapping[str, str]) -> Mapping[str, Section]:
+    """The sections of a base: those of histories where there are events."""
+    return {"data": data, **({"tower": {"kind": HISTORY_KIND}} if "events" in held else {})}
+
+
 def _tables_in(folder: Path) -> dict[str, str]:
+    """The tables of a folder: of events and perhaps items, or of items, queries and pairs."""
     found: dict[str, str] = {}
     for name in _TABLES:
         there = [f"{name}{s}{z}" for s in _SUFFIXES for z in ("", ".gz")]
         there = [file for file in there if (folder / file).is_file()]
         if len(there) > 1:
             raise InputError(f"{folder} has {' and '.join(there)}; remove all but one")
-        if not there and name != "ignored":
-            raise InputError(
-                f"{folder} has no {name} table; a folder of data holds items, queries and pairs, "
-                f"each as {', '.join(_SUFFIXES)}"
-            )
         if there:
             found[name] = there[0]
+    if "events" in found:
+        return {name: found[name] for name in ("events", "items") if name in found}
+    for name in ("items", "queries", "pairs"):
+        if name not in found:
+            raise InputError(
+                f"{folder} has no {name} table; a folder of data holds items, queries and pairs, "
+                f"or events, each as {', '.join(_SUFFIXES)}"
+            )
     return found

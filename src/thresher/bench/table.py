@@ -15,13 +15,13 @@ class Column:
     Args:
         title: its head.
         key: of the value it shows.
-        form: `share` has three decimals and no zero before the point, `number` three decimals,
-            `count` none.
+        form: `share` has three decimals and no zero before the point, `percent` is a share in
+            hundredths with two, `number` has three decimals, `count` none.
     """
 
     title: str
     key: str
-    form: Literal["share", "number", "count"] = "share"
+    form: Literal["share", "percent", "number", "count"] = "share"
 
 
 Blocks = Mapping[str, Sequence[Column]]
@@ -119,5 +119,7 @@ def written(spread: Spread, form: str = "share") -> str:
 def _number(value: float, form: str) -> str:
     if form == "count":
         return f"{value:,.0f}"
+    if form == "percent":
+        return f"{100 * value:.2f}"
     text = f"{value:.3f}"
     return text.removeprefix("0") if form == "share" else text

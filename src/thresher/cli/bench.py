@@ -1,8 +1,9 @@
 """Commands that train and measure whole grids of models."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -27,7 +28,8 @@ def alc(
     ] = "full",
     seeds: Annotated[list[int] | None, typer.Option(help="0, 1 and 2 when left out.")] = None,
     backbone: Annotated[
-        list[str] | None, typer.Option(help="ngame, dexa, prime, dexml or softmax; repeatable.")
+        list[str] | None,
+        typer.Option(help="ngame, dexa, prime, dexml, softmax or croloss; repeatable."),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="To measure on; test, or validation for ablations.")
@@ -72,14 +74,95 @@ def alc(
             planned, jobs=jobs, report=lambda o: console.print(_line(o)) if watched else None
         )
     except KeyboardInterrupt:
-        console.print("[bold red]stopped:[/] the same command goes on from here")
-        raise typer.Exit(130) from None
+        _stopped(console)
     print(json.dumps(done.table, ensure_ascii=False) if as_json else done.page)
     for lost in done.table["failed"]:
         text = f"{lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
         console.print(f"[bold red]failed:[/] {escape(text)}")
     if done.table["failed"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def croloss(
+    data: Annotated[
+        str,
+        typer.Option(help="online-retail; a folder of events and items; or a history run's TOML."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the cells, the table and the figure.")],
+    grid: Annotated[
+        str,
+        typer.Option(
+            help="tuned: each loss, tuned by as many trials; curve: kernels x alpha x Lambda."
+        ),
+    ] = "tuned",
+    loss: Annotated[
+        list[str] | None, typer.Option(help="Of tuned; repeatable, all when left out.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Of each loss, on the first seed.")] = 8,
+    at: Annotated[
+        list[int] | None, typer.Option(help="N of recall@N to tune for; 50 and 500.")
+    ] = None,
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Of curve; repeatable, all when left out.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Of curve.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Of curve.")] = 0.1,
+    seeds: Annotated[list[int] | None, typer.Option(help="0, 1 and 2 when left out.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time; half the cores, or 1 on a GPU.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for every cell.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Compare CROLoss with softmax, triplet and BPR; measured cells are not run again."""
+    from thresher.bench import croloss as bench
+    from thresher.bench.cells import at_a_time
+
+    request = bench.Request(
+        data=data,
+        out=out,
+        grid=grid,
+        losses=tuple(loss or ()),
+        trials=trials,
+        at=tuple(at) if at else (50, 500),
+        kernels=tuple(kernel or ()),
+        temperature=temperature,
+        learning_rate=learning_rate,
+        seeds=tuple(seeds) if seeds else (0, 1, 2),
+        overrides=tuple(overrides or ()),
+    )
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    watched = console.is_terminal and not quiet
+    shown = (("recall@50", "validation/recall@50"), ("recall@500", "validation/recall@500"))
+    failed: list[Outcome] = []
+
+    def report(outcome: "Outcome") -> None:
+        if outcome.values is None:
+            failed.append(outcome)
+        if watched:
+            console.print(_line(outcome, shown))
+
+    try:
+        done = bench.croloss(request, jobs=at_a_time(jobs), report=report)
+    except KeyboardInterrupt:
+        _stopped(console)
+    print(json.dumps(done.table, ensure_ascii=False) if as_json else done.page)
+    for lost in failed:
+        text = f"{lost.cell.name}, seed {lost.cell.seed}: {lost.error} (see {lost.cell.folder})"
+        console.print(f"[bold red]failed:[/] {escape(text)}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _stopped(console: Console) -> NoReturn:
+    console.print("[bold red]stopped:[/] the same command goes on from here")
+    raise typer.Exit(130) from None
 
 
 def _begin(planned: "Plan", jobs: int) -> str:
@@ -89,11 +172,13 @@ def _begin(planned: "Plan", jobs: int) -> str:
     return f"{len(planned.cells)} cells{known}; {jobs} at a time, in {planned.request.out}"
 
 
-def _line(outcome: "Outcome") -> str:
+_ALC = (("P@1", "raw/P@1"), ("raw coverage@.95", "raw/coverage@precision=0.95"))
+
+
+def _line(outcome: "Outcome", shown: Sequence[tuple[str, str]] = _ALC) -> str:
     count = f"{outcome.done:>{len(str(outcome.total))}}/{outcome.total}"
     said = "[red]failed[/]"
     if outcome.values is not None:
-        shown = (("P@1", "raw/P@1"), ("raw coverage@.95", "raw/coverage@precision=0.95"))
         numbers = [(name, outcome.values.get(key)) for name, key in shown]
         said = ", ".join(f"{name} {value:.3f}" for name, value in numbers if value is not None)
     left = f"; about {_time(outcome.left)} left" if outcome.left else ""

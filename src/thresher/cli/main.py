@@ -100,7 +100,7 @@ def evaluate(
 ) -> None:
     """Measure ranking, coverage and what the policy does, on the test split or on other files."""
     from thresher import jobs
-    from thresher.cli.show import show_metrics
+    from thresher.cli.show import show_evaluation
 
     files = {"queries": queries, "items": items, "pairs": pairs}
     metrics = jobs.evaluate(
@@ -111,7 +111,7 @@ def evaluate(
         by=by,
         report=report,
     )
-    _print(metrics, as_json, show_metrics)
+    _print(metrics, as_json, show_evaluation)
 
 
 @app.command()
@@ -176,6 +176,33 @@ def match(
     from thresher.cli.show import show_matches
 
     _print(jobs.match(artifact, queries, out, quiet=quiet), as_json, show_matches)
+
+
+@app.command()
+def recommend(
+    artifact: ArtifactArgument,
+    events: Annotated[Path, typer.Option(help="Table of events: user_id, item_id, timestamp.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Table to write: .parquet, .csv, .tsv, .jsonl.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Items a customer.")] = 20,
+    history: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-history/--remove-history",
+            help="Whether what a customer had may be listed; else as the model was trained.",
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the items that customers may want next, from what they did so far."""
+    from thresher import jobs
+    from thresher.cli.show import show_lists
+
+    remove = None if history is None else not history
+    result = jobs.recommend(artifact, events, out, top=top, remove_history=remove, quiet=quiet)
+    _print(result, as_json, show_lists)
 
 
 @app.command()

@@ -9,6 +9,8 @@ COUNTS = ("queries", "queries_without_item", "items")
 
 def show_training(result: Shown) -> str:
     """The outcome of `train`."""
+    if "examples" in result:
+        return _show_histories(result)
     queries = result["queries"]
     lines = [
         f"trained on {queries['train']:,} queries over {result['items']:,} items "
@@ -19,9 +21,66 @@ def show_training(result: Shown) -> str:
     return "\n".join([*lines, result["decision"]["sentence"]])
 
 
+def _show_histories(result: Shown) -> str:
+    recalls = [
+        f"{name} {value:.3f}"
+        for name, value in result["validation"].items()
+        if name.startswith("recall@")
+    ]
+    return "\n".join(
+        [
+            f"trained on {result['examples']:,} events of {result['customers']:,} customers over "
+            f"{result['items']:,} items in {result['seconds']:.0f} s; the artifact is "
+            f"{result['artifact']}",
+            *(f"- {finding}" for finding in result["findings"]),
+            *([f"validation: {', '.join(recalls)}"] if recalls else []),
+        ]
+    )
+
+
+def show_next_items(metrics: Shown) -> str:
+    """The numbers of lists of next items: a line each, a column each depth, beside popularity."""
+    depths = [name.partition("@")[2] for name in metrics if name.startswith("recall@")]
+    names = ("recall", "hit_rate", "ndcg", "catalogue_coverage", "popularity")
+    rows = [(name, name) for name in names]
+    rows[1:1] = [(f"  {s} in training", f"{s}/recall") for s in ("unseen", "rare", "frequent")]
+    rows.append(("recall by popularity", "popularity/recall"))
+    width = max(len(title) for title, _ in rows)
+    lines = [f"{'at':<{width}}" + "".join(f"{depth:>9}" for depth in depths)]
+    for title, name in rows:
+        values = [metrics.get(f"{name}@{depth}") for depth in depths]
+        shown = [f"{'-' if value is None else format(value, '.4f'):>9}" for value in values]
+        lines.append(f"{title:<{width}}" + "".join(shown))
+    head = f"{metrics['users']:,.0f} customers, {metrics['targets']:,.0f} targets"
+    return "\n".join([head, *lines])
+
+
+def show_lists(result: Shown) -> str:
+    """The outcome of `recommend`: where the rows are, or a line for each customer."""
+    head = f"{result['customers']:,} customers"
+    if result["unknown_events"]:
+        head += f"; {result['unknown_events']:,} events of items that the catalogue lacks"
+    if result["without_history"]:
+        head += f"; {result['without_history']:,} customers without any other have no list"
+    if "out" in result:
+        return f"{head}; written to {result['out']}"
+    lines = []
+    for row in result["lists"]:
+        before = row["user_id"] if row["rank"] == 1 else ""
+        title = f"  {row['item']}" if row["item"] else ""
+        lines.append(f"{before:<12}  {row['rank']:>3}  {row['score']:.3f}  {row['item_id']}{title}")
+    return "\n".join([*lines, head])
+
+
 def show_decision(decision: Shown) -> str:
     """The outcome of `calibrate`."""
     return str(decision["sentence"])
+
+
+def show_evaluation(metrics: Shown) -> str:
+    """The outcome of `evaluate`, of an artifact that decides or of one that recommends."""
+    recommends = "catalogue_coverage" in {name.partition("@")[0] for name in metrics}
+    return show_next_items(metrics) if recommends else show_metrics(metrics)
 
 
 def show_metrics(metrics: Shown) -> str:

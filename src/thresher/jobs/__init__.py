@@ -4,6 +4,7 @@ from thresher.jobs.calibrate import calibrate
 from thresher.jobs.evaluate import evaluate
 from thresher.jobs.index import index
 from thresher.jobs.match import match
+from thresher.jobs.recommend import recommend
 from thresher.jobs.train import train
 
-__all__ = ["calibrate", "evaluate", "index", "match", "train"]
+__all__ = ["calibrate", "evaluate", "index", "match", "recommend", "train"]

@@ -15,8 +15,10 @@ from thresher.evaluate.coverage import precision_coverage_curve
 from thresher.evaluate.evaluation import PRECISIONS, as_json
 from thresher.evaluate.report import write_report
 from thresher.evaluate.summary import System
+from thresher.family import HISTORY
 from thresher.jobs.data import labelled_queries, load_data
 from thresher.jobs.measure import Measured
+from thresher.jobs.next_items import evaluate_histories
 from thresher.jobs.report import report_of
 from thresher.matcher import Matcher
 from thresher.towers.known import KnownItems
@@ -56,6 +58,13 @@ def evaluate(
     if not 0 <= remove_items < 1:
         raise InputError(f"the share of products to remove must lie in [0, 1), got {remove_items}")
     artifact = Artifact.open(folder)
+    if read(artifact.part("model") / "config.toml").family is HISTORY:
+        if files or remove_items or by:
+            raise InputError(
+                "an artifact of histories is measured on its own data; leave out the files, "
+                "--open-catalogue and --by"
+            )
+        return evaluate_histories(folder, split=split, report=report)
     matcher = Matcher.open(folder)
     files = dict(files or {})
     if "items" in files:

@@ -1,7 +1,6 @@
 """From a run's TOML to an artifact: train, index, calibrate."""
 
 import hashlib
-import inspect
 import json
 import os
 import time
@@ -25,17 +24,18 @@ from thresher.data.labelled import Labelled
 from thresher.data.tables import make_folder
 from thresher.decide.evidence import Known
 from thresher.evaluate.evaluation import evaluate
-from thresher.losses import LOSSES
+from thresher.family import HISTORY
+from thresher.jobs.histories import train_histories
+from thresher.jobs.objective import build_objective
 from thresher.matcher import Matcher
-from thresher.objective import Objective, Term
 from thresher.retrieve import search_without
 from thresher.retrieve.exact import Exact
 from thresher.towers import Tower, save_tower
 from thresher.towers.known import KnownItems
 from thresher.towers.labels import LabelTable
-from thresher.towers.pair import TwoTower, halves
+from thresher.towers.pair import TwoTower
+from thresher.train.batches import Pairs
 from thresher.train.classifiers import Measure, train_classifiers
-from thresher.train.loop import Pairs
 from thresher.train.loop import train as run_training
 
 TRAINED_BY = ("tower", "labels", "train", "classifiers")
@@ -59,6 +59,8 @@ def train(
     Raises:
         InputError: for data or settings that cannot be used.
     """
+    if config.family is HISTORY:
+        return train_histories(config, out, resume=resume, quiet=quiet)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     distributed.init(os.environ, device=device)
     try:
@@ -141,19 +143,6 @@ def _trained(
         labels.cpu()  # the tower stays where it encodes fastest
     learnt = labels is not None or own.classifiers is not None
     return Trained(tower, own if learnt else None, metrics)
-
-
-def build_objective(config: Config, dim: int) -> Objective:
-    """The terms of a run, for vectors of this width."""
-    terms = []
-    for row in config.objective:
-        arguments = dict(row)
-        name, kind, links, weight = (arguments.pop(k) for k in ("name", "kind", "links", "weight"))
-        if "dim" in inspect.signature(LOSSES[kind]).parameters:
-            arguments["dim"] = dim
-        terms.append(Term(name, LOSSES[kind](**arguments), links, weight))
-    prototypes = config.sections["labels"]["kind"] == "prototype"
-    return Objective(terms, views=halves if prototypes else None)
 
 
 def _validation(model: TwoTower, pairs: Pairs, data: Dataset) -> Measure | None:

@@ -1,0 +1,170 @@
+"""From histories to an artifact that recommends, and from it to numbers."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from thresher import distributed
+from thresher.artifact import Artifact, Edit
+from thresher.config import Config
+from thresher.data.history import History, load_history
+from thresher.data.relation import Relation
+from thresher.data.sequences import Asked
+from thresher.data.tables import make_folder
+from thresher.errors import InputError
+from thresher.evaluate.next_items import next_items
+from thresher.jobs.objective import build_objective
+from thresher.recommender import Recommender
+from thresher.towers import HISTORY
+from thresher.towers.histories import Histories
+from thresher.towers.history import HistoryTower
+from thresher.towers.pair import TwoTower
+from thresher.train.batches import Pairs
+from thresher.train.loop import train as run_training
+
+VALIDATED = 10_000
+"""Customers that are asked after each epoch, at most."""
+
+
+def train_histories(
+    config: Config, out: Path, *, resume: bool = False, quiet: bool = False
+) -> dict[str, Any] | None:
+    """Trains on histories and indexes the catalogue; see `thresher.jobs.train`."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    distributed.init(os.environ, device=device)
+    try:
+        data = load_history(config.build("data"), config.folder)
+        make_folder(out)
+        began = time.perf_counter()
+        tower, metrics = _trained(config, data, out, device, resume=resume, quiet=quiet)
+        seconds = time.perf_counter() - began
+        if distributed.rank() > 0:
+            return None
+        artifact = _assemble(config, data, tower, out)
+    finally:
+        distributed.close()
+    for path in (out / "training").rglob("*.safetensors"):
+        path.unlink()
+    return {
+        "artifact": str(out),
+        "fingerprint": artifact.fingerprint("model", "index"),
+        "items": len(data.items),
+        "customers": len(data.train.sequences),
+        "examples": len(data.train),
+        "asked": {"validation": len(data.validation.users), "test": len(data.test.users)},
+        "seconds": round(seconds, 1),
+        "validation": metrics,
+        "findings": list(data.findings),
+    }
+
+
+def _trained(
+    config: Config, data: History, out: Path, device: torch.device, *, resume: bool, quiet: bool
+) -> tuple[HistoryTower, dict[str, float]]:
+    tower: HistoryTower = config.build("tower")
+    options = config.build("train")
+    if tower.interests > 1 and (options.mined or options.clustered_from >= 0):
+        raise InputError(
+            "train.mined and train.clustered_from need one vector a customer; leave them out, or "
+            "tower.interests"
+        )
+    counts = data.counts()
+    tower.start_from(data.items, data.text_columns, data.category_columns, counts)
+    model = TwoTower(tower).to(device)
+    validation = _first(data.validation, VALIDATED)
+    depths = _depths(config.build("ranking").depths, options.metric, len(data.items))
+
+    def validate() -> Mapping[str, float]:
+        index, ranking = config.build("index"), config.build("ranking")
+        recommender = Recommender.build(tower, data.items, index, ranking)
+        found = next_items(
+            recommender.recommend(validation.histories, max(depths)).rows,
+            validation.targets.starts,
+            validation.targets.items,
+            ks=depths,
+            repeats=ranking.repeats,
+            train_counts=counts,
+        )
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    metrics = run_training(
+        model,
+        build_objective(config, tower.dim, interests=tower.interests).to(device),
+        _pairs(data, tower),
+        options,
+        out / "training",
+        validate=validate if len(validation.users) else None,
+        resume=resume,
+        fingerprint=_fingerprint(config, data),
+        quiet=quiet,
+    )
+    return tower, metrics
+
+
+def _pairs(data: History, tower: HistoryTower) -> Pairs:
+    """Each event but a customer's first is a query, whose true item it is."""
+    examples = data.train
+    relation = Relation(np.arange(len(examples) + 1), examples.items(), len(data.items))
+    alike = len(np.unique(examples.weights)) <= 1
+    return Pairs(
+        Histories.before(examples, tower.longest),
+        torch.arange(len(data.items)),
+        relation,
+        np.arange(len(examples)),
+        groups=examples.users,
+        often=None if alike else examples.weights.astype(np.float64),
+    )
+
+
+def _depths(depths: tuple[int, ...], metric: str, items: int) -> tuple[int, ...]:
+    """What is measured after an epoch: not deeper than the metric that chooses needs."""
+    name, _, depth = metric.rpartition("@")
+    if not name or not depth.isdecimal() or not 1 <= int(depth) <= items:
+        raise InputError(
+            f"train.metric is {metric!r}; give one such as 'recall@50', at most as deep as the "
+            f"{items} items"
+        )
+    return tuple(sorted({int(depth), *(d for d in depths if d <= int(depth))}))
+
+
+def _first(asked: Asked, count: int) -> Asked:
+    rows = np.arange(min(count, len(asked.users)))
+    return Asked(asked.users[: len(rows)], asked.histories.take(rows), asked.targets.take(rows))
+
+
+def _assemble(config: Config, data: History, tower: HistoryTower, out: Path) -> Artifact:
+    """Writes model and index, and makes them current together."""
+    index, ranking = config.build("index"), config.build("ranking")
+    recommender = Recommender.build(tower, data.items, index, ranking)
+
+    def write_model(folder: Path) -> None:
+        (folder / "tower").mkdir()
+        described = {"kind": HISTORY, **tower.settings()}
+        (folder / "tower" / "tower.json").write_text(json.dumps(described, indent=2) + "\n")
+        tower.save(folder / "tower")
+        (folder / "config.toml").write_text(config.to_toml(), "utf-8")
+        settings = {"base": str(config.folder), "ranking": asdict(ranking)}
+        (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+
+    edit = Edit(out, fresh=True)
+    edit.write("model", write_model)
+    edit.write("index", recommender.save_index)
+    return edit.commit()
+
+
+def _fingerprint(config: Config, data: History) -> str:
+    """Of everything that decides the weights: settings and training events."""
+    settings = [dict(config.sections[name]) for name in ("tower", "train", "data")]
+    terms = [dict(term) for term in config.objective]
+    digest = hashlib.sha256(json.dumps([settings, terms, data.items["id"].to_pylist()]).encode())
+    for part in (data.train.sequences.starts, data.train.sequences.items, data.train.targets):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,140 @@
+"""Encode histories, search the catalogue: what the commands and a server ask for next items."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors import SafetensorError
+
+from thresher.artifact import Artifact
+from thresher.data.sequences import Sequences
+from thresher.data.tables import read_table, text_of, write_table
+from thresher.errors import InputError
+from thresher.evaluate.options import RankingOptions
+from thresher.retrieve import Hits, Index, build, search_without
+from thresher.retrieve import load as load_index
+from thresher.retrieve.options import IndexOptions
+from thresher.towers import HISTORY
+from thresher.towers.encode import vectors
+from thresher.towers.histories import Histories
+from thresher.towers.history import HistoryTower
+
+BLOCK = 2048  # histories that are searched at a time
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """A trained history tower over a catalogue.
+
+    Args:
+        tower: encodes histories and items.
+        items: the catalogue, a column `id` among others.
+        index: over the items' vectors.
+        options: what a list may hold.
+    """
+
+    tower: HistoryTower
+    items: pa.Table
+    index: Index
+    options: RankingOptions
+
+    @classmethod
+    def build(
+        cls, tower: HistoryTower, items: pa.Table, index: IndexOptions, options: RankingOptions
+    ) -> "Recommender":
+        """Indexes the catalogue that the tower knows."""
+        rows = vectors(tower, torch.arange(len(items)))
+        return cls(tower, items, build(rows, kind=index.kind), options)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Recommender":
+        """Loads an artifact.
+
+        Raises:
+            InputError: for one that is damaged, or was not trained on histories.
+        """
+        artifact = Artifact.open(folder)
+        model, index = artifact.part("model"), artifact.part("index")
+        try:
+            settings = json.loads((model / "tower" / "tower.json").read_text("utf-8"))
+            ranking = json.loads((model / "settings.json").read_text("utf-8")).get("ranking", {})
+            if (kind := settings.pop("kind")) != HISTORY:
+                raise InputError(
+                    f"{folder} was trained with the tower {kind!r}, which matches texts; ask "
+                    "`thresher match`"
+                )
+            ranking["depths"] = tuple(ranking["depths"])
+            options = RankingOptions(**ranking)
+            tower = HistoryTower.load(model / "tower", **settings)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise InputError(
+                f"the model in {folder} cannot be read ({str(error).splitlines()[0]}); train it "
+                "anew"
+            ) from error
+        items = read_table(index / "items.parquet")
+        tower.describe(items)
+        return cls(tower, items, load_index(index / "vectors"), options)
+
+    def save_index(self, folder: Path) -> None:
+        """Writes the catalogue and its index into a folder."""
+        write_table(self.items, folder / "items.parquet")
+        self.index.save(folder / "vectors")
+
+    def recommend(
+        self, histories: Sequences, k: int, *, remove_history: bool | None = None
+    ) -> Hits:
+        """The k items that are closest to each history.
+
+        Args:
+            histories: catalogue rows of what each customer did, oldest first.
+            k: items a customer; fewer where a history leaves fewer.
+            remove_history: leave out what is in the history; as the model says when left out.
+
+        Memory: a search of 2,048 histories, and k rows and scores for each history.
+
+        Raises:
+            InputError: when k is not between 1 and the number of items.
+        """
+        self.checked(k)
+        remove = self.options.remove_history if remove_history is None else remove_history
+        found = [
+            self._block(histories.take(rows), k, remove=remove)
+            for rows in np.array_split(
+                np.arange(len(histories)), max(1, -(-len(histories) // BLOCK))
+            )
+        ]
+        return Hits(
+            np.concatenate([hits.rows for hits in found]),
+            np.concatenate([hits.scores for hits in found]),
+        )
+
+    def depths(self) -> tuple[int, ...]:
+        """How deep lists are measured: as told, as far as the catalogue reaches."""
+        fitting = tuple(k for k in self.options.depths if k <= len(self.items))
+        return fitting or (len(self.items),)
+
+    def titles(self, rows: pa.Array) -> list[str]:
+        """The text of items, by their catalogue rows; empty where the tower reads none."""
+        columns = self.tower.tokens.text_columns
+        return text_of(self.items.take(rows), columns) if columns else [""] * len(rows)
+
+    def checked(self, k: int) -> None:
+        """InputError when the catalogue has not k items."""
+        if not 1 <= k <= len(self.items):
+            raise InputError(
+                f"{k} items are asked for, and the catalogue has {len(self.items)}; ask for 1 to "
+                f"{len(self.items)}"
+            )
+
+    def _block(self, histories: Sequences, k: int, *, remove: bool) -> Hits:
+        queries = vectors(self.tower, Histories.of(histories, self.tower.longest))
+        queries = queries.reshape(-1, self.tower.dim)  # the interests of a customer, one by one
+        lists = self.tower.interests
+
+        def search(depth: int) -> Hits:
+            return self.index.search(queries, depth).merged(lists)
+
+        return search_without(search, k, histories.relation(len(self.items)) if remove else None)
