@@ -70,6 +70,21 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
         ),
         # The library's own first term.
         "softmax": Backbone("softmax", {"objective": [{"kind": "softmax"}]}),
+        # Tang et al., CIKM 2022, at the temperature of that softmax; the Lambda method.
+        "croloss": Backbone(
+            "CROLoss",
+            {
+                "objective": [
+                    {
+                        "kind": "croloss",
+                        "kernel": "exp",
+                        "alpha": 1.4,
+                        "temperature": 0.05,
+                        "rank_kernel": "sigmoid",
+                    }
+                ]
+            },
+        ),
     }
 )
 """Name on the command line -> backbone."""
