@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from thresher.data.dataset import DataSpec
+from thresher.data.history import HistorySpec
 from thresher.decide.options import DecideOptions
+from thresher.evaluate.options import RankingOptions
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import TOWERS
+from thresher.towers.history import HistoryTower
 from thresher.train.classifiers import ClassifierOptions
 from thresher.train.labels import LABELS
 from thresher.train.options import TrainOptions
@@ -24,7 +27,9 @@ PAGE = Path(__file__).parent / "configuration.md"
 SUPPLIED = ("dim", "generator")  # what a loss gets from the tower, never from a file
 TABLES: Mapping[str, Callable] = {
     "data": DataSpec,
+    "history": HistorySpec,
     **{f"tower {name}": made_by for name, made_by in TOWERS.items()},
+    "tower history": HistoryTower,
     # Those that have no key have no table.
     **{
         f"labels {n}": made_by
@@ -33,6 +38,7 @@ TABLES: Mapping[str, Callable] = {
     },
     **{f"objective {name}": made_by for name, made_by in LOSSES.items()},
     "train": TrainOptions,
+    "ranking": RankingOptions,
     "classifiers": ClassifierOptions,
     "index": IndexOptions,
     "decide": DecideOptions,
