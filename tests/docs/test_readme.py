@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
-    run = read(Path("examples/quickstart/quickstart.toml"), ["tower.kind=tfidf"])
+    run = read(Path("examples/quickstart/quickstart.toml"), ["train.epochs=1", "tower.dim=32"])
     jobs.train(run, Path("runs/quickstart"), quiet=True)
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     exec(code[1], {})

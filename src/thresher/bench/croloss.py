@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+from scipy.stats import qmc
 
 from thresher.bench import runs, table
 from thresher.bench.cells import Cell, Outcome, Values, run, write_json, write_whole
@@ -20,8 +20,8 @@ from thresher.losses.croloss import KERNELS
 PROGRAM = "thresher.bench.history_cell"
 TABLE, FIGURE = "table", "figure.png"
 ALPHAS = (0.0, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
-TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2)
-RATES = (0.03, 0.1, 0.3)
+TEMPERATURE, RATE, ALPHA = (0.04, 0.3), (0.1, 1.0), (0.6, 2.0)
+"""Where trials are drawn: the first two by their logarithms."""
 
 Section = Mapping[str, Any]
 
@@ -193,14 +193,28 @@ class About(NamedTuple):
 
 
 def draws(count: int) -> list[Draw]:
-    """The trials, the same in every run; the first has what is usual."""
-    generator = np.random.default_rng(0)
-    found = [Draw(0.1, 0.1, 1.0, "softplus")]
-    while len(found) < count:
-        kernel, alpha = generator.choice(["exp", "softplus", "softplus"]), generator.choice(ALPHAS)
-        temperature, rate = generator.choice(TEMPERATURES), generator.choice(RATES)
-        found.append(Draw(float(temperature), float(rate), float(alpha), str(kernel)))
-    return found[:count]
+    """The trials, the same in every run; the first has what is usual.
+
+    The others are a Halton sequence, which leaves no gaps where so few random points would.
+    """
+    places = qmc.Halton(d=4, scramble=False).random(count)[1:]
+    found = [Draw(0.1, 0.3, 1.0, "softplus")]
+    for temperature, rate, alpha, kernel in places:
+        found.append(
+            Draw(
+                _between(TEMPERATURE, temperature),
+                _between(RATE, rate),
+                float(round(ALPHA[0] + (ALPHA[1] - ALPHA[0]) * alpha, 1)),
+                "softplus" if kernel < 0.5 else "exp",
+            )
+        )
+    return found
+
+
+def _between(ends: tuple[float, float], place: float) -> float:
+    """A number at this share of the way between two, by logarithms, with two digits."""
+    low, high = ends
+    return float(f"{low * (high / low) ** place:.2g}")
 
 
 def _tuned(bench: Bench) -> tuple[list[Row], About]:
