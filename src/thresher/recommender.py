@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float32
 from safetensors import SafetensorError
 
 from thresher.artifact import Artifact
+from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences
 from thresher.data.tables import read_table, text_of, write_table
 from thresher.errors import InputError
@@ -60,23 +62,24 @@ class Recommender:
         model, index = artifact.part("model"), artifact.part("index")
         try:
             settings = json.loads((model / "tower" / "tower.json").read_text("utf-8"))
-            ranking = json.loads((model / "settings.json").read_text("utf-8")).get("ranking", {})
             if (kind := settings.pop("kind")) != HISTORY:
                 raise InputError(
                     f"{folder} was trained with the tower {kind!r}, which matches texts; ask "
                     "`thresher match`"
                 )
-            ranking["depths"] = tuple(ranking["depths"])
-            options = RankingOptions(**ranking)
+            ranking = json.loads((model / "settings.json").read_text("utf-8"))["ranking"]
+            options = RankingOptions(**{**ranking, "depths": tuple(ranking["depths"])})
             tower = HistoryTower.load(model / "tower", **settings)
+            items = read_table(index / "items.parquet")
+            tower.describe(items)
+            return cls(tower, items, load_index(index / "vectors"), options)
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(
                 f"the model in {folder} cannot be read ({str(error).splitlines()[0]}); train it "
                 "anew"
             ) from error
-        items = read_table(index / "items.parquet")
-        tower.describe(items)
-        return cls(tower, items, load_index(index / "vectors"), options)
 
     def save_index(self, folder: Path) -> None:
         """Writes the catalogue and its index into a folder."""
@@ -92,6 +95,7 @@ class Recommender:
             histories: catalogue rows of what each customer did, oldest first.
             k: items a customer; fewer where a history leaves fewer.
             remove_history: leave out what is in the history; as the model says when left out.
+                Asked to keep it, `again` of the model holds.
 
         Memory: a search of 2,048 histories, and k rows and scores for each history.
 
@@ -100,16 +104,8 @@ class Recommender:
         """
         self.checked(k)
         remove = self.options.remove_history if remove_history is None else remove_history
-        found = [
-            self._block(histories.take(rows), k, remove=remove)
-            for rows in np.array_split(
-                np.arange(len(histories)), max(1, -(-len(histories) // BLOCK))
-            )
-        ]
-        return Hits(
-            np.concatenate([hits.rows for hits in found]),
-            np.concatenate([hits.scores for hits in found]),
-        )
+        blocks = np.array_split(np.arange(len(histories)), max(1, -(-len(histories) // BLOCK)))
+        return Hits.joined(self._block(histories.take(rows), k, remove=remove) for rows in blocks)
 
     def depths(self) -> tuple[int, ...]:
         """How deep lists are measured: as told, as far as the catalogue reaches."""
@@ -137,4 +133,22 @@ class Recommender:
         def search(depth: int) -> Hits:
             return self.index.search(queries, depth).merged(lists)
 
-        return search_without(search, k, histories.relation(len(self.items)) if remove else None)
+        had = histories.relation(len(self.items))
+        if remove:
+            return search_without(search, k, had)
+        return self._again(search(k), had, queries) if self.options.again else search(k)
+
+    def _again(self, found: Hits, had: Relation, queries: Float32[np.ndarray, "QL D"]) -> Hits:
+        """The hits with what is in the history, whose scores are raised."""
+        user, item = had.pairs().T
+        distinct, at = np.unique(item, return_inverse=True)
+        items = vectors(self.tower, torch.from_numpy(distinct))[at]
+        each = queries.reshape(len(had), -1, self.tower.dim)[user]
+        scores = np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
+        k, place = found.rows.shape[1], np.arange(len(item)) - had.indptr[user]
+        width = max(k, int(had.counts().max(initial=0)))
+        rows = np.full((len(had), 2, width), -1, np.int64)
+        best = np.full(rows.shape, -np.inf, np.float32)
+        rows[:, 0, :k], best[:, 0, :k] = found.rows, found.scores
+        rows[user, 1, place], best[user, 1, place] = item, scores + self.options.again
+        return Hits(rows.reshape(-1, width), best.reshape(-1, width)).merged(2).top(k)

@@ -58,3 +58,14 @@ def psp(all_rows, all_true, weights, k):
         gained += sum(weights[row] for row, hit in zip(rows[:k], hits, strict=True) if hit)
         best += sum(sorted((weights[item] for item in true), reverse=True)[:k])
     return gained / best
+
+
+def once_of(rows, scores, k):
+    """(item, score) of several lists as one of k places: every item once, where it is best."""
+    places = [place for items, values in zip(rows, scores, strict=True)
+              for place in zip(items, values, strict=True)]  # fmt: skip
+    found = []
+    for item, score in sorted(places, key=lambda place: -place[1]):  # stable: the first list first
+        if item >= 0 and item not in [known for known, _ in found]:
+            found.append((item, score))
+    return (found + [(-1, -float("inf"))] * k)[:k]

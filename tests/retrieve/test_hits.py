@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.ranking import best_of
+from oracles.ranking import best_of, once_of
 from thresher.data import Relation
 from thresher.errors import InputError
 from thresher.retrieve import Exact, Hits, search_without
@@ -85,3 +85,50 @@ def test_a_search_goes_no_deeper_than_it_must():
     assert found.rows.tolist() == [[1, 3, -1], [1, 2, 3]]
     # As it is; as it is; the 2 that query 0 ignores deeper; never beyond the catalogue.
     assert depths == [3, 3, 5, 4]
+
+
+def test_lists_are_merged_into_one_with_every_item_once():
+    # Query 0: 4 at .9 and .2, 2 at .8 and .5, 0 at -.1: each once, at its best.
+    rows = np.array([[4, 0], [2, 4], [5, 6], [6, 7]])
+    scores = np.array([[0.9, -0.1], [0.8, 0.2], [0.3, 0.3], [0.3, 0.3]], np.float32)
+    found = Hits(rows, scores).merged(2)
+    assert found.rows.tolist() == [[4, 2], [5, 6]]  # of equal scores the first list's come first
+    assert found.scores.tolist() == np.array([[0.9, 0.8], [0.3, 0.3]], np.float32).tolist()
+    assert found.scores.dtype == np.float32
+    assert Hits(rows, scores).merged(1).rows.tolist() == rows.tolist()
+
+
+def test_where_lists_hold_the_same_places_are_left_empty():
+    hits = Hits(np.array([[1, 0], [0, 1]]), np.array([[0.5, 0.1], [0.4, -0.2]], np.float32))
+    assert hits.merged(2).rows.tolist() == [[1, 0]]
+    twice = Hits(np.array([[3], [3]]), np.array([[0.1], [0.7]], np.float32)).merged(2)
+    assert (twice.rows.tolist(), twice.scores.tolist()) == ([[3]], [[np.float32(0.7)]])
+    padded = Hits(HITS.rows[[1, 1]], HITS.scores[[1, 1]]).merged(2)
+    assert padded.rows.tolist() == [[1, -1, -1]]
+    assert padded.scores.tolist() == [[np.float32(-0.1), -np.inf, -np.inf]]
+    nobody = Hits(np.empty((0, 3), np.int64), np.empty((0, 3), np.float32)).merged(4)
+    assert nobody.rows.shape == nobody.scores.shape == (0, 3)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_merged_list_is_what_a_person_would_make_of_them(data):
+    lists, k, users = (data.draw(st.integers(low, 4)) for low in (1, 1, 0))
+    rows = np.full((users * lists, k), -1)
+    scores = np.full((users * lists, k), -np.inf, np.float32)
+    for one in range(users * lists):
+        items = data.draw(st.lists(st.integers(0, 5), max_size=k, unique=True))
+        values = data.draw(st.lists(st.integers(-2, 2), min_size=len(items), max_size=len(items)))
+        rows[one, : len(items)] = items
+        scores[one, : len(items)] = sorted(values, reverse=True)
+    found = Hits(rows, scores).merged(lists)
+    for user in range(users):
+        own = slice(user * lists, (user + 1) * lists)
+        expected = once_of(rows[own].tolist(), scores[own].tolist(), k)
+        assert list(zip(found.rows[user], found.scores[user], strict=True)) == expected
+
+
+def test_hits_of_parts_are_joined_in_turn():
+    joined = Hits.joined(HITS[rows] for rows in (slice(0, 1), slice(0, 0), slice(1, 2)))
+    assert joined.rows.tolist() == HITS.rows.tolist()
+    assert joined.scores.tolist() == HITS.scores.tolist()

@@ -1,6 +1,6 @@
 """What a search returns: for each query, the nearest items and how near they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
@@ -46,6 +46,12 @@ class Hits:
     def __getitem__(self, rows: slice | np.ndarray) -> "Hits":
         """The hits of some of the queries: a slice, row numbers, or a boolean mask."""
         return Hits(self.rows[rows], self.scores[rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable["Hits"]) -> "Hits":
+        """The hits of the queries of each part in turn; at least one part, all of one width."""
+        rows, scores = zip(*((part.rows, part.scores) for part in parts), strict=True)
+        return cls(np.concatenate(rows), np.concatenate(scores))
 
     def top(self, k: int) -> "Hits":
         """The best k items of each query.
