@@ -4,11 +4,14 @@ import pytest
 
 from thresher.config import read
 from thresher.data.dataset import DataSpec
+from thresher.data.history import HistorySpec
 from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
-from thresher.family import MATCHING
+from thresher.evaluate.options import RankingOptions
+from thresher.family import HISTORY, MATCHING
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
+from thresher.towers.history import HistoryTower
 from thresher.towers.text import BagTower
 from thresher.towers.tfidf import TfIdf
 from thresher.train.options import TrainOptions
@@ -199,3 +202,94 @@ def test_a_missing_file_and_a_folder(tmp_path):
         read(tmp_path / "none.toml")
     with pytest.raises(InputError, match="is no TOML file"):
         read(tmp_path)
+
+
+HISTORY_RUN = '[tower]\nkind = "history"\n'
+
+
+def test_a_history_run_binds_sections_of_its_own(config):
+    run = config(HISTORY_RUN + "encoder = 'gru'\n[ranking]\ndepths = [5, 20]\n")
+    assert run.family is HISTORY
+    assert set(run.sections) | {"objective"} == set(HISTORY.order)
+    assert list(run.sections) == [name for name in HISTORY.order if name != "objective"]
+    assert run.build("data") == HistorySpec()
+    assert run.build("ranking") == RankingOptions(depths=(5, 20))
+    tower = run.build("tower")
+    assert isinstance(tower, HistoryTower)
+    assert tower.settings()["encoder"] == "gru"
+    assert [term["kind"] for term in run.objective] == ["croloss"]
+    # usual here, and another value in other runs
+    assert run.sections["train"]["metric"] == "recall@50"
+    assert run.sections["train"]["clustered_from"] == -1
+    own = config(HISTORY_RUN + '[train]\nmetric = "ndcg@5"\nclustered_from = 1\n')
+    assert (own.build("train").metric, own.build("train").clustered_from) == ("ndcg@5", 1)
+    assert config("").build("train").metric == "P@1"
+
+
+def test_a_history_run_written_out_is_read_as_the_same(config):
+    run = config(
+        HISTORY_RUN + "interests = 3\nheads = 4\n"
+        "[data]\nevents = 'e.csv'\nitem_categories = ['a', 'b']\nprotocol = 'time'\n"
+        "shares = { train = 0.5, test = 0.5 }\n"
+        "[[objective]]\nkind = 'croloss'\nkernel = 'exp'\nrank_kernel = 'sigmoid'\n"
+        "[[objective]]\nkind = 'triplet'\nweight = 0.5\n"
+        "[train]\nsampled = 4\nin_batch = false\n[ranking]\nremove_history = true\n"
+    )
+    again = config(run.to_toml())
+    assert (again.family, again.sections, again.objective) == (
+        run.family,
+        run.sections,
+        run.objective,
+    )
+    assert again.to_toml() == run.to_toml()
+
+
+BAD_HISTORY = {
+    "section": ("[rankings]\n", r"rankings is not a known section \(did you mean 'ranking'\?\)"),
+    "key": ("[ranking]\ndepth = [5]\n", r"ranking\.depth is not .*did you mean 'depths'"),
+    "no depths": ("[ranking]\ndepths = []\n", r"1 or more, ascending, got \[\]"),
+    "depth 0": ("[ranking]\ndepths = [0, 5]\n", r"1 or more, ascending, got \[0, 5\]"),
+    "order": ("[ranking]\ndepths = [5, 2]\n", r"1 or more, ascending, got \[5, 2\]"),
+    "twice": ("[ranking]\ndepths = [5, 5]\n", r"1 or more, ascending, got \[5, 5\]"),
+    "one depth": ("[ranking]\ndepths = 5\n", r"ranking\.depths must be a list, got 5"),
+    "fraction": ("[ranking]\ndepths = [1.5]\n", r"ranking\.depths must be a whole number"),
+    "decide": (
+        "[decide]\ntarget = 0.9\n",
+        r"decide is for matching runs, and the tower makes this a history run; leave it out, or",
+    ),
+    "labels": ("[labels]\n", r"labels is for matching runs"),
+    "queries": ("[data]\nqueries = 'q.csv'\n", r"data\.queries is for matching runs"),
+    "unknown data": ("[data]\nevent = 'q.csv'\n", r"data\.event is not .*did you mean 'events'"),
+    "data is no table": ("data = 3\n", r"data must be a table of keys and values, got 3"),
+    "tower key": ("bits = 3\n", r"tower\.bits is not a known key"),
+    "encoder": ("encoder = 'grru'\n", r"tower\.encoder must be one of mean, gru, attention"),
+    "dim": ("dim = 0\n", r"dim must be at least 1, got 0"),
+    "heads": ("encoder = 'attention'\nheads = 5\n", r"cannot be shared by 5 heads"),
+    "kernel": ("[[objective]]\nkind = 'croloss'\nkernel = 'tanh'\n", r"tanh"),
+    "mined": ("interests = 2\n[train]\nmined = 2\nlogq = false\n", r"need one vector a customer"),
+    "columns": (
+        "interests = 2\n[train]\ncolumns = 'all'\nlogq = false\n",
+        r"need one vector a customer; leave them out, or tower\.interests",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_HISTORY)
+def test_what_does_not_fit_a_history_run_is_named(config, name):
+    content, words = BAD_HISTORY[name]
+    text = content + HISTORY_RUN if content.startswith("data =") else HISTORY_RUN + content
+    with pytest.raises(InputError, match=words) as caught:
+        config(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_kind_of_tower_is_named_before_what_it_would_decide(config):
+    with pytest.raises(
+        InputError, match=r"tower\.kind is 'histroy' \(did you mean 'history'\?\); known are bag"
+    ):
+        config('[tower]\nkind = "histroy"\n[data]\nevents = "e.csv"\n[ranking]\n')
+    for content, name in (("[ranking]\n", "ranking"), ("[data]\nevents = 'e'\n", "data.events")):
+        with pytest.raises(
+            InputError, match=f"{name} is for history runs.* tower.kind = 'history'"
+        ):
+            config(content)

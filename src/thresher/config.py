@@ -11,13 +11,23 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from thresher.errors import InputError
-from thresher.family import MATCHING, Constructor, Family, Section, family_of
+from thresher.family import (
+    HISTORY,
+    MATCHING,
+    Constructor,
+    Family,
+    Section,
+    check_own,
+    check_together,
+    family_of,
+    towers,
+)
 from thresher.losses import LOSSES
 
 # What a loss gets from the tower, never from a user.
@@ -72,7 +82,11 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     raw = _toml(path) if path is not None else {}
     for override in overrides:
         _set(raw, override)
-    family = family_of(_section(raw, "tower").get("kind"))
+    tower = _section(raw, "tower").get("kind", MATCHING.kinds["tower"].usual)
+    _check_kind(tower, towers(), "tower")
+    family = family_of(tower)
+    _section(raw, "data")  # is a table
+    check_own(raw, family)
     _known(raw, family.order, where="section")
     sections = {name: _bind(made, _section(raw, name), name) for name, made in family.plain.items()}
     for name, (choices, usual) in family.kinds.items():
@@ -92,29 +106,10 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     folder = (path.parent if path is not None else Path()).resolve()
     config = Config(family, ordered, terms, folder)
     for name in ordered:
-        if name != "tower":  # which may load a model
+        if name != "tower" or family is HISTORY:  # others may load a model
             config.build(name)
-    _check_together(config)
+    check_together(family, ordered)
     return config
-
-
-def _check_together(config: Config) -> None:
-    """Refuses sections that each may be, but not together."""
-    if config.family is not MATCHING:
-        return
-    sections = config.sections
-    of_items = sections["labels"]["kind"] != "text" or sections["classifiers"]["epochs"]
-    if sections["tower"]["kind"] == "tfidf" and of_items:
-        raise InputError(
-            "the tower 'tfidf' learns nothing, so items have nothing of their own; leave out "
-            "[labels] and [classifiers], or take the tower 'bag'"
-        )
-    if sections["labels"]["kind"] == "prototype" and sections["train"]["columns"] == "all":
-        # Each column is made without the query beside it, which only a batch of pairs can do.
-        raise InputError(
-            "labels.kind = 'prototype' learns from the items of a batch; leave out "
-            "train.columns = 'all'"
-        )
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -186,12 +181,16 @@ def _choose(
     supplied: Sequence[str] = (),
 ) -> Section:
     kind = table["kind"]
+    _check_kind(kind, kinds, where)
+    rest = {k: v for k, v in table.items() if k != "kind"}
+    return _bind(kinds[kind], rest, where, extra=("kind", *extra), supplied=supplied)
+
+
+def _check_kind(kind: Any, kinds: Collection[str], where: str) -> None:
     if not isinstance(kind, str) or kind not in kinds:
         raise InputError(
             f"{where}.kind is {kind!r}{_nearest(str(kind), kinds)}; known are {', '.join(kinds)}"
         )
-    rest = {k: v for k, v in table.items() if k != "kind"}
-    return _bind(kinds[kind], rest, where, extra=("kind", *extra), supplied=supplied)
 
 
 def _bind(

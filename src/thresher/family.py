@@ -1,5 +1,6 @@
 """What a run retrieves from what: the sections of its TOML, and what each of them builds."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 from thresher.data.dataset import DataSpec
 from thresher.data.history import HistorySpec
 from thresher.decide.options import DecideOptions
+from thresher.errors import InputError
 from thresher.evaluate.options import RankingOptions
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import HISTORY as HISTORY_KIND
@@ -83,7 +85,7 @@ HISTORY = Family(
     },
     kinds={"tower": Kinds({HISTORY_KIND: HistoryTower}, HISTORY_KIND)},
     objective=({"kind": "croloss"},),
-    train={"metric": "recall@50", "clustered_from": -1},
+    train={"metric": "recall@50", "clustered_from": -1, "logq": True},
 )
 """The histories of customers to their next items."""
 
@@ -91,3 +93,51 @@ HISTORY = Family(
 def family_of(tower: Any) -> Family:
     """The family of a run whose tower is of this kind."""
     return HISTORY if tower == HISTORY_KIND else MATCHING
+
+
+def towers() -> list[str]:
+    """The kinds of tower that a run may have."""
+    return [kind for family in (MATCHING, HISTORY) for kind in family.kinds["tower"].choices]
+
+
+def check_own(raw: Mapping[str, Any], family: Family) -> None:
+    """InputError for a section, or a key of [data], that runs of the other family have.
+
+    Args:
+        raw: the TOML of a run.
+        family: that its tower makes it.
+    """
+    other = MATCHING if family is HISTORY else HISTORY
+    own, others = (inspect.signature(f.plain["data"]).parameters for f in (family, other))
+    strange = [name for name in raw if name in other.order and name not in family.order]
+    strange += [f"data.{key}" for key in raw.get("data", {}) if key in others and key not in own]
+    if strange:
+        raise InputError(
+            f"{strange[0]} is for {other.name} runs, and the tower makes this a {family.name} run; "
+            f"leave it out, or set tower.kind = {other.kinds['tower'].usual!r}"
+        )
+
+
+def check_together(family: Family, sections: Mapping[str, Section]) -> None:
+    """InputError for sections that each may be, but not together."""
+    train = sections["train"]
+    if family is HISTORY:
+        several = train["mined"] or train["clustered_from"] >= 0 or train["columns"] == "all"
+        if sections["tower"]["interests"] > 1 and several:
+            raise InputError(
+                "train.mined, train.clustered_from and train.columns = 'all' need one vector a "
+                "customer; leave them out, or tower.interests"
+            )
+        return
+    of_items = sections["labels"]["kind"] != "text" or sections["classifiers"]["epochs"]
+    if sections["tower"]["kind"] == "tfidf" and of_items:
+        raise InputError(
+            "the tower 'tfidf' learns nothing, so items have nothing of their own; leave out "
+            "[labels] and [classifiers], or take the tower 'bag'"
+        )
+    if sections["labels"]["kind"] == "prototype" and train["columns"] == "all":
+        # Each column is made without the query beside it, which only a batch of pairs can do.
+        raise InputError(
+            "labels.kind = 'prototype' learns from the items of a batch; leave out "
+            "train.columns = 'all'"
+        )

@@ -11,7 +11,10 @@ from thresher.data import Relation
 from thresher.data.links import asked_links, batch_links
 from thresher.data.sampler import PairSampler
 from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
+from thresher.losses.croloss import CROLoss
 from thresher.objective import Objective, Term
+from thresher.train.batches import Batches, Pairs
+from thresher.train.options import TrainOptions
 from thresher.types import Batch, Links
 
 QUERIES, ITEMS, VIEWS, WIDTH, DIM = 12, 18, 6, 6, 4
@@ -131,6 +134,29 @@ def mined_share(rank, world):
     return Batch({"query": query, "item": item, "text": item}, {"offered": offered, "asked": asked})
 
 
+def sampled_share(rank, world, *, in_batch):
+    """The share of one process in a batch of 12 pairs and 24 sampled columns, as training makes it.
+
+    What of the others a process does not see, such as how often an item is drawn, is in log q.
+    """
+    draw = np.random.default_rng(6)
+    truth, unclear = draw.random((2, 20, 15)) < np.array([0.3, 0.1])[:, None, None]
+    relation, ignored = (
+        Relation.from_pairs(*np.nonzero(pairs), shape=pairs.shape) for pairs in (truth, unclear)
+    )
+    tables = [torch.from_numpy(draw.normal(size=(n, WIDTH))) for n in (20, 15)]
+    rows = [torch.arange(n) for n in (20, 15)]
+    options = TrainOptions(
+        batch_size=QUERIES, sampled=2, sampled_power=0.7, logq=True, in_batch=in_batch, seed=3
+    )
+    pairs = Pairs(*rows, relation, np.arange(20), ignored, often=draw.random(20) + 0.1)
+    batches = Batches(pairs, options, prototypes=False, device=torch.device("cpu"))
+    assert batches.sampler.offset == rank * 3 * QUERIES // world
+    batch = batches.of(next(batches.sampler.epoch(1)))
+    sides = {"query": tables[0], "item": tables[1]}
+    return Batch({name: sides[name][batch.inputs[name]] for name in sides}, batch.links)
+
+
 def mined_objective():
     """Losses in both directions; neither depends on the order of the columns."""
     return Objective(
@@ -138,6 +164,16 @@ def mined_objective():
             Term("main", Softmax(temperature=0.1), "offered"),
             Term("tcm", ThresholdConsistentMargin(margin_neg=0.3), "offered", weight=0.5),
             Term("back", Softmax(temperature=0.2), "asked", weight=0.7),
+        ]
+    ).double()
+
+
+def sampled_objective():
+    """Losses that compare a query with every column, corrected for how often that is drawn."""
+    return Objective(
+        [
+            Term("main", Softmax(temperature=0.3), "offered"),
+            Term("cro", CROLoss(temperature=0.3, rank_kernel="sigmoid"), "offered", weight=0.5),
         ]
     ).double()
 

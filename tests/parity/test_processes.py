@@ -10,6 +10,8 @@ from parity.scenario import (
     mined_share,
     objective,
     parameters,
+    sampled_objective,
+    sampled_share,
     share,
     whole,
 )
@@ -63,6 +65,22 @@ def test_mined_columns_and_asked_links_of_several_processes_equal_those_of_one(f
         assert process["mined"]["logs"] == pytest.approx(logs)
         for got, want in zip(process["mined"]["gradients"], parameters(towers, goal), strict=True):
             torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want.grad)
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+def test_sampled_columns_and_how_often_they_are_drawn_equal_those_of_one(found, in_batch):
+    towers, goal = Towers(), sampled_objective()
+    batch = sampled_share(0, 1, in_batch=in_batch)
+    log_q = batch.links["offered"].log_q
+    assert len(log_q) == len(batch.inputs["item"]) == 36
+    assert len(log_q.unique()) > 5  # a factor of all would have no effect
+    logs = plain_step(towers, batch, goal)
+    assert min(logs.values()) > 0.01
+    for process in found:
+        got = process[f"sampled, in_batch {in_batch}"]
+        assert got["logs"] == pytest.approx(logs, rel=1e-6)
+        for one, want in zip(got["gradients"], parameters(towers, goal), strict=True):
+            torch.testing.assert_close(torch.tensor(one, dtype=torch.float64), want.grad)
 
 
 def test_rows_are_gathered_in_the_order_of_the_processes(found):

@@ -11,6 +11,8 @@ from parity.scenario import (
     mined_share,
     objective,
     parameters,
+    sampled_objective,
+    sampled_share,
     share,
     whole,
 )
@@ -34,6 +36,12 @@ def work(rank, world, port, folder):
         "plain": gradients(plain_step, batch, objective()),
         "cached": gradients(lambda *args: cached_step(*args, chunk=2), batch, objective(block=3)),
         "mined": gradients(plain_step, mined_share(rank, world), mined_objective()),
+        **{
+            f"sampled, in_batch {own}": gradients(
+                plain_step, sampled_share(rank, world, in_batch=own), sampled_objective()
+            )
+            for own in (True, False)
+        },
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
         "summed": distributed.all_sum(own).tolist(),
         "own": own.tolist(),

@@ -127,7 +127,7 @@ def test_sizes_out_of_range(wrong):
     [
         ({"mined": -1}, r"train\.mined must be 0 or more, got -1"),
         ({"mined": 1, "columns": "all"}, r"add nothing to train\.columns = 'all'"),
-        ({"mined": 1, "logq": True}, r"leave it out with train\.mined"),
+        ({"mined": 1, "logq": True}, r"set it to false with train\.mined"),
         ({"cluster_growth": 0.5}, "cluster_size and cluster_growth must be at least 1"),
     ],
 )

@@ -24,6 +24,7 @@ class Backbone(NamedTuple):
 
 _NGAME_TERM = {"kind": "hinge", "hardest": 10, "margin": 0.3, "temperature": 0.1}
 _PRIME_TERM = _NGAME_TERM | {"smallest_margin": 0.1}
+_CROLOSS_TERM = {"kind": "croloss", "kernel": "exp", "alpha": 1.4, "temperature": 0.05}
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
@@ -70,21 +71,8 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
         ),
         # The library's own first term.
         "softmax": Backbone("softmax", {"objective": [{"kind": "softmax"}]}),
-        # Tang et al., CIKM 2022, at the temperature of that softmax; the Lambda method.
-        "croloss": Backbone(
-            "CROLoss",
-            {
-                "objective": [
-                    {
-                        "kind": "croloss",
-                        "kernel": "exp",
-                        "alpha": 1.4,
-                        "temperature": 0.05,
-                        "rank_kernel": "sigmoid",
-                    }
-                ]
-            },
-        ),
+        # Tang et al., CIKM 2022: that softmax with more weight on what is nearly first.
+        "croloss": Backbone("CROLoss", {"objective": [_CROLOSS_TERM]}),
     }
 )
 """Name on the command line -> backbone."""

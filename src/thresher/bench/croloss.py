@@ -20,7 +20,7 @@ from thresher.losses.croloss import KERNELS
 PROGRAM = "thresher.bench.history_cell"
 TABLE, FIGURE = "table", "figure.png"
 ALPHAS = (0.0, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
-TEMPERATURE, RATE, ALPHA = (0.04, 0.3), (0.1, 1.0), (0.6, 2.0)
+TEMPERATURE, RATE, ALPHA = (0.06, 0.4), (0.15, 1.0), (0.6, 1.8)
 """Where trials are drawn: the first two by their logarithms."""
 
 Section = Mapping[str, Any]
@@ -136,6 +136,10 @@ class Bench:
 
     def measured(self, cells: Sequence[Cell]) -> dict[Path, Values | None]:
         """The numbers of each cell by its folder; what was not measured before is run, once."""
+        if any(cell.measured() is None for cell in cells):
+            request = self.request
+            config = runs.resolve(self.base, {}, request.overrides, request.seeds[0])
+            runs.check_histories(config, request.at if request.grid == "tuned" else ())
         distinct = {cell.folder: cell for cell in cells}
         outcomes = run([*distinct.values()], PROGRAM, jobs=self.jobs, report=self.report)
         return {outcome.cell.folder: outcome.values for outcome in outcomes}
@@ -158,7 +162,7 @@ def croloss(
     bench = Bench(request, runs.of_family(base, HISTORY), jobs, report)
     rows, about = (_tuned if request.grid == "tuned" else _curve)(bench)
     split = "test" if request.grid == "tuned" else "validation"
-    body = table.markdown(rows, blocks(split), seeds=len(request.seeds))
+    body = table.markdown(rows, blocks(split, measured_depths(rows)), seeds=len(request.seeds))
     page = f"{_head(request, base.name, split)}\n\n{body}"
     done = Done(
         "\n\n".join([page, *about.said]),
@@ -313,9 +317,8 @@ def best_alpha(rows: Sequence[Row], depth: int) -> str:
     return f"{name} (recall {recall:.4f})"
 
 
-def blocks(split: str) -> table.Blocks:
-    """What the table shows: head of a block -> columns."""
-    depths = (20, 50, 100, 200, 500)
+def blocks(split: str, depths: Sequence[int]) -> table.Blocks:
+    """What the table shows: head of a block -> columns, the recall at each of these N."""
     return {
         f"Recall on {split}": [
             *(Column(f"recall@{k}", f"{split}/recall@{k}", "percent") for k in depths),

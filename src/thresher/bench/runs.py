@@ -16,6 +16,7 @@ from thresher.calibration import checked
 from thresher.config import Config, read
 from thresher.data.bundled import BUNDLED, bundled
 from thresher.data.dataset import load_dataset
+from thresher.data.history import load_history
 from thresher.data.labelled import Labelled
 from thresher.errors import InputError
 from thresher.family import Family, Section, family_of
@@ -80,8 +81,8 @@ def of_family(base: Base, family: Family) -> Base:
     if found is not family:
         holds = {"matching": "items, queries and pairs", "history": "events and perhaps items"}
         raise InputError(
-            f"{base.name} is for {found.name}; give a folder of {holds[family.name]}, or a run of "
-            "those"
+            f"--data is {base.name}, which is for {found.name} runs; give a folder of "
+            f"{holds[family.name]}, or the TOML of a {family.name} run"
         )
     return base
 
@@ -167,6 +168,27 @@ def check(config: Config, split: str) -> None:
         if not len(data.rows(name)):
             raise InputError(
                 f"the data has no queries in the split {name!r}; give it a share in [data] shares"
+            )
+
+
+def check_histories(config: Config, depths: Iterable[int]) -> None:
+    """The same for histories, and for the N of recall@N that a grid is to choose by.
+
+    Raises:
+        InputError: the data cannot be used, nobody is asked in a split, or an N is not measured.
+    """
+    history = load_history(config.build("data"), config.folder)
+    for split in SPLITS:
+        if not len(getattr(history, split)):
+            raise InputError(
+                f"nobody is asked in the split {split!r}; give it a share in [data] shares"
+            )
+    measured = [k for k in config.sections["ranking"]["depths"] if k <= len(history.items)]
+    for depth in depths:
+        if depth not in measured:
+            raise InputError(
+                f"--at {depth} is not measured in a catalogue of {len(history.items):,} items; "
+                f"ranking.depths give {', '.join(map(str, measured)) or 'none'}"
             )
 
 

@@ -21,8 +21,15 @@ def audit(
     """Say what is wrong with a dataset before anything is trained on it."""
     from thresher.config import read
     from thresher.data import audit_files
+    from thresher.data.history import load_history
+    from thresher.family import HISTORY
 
     run = read(config, overrides or ())
+    if run.family is HISTORY:
+        history = load_history(run.build("data"), run.folder)
+        told = {"ok": True, **history.sizes(), "findings": list(history.findings)}
+        print(json.dumps(told, ensure_ascii=False) if as_json else "\n".join(history.lines()))
+        return
     found = audit_files(run.build("data"), run.folder)
     print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else "\n".join(found.lines()))
     if not found.ok:

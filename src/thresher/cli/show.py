@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thresher.data.findings import counted
+
 Shown = Mapping[str, Any]
 COUNTS = ("queries", "queries_without_item", "items")
 
@@ -57,11 +59,11 @@ def show_next_items(metrics: Shown) -> str:
 
 def show_lists(result: Shown) -> str:
     """The outcome of `recommend`: where the rows are, or a line for each customer."""
-    head = f"{result['customers']:,} customers"
-    if result["unknown_events"]:
-        head += f"; {result['unknown_events']:,} events of items that the catalogue lacks"
-    if result["without_history"]:
-        head += f"; {result['without_history']:,} customers without any other have no list"
+    head = counted(result["customers"], "customer", "customers")
+    if passed := result["unknown_events"]:
+        head += f"; {counted(passed, 'event', 'events')} of items that the catalogue lacks"
+    if empty := result["without_history"]:
+        head += f"; {counted(empty, 'customer', 'customers')} of nothing else, without a list"
     if "out" in result:
         return f"{head}; written to {result['out']}"
     lines = []

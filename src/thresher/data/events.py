@@ -59,6 +59,7 @@ def read_events(
     *,
     catalogue: pa.StringArray | None = None,
     kinds: Sequence[str] = (),
+    every_kind: bool = True,
     repeats: Literal["keep", "merge"] = "keep",
     fewest: int = 1,
 ) -> Events:
@@ -79,6 +80,7 @@ def read_events(
             (a number, 0 or more; 1 without the column).
         catalogue: ids of the items there are; those of the events, ascending, when left out.
         kinds: values of `event` to read; every kind when empty.
+        every_kind: refuse a file that lacks one of these kinds, which may be misspelt.
         repeats: see rule 4.
         fewest: see rule 5; 1 or more.
 
@@ -90,7 +92,7 @@ def read_events(
     """
     path = Path(path)
     table = read_table(path)
-    _check_columns(table, kinds, path)
+    _check_columns(table, kinds, path, every_kind=every_kind)
     places, found = _usable(table, kinds, path)
     column = {
         name: Column(name, table[name].combine_chunks().take(pa.array(places)), places, path)
@@ -129,7 +131,7 @@ def read_events(
     )
 
 
-def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path) -> None:
+def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path, *, every_kind: bool) -> None:
     require_columns(table, ["user_id", "item_id"], path)
     if "timestamp" not in table.column_names:
         raise InputError(
@@ -141,7 +143,7 @@ def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path) -> None:
         require_columns(table, ["event"], path)
         there = pc.unique(table["event"].cast(pa.string())).drop_null().sort().to_pylist()
         for kind in kinds:
-            if kind not in there:
+            if kind not in there and every_kind:
                 raise InputError(
                     f"{path} has no event {kind!r}; it has {', '.join(there[:10])}; correct "
                     "events_of_kind"

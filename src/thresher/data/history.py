@@ -111,6 +111,22 @@ class History:
         items = self.train.sequences.items
         return np.bincount(items, minlength=len(self.items)).astype(np.int64)
 
+    def sizes(self) -> dict[str, int]:
+        """How much there is of everything, by name."""
+        return {
+            "items": len(self.items),
+            "items_never_in_training": int((self.counts() == 0).sum()),
+            "users_learnt_from": len(self.train.sequences),
+            "events_learnt_from": len(self.train.sequences.items),
+            "users_asked_in_validation": len(self.validation),
+            "users_asked_in_test": len(self.test),
+        }
+
+    def lines(self) -> list[str]:
+        """What there is, and what was changed or left out, as lines of text for a terminal."""
+        sizes = [f"{name.replace('_', ' ')}: {size:,}" for name, size in self.sizes().items()]
+        return [*sizes, *(f"- {finding}" for finding in self.findings)]
+
 
 def load_history(spec: HistorySpec, base: str | Path = ".") -> History:
     """Read, check and cut histories.

@@ -32,6 +32,11 @@ from thresher.train.loop import train as run_training
 
 VALIDATED = 10_000
 """Customers that are asked after each epoch, at most."""
+METRICS = (
+    *("recall", "hit_rate", "ndcg", "catalogue_coverage"),
+    *("unseen/recall", "rare/recall", "frequent/recall"),
+)
+"""What may choose the weights that are kept, at a depth."""
 
 
 def train_histories(
@@ -71,11 +76,6 @@ def _trained(
 ) -> tuple[HistoryTower, dict[str, float]]:
     tower: HistoryTower = config.build("tower")
     options = config.build("train")
-    if tower.interests > 1 and (options.mined or options.clustered_from >= 0):
-        raise InputError(
-            "train.mined and train.clustered_from need one vector a customer; leave them out, or "
-            "tower.interests"
-        )
     counts = data.counts()
     tower.start_from(data.items, data.text_columns, data.category_columns, counts)
     model = TwoTower(tower).to(device)
@@ -127,10 +127,10 @@ def _pairs(data: History, tower: HistoryTower) -> Pairs:
 def _depths(depths: tuple[int, ...], metric: str, items: int) -> tuple[int, ...]:
     """What is measured after an epoch: not deeper than the metric that chooses needs."""
     name, _, depth = metric.rpartition("@")
-    if not name or not depth.isdecimal() or not 1 <= int(depth) <= items:
+    if name not in METRICS or not depth.isdecimal() or not 1 <= int(depth) <= items:
         raise InputError(
-            f"train.metric is {metric!r}; give one such as 'recall@50', at most as deep as the "
-            f"{items} items"
+            f"train.metric is {metric!r}; give one of {', '.join(METRICS)} at a depth of 1 to "
+            f"{items}, the items that there are, such as 'recall@{min(50, items)}'"
         )
     return tuple(sorted({int(depth), *(d for d in depths if d <= int(depth))}))
 
@@ -161,10 +161,14 @@ def _assemble(config: Config, data: History, tower: HistoryTower, out: Path) -> 
 
 
 def _fingerprint(config: Config, data: History) -> str:
-    """Of everything that decides the weights: settings and training events."""
-    settings = [dict(config.sections[name]) for name in ("tower", "train", "data")]
+    """Of everything that decides the weights: settings, items, and the events of two splits."""
+    settings = [dict(config.sections[name]) for name in ("tower", "train", "ranking")]
     terms = [dict(term) for term in config.objective]
-    digest = hashlib.sha256(json.dumps([settings, terms, data.items["id"].to_pylist()]).encode())
-    for part in (data.train.sequences.starts, data.train.sequences.items, data.train.targets):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    read = ("id", *data.text_columns, *data.category_columns)
+    described = [data.items[name].to_pylist() for name in read]
+    digest = hashlib.sha256(json.dumps([settings, terms, read, described], default=str).encode())
+    train, asked = data.train, data.validation
+    for part in (train.sequences, asked.histories, asked.targets):
+        digest.update(part.starts.tobytes() + part.items.tobytes())
+    digest.update(train.targets.tobytes() + train.weights.tobytes())
     return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """From an artifact that recommends to numbers and a report."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from thresher.evaluate.bootstrap import bootstrap_mean
 from thresher.evaluate.evaluation import as_json
 from thresher.evaluate.next_items import next_items, per_user_recall
 from thresher.evaluate.next_items_page import NextItemsReport, write_next_items
-from thresher.recommender import Recommender
-from thresher.retrieve import Hits
+from thresher.recommender import BLOCK, Recommender
+from thresher.retrieve import Hits, search_without
 
 SPLITS = ("validation", "test")
 
@@ -83,12 +84,19 @@ def _popular(recommender: Recommender, data: History, asked: Asked, k: int) -> H
     """The same list for everybody, less each one's own history where that is removed."""
     counts = data.counts()
     order = np.argsort(-counts, kind="stable")
-    width = len(order) if recommender.options.remove_history else k
-    lists = np.broadcast_to(order[:width], (len(asked), width))
-    hits = Hits(lists, np.broadcast_to(counts[order[:width]].astype(np.float32), lists.shape))
-    if recommender.options.remove_history:
-        hits = hits.without(asked.histories.relation(len(order)), k)
-    return hits
+    scores = counts[order].astype(np.float32)
+
+    def listed(users: int, depth: int) -> Hits:
+        shape = users, depth
+        return Hits(np.broadcast_to(order[:depth], shape), np.broadcast_to(scores[:depth], shape))
+
+    if not recommender.options.remove_history:
+        return listed(len(asked), k)
+    removed = asked.histories.relation(len(order))
+    blocks = np.array_split(np.arange(len(asked)), -(-len(asked) // BLOCK))
+    return Hits.joined(
+        search_without(partial(listed, len(rows)), k, removed.take(rows)) for rows in blocks
+    )
 
 
 def _intervals(

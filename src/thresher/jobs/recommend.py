@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from thresher.artifact import Artifact
+from thresher.config import read
 from thresher.data.events import Events, read_events
+from thresher.data.history import HistorySpec
 from thresher.data.sequences import Sequences, bounds
 from thresher.data.tables import write_blocks
 from thresher.errors import InputError
@@ -27,12 +30,13 @@ def recommend(
 ) -> dict[str, Any]:
     """Lists the next items of every customer of a table of events.
 
-    Events of items that the catalogue lacks are passed over. A customer of whom nothing else is
-    known has an empty list.
+    Events are read as in training: those of the same kinds, repeats kept or merged. Events of items
+    that the catalogue lacks are passed over. A customer of whom nothing else is known has an empty
+    list.
 
     Args:
         folder: the artifact.
-        events: table with user_id, item_id and timestamp.
+        events: table with user_id, item_id and timestamp, and event where training chose kinds.
         out: table to write, a row for each customer and place; None returns the rows.
         top: items a customer.
         remove_history: leave out what a customer has had; as the model says when left out.
@@ -47,9 +51,12 @@ def recommend(
     """
     recommender = Recommender.open(folder)
     recommender.checked(top)
-    read = read_events(events)
-    histories, passed = _known(read, recommender)
-    blocks = _blocks(recommender, read, histories, top, remove_history, quiet)
+    learnt: HistorySpec = read(Artifact.open(folder).part("model") / "config.toml").build("data")
+    done = read_events(
+        events, kinds=learnt.events_of_kind, every_kind=False, repeats=learnt.repeats
+    )
+    histories, passed = _known(done, recommender)
+    blocks = _blocks(recommender, done, histories, top, remove_history, quiet)
     rows: dict[str, Any] = {}
     if out is None:
         rows["lists"] = [row for block in blocks for row in block.to_pylist()]
@@ -61,24 +68,24 @@ def recommend(
     return {**counts, **rows}
 
 
-def _known(read: Events, recommender: Recommender) -> tuple[Sequences, int]:
+def _known(done: Events, recommender: Recommender) -> tuple[Sequences, int]:
     """The histories in rows of the recommender's catalogue, and how many events it lacks."""
-    places = pc.index_in(read.catalogue, value_set=recommender.items["id"].combine_chunks())
+    places = pc.index_in(done.catalogue, value_set=recommender.items["id"].combine_chunks())
     rows = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    items = rows[read.sequences.items]
+    items = rows[done.sequences.items]
     if not (items >= 0).any():
         raise InputError(
             f"none of the {len(items):,} events names an item of the catalogue, such as "
             f"{recommender.items['id'][0].as_py()!r}; check the column item_id"
         )
-    users = np.repeat(np.arange(len(read.sequences)), read.sequences.counts())
-    counts = np.bincount(users[items >= 0], minlength=len(read.sequences))
+    users = np.repeat(np.arange(len(done.sequences)), done.sequences.counts())
+    counts = np.bincount(users[items >= 0], minlength=len(done.sequences))
     return Sequences(bounds(counts), items[items >= 0]), int((items < 0).sum())
 
 
 def _blocks(
     recommender: Recommender,
-    read: Events,
+    done: Events,
     histories: Sequences,
     top: int,
     remove_history: bool | None,
@@ -95,7 +102,7 @@ def _blocks(
             found = pa.array(hits.rows[listed])
             yield pa.table(
                 {
-                    "user_id": read.users.take(pa.array(rows[user])),
+                    "user_id": done.users.take(pa.array(rows[user])),
                     "rank": pa.array(place + 1, pa.int32()),
                     "item_id": ids.take(found),
                     "item": pa.array(recommender.titles(found), pa.string()),

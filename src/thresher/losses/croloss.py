@@ -127,7 +127,8 @@ class CROLoss:
     def __call__(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the weighted ranks of all positives, and their number."""
         warm = replace(m, left=m.left / self.temperature)
-        return {"": streamed(warm, lambda tile: self._fold(tile, m.links.log_q))}
+        log_q = None if m.links.log_q is None else m.links.log_q.to(m.left.dtype)
+        return {"": streamed(warm, lambda tile: self._fold(tile, log_q))}
 
     def _fold(self, tile: Tile, log_q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         row, column = tile.pos

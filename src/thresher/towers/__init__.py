@@ -71,16 +71,18 @@ def load_tower(folder: Path) -> Tower:
     """Reads what `save_tower` wrote.
 
     Raises:
-        InputError: when a file is missing, truncated or of another tower.
+        InputError: when a file is missing, truncated or of another tower, or the tower reads
+            histories.
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))
-        if described["kind"] == HISTORY:
-            raise InputError(
-                f"the tower in {folder} reads histories, not texts; ask `thresher recommend`"
-            )
-        return TOWERS[described.pop("kind")].load(folder, **described)
+        if (kind := described.pop("kind")) != HISTORY:
+            return TOWERS[kind].load(folder, **described)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train it anew"
         ) from error
+    raise InputError(
+        f"the tower in {folder} reads histories of customers, not texts; `thresher recommend`, "
+        "`evaluate` and `report` are for it"
+    )

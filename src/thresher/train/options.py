@@ -104,8 +104,8 @@ class TrainOptions:
     def _check_columns(self) -> None:
         if self.logq and (self.mined or self.columns == "all"):
             raise InputError(
-                "train.logq corrects how items are drawn into a batch of pairs; leave it out with "
-                "train.mined or train.columns = 'all'"
+                "train.logq corrects how items are drawn into a batch of pairs; set it to false "
+                "with train.mined or train.columns = 'all'"
             )
         if (self.mined or self.sampled) and self.columns == "all":
             raise InputError(
