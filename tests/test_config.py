@@ -285,9 +285,9 @@ def test_what_does_not_fit_a_history_run_is_named(config, name):
 
 def test_a_misspelt_kind_of_tower_is_named_before_what_it_would_decide(config):
     with pytest.raises(
-        InputError, match=r"tower\.kind is 'histroy' \(did you mean 'history'\?\); known are bag"
+        InputError, match=r"tower\.kind is 'hist' \(did you mean 'history'\?\); known are bag"
     ):
-        config('[tower]\nkind = "histroy"\n[data]\nevents = "e.csv"\n[ranking]\n')
+        config('[tower]\nkind = "hist"\n[data]\nevents = "e.csv"\n[ranking]\n')
     for content, name in (("[ranking]\n", "ranking"), ("[data]\nevents = 'e'\n", "data.events")):
         with pytest.raises(
             InputError, match=f"{name} is for history runs.* tower.kind = 'history'"

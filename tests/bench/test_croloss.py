@@ -9,7 +9,8 @@ import pytest
 from oracles.buyers import open_histories
 from thresher.bench import croloss as bench
 from thresher.bench.cells import Outcome, run, write_json
-from thresher.bench.croloss import LOSSES, Bench, Request, best_alpha, blocks, croloss, draws
+from thresher.bench.croloss import Bench, Request, best_alpha, blocks, croloss
+from thresher.bench.croloss_trials import LOSSES, draws
 from thresher.bench.runs import base_of
 from thresher.bench.table import Row
 from thresher.errors import InputError

@@ -175,7 +175,7 @@ def test_options_out_of_range(refused, model, tmp_path):
 
 
 RUNS = {
-    "kind": ("tower.kind=histroy", "tower.kind is 'histroy' (did you mean 'history'?)"),
+    "kind": ("tower.kind=hist", "tower.kind is 'hist' (did you mean 'history'?)"),
     "no kind": ("tower.kind=bag", "ranking is for history runs"),
     "depths": ("ranking.depths=[6, 1]", "ascending, got [6, 1]"),
     "metric": ("train.metric=P@1", "train.metric is 'P@1'; give one of recall"),

@@ -444,7 +444,7 @@ REFUSED = {
     "no depth": ("train.metric=recall", r"train\.metric is 'recall'; give one of"),
     "unused": ("train.batch_size=5000", r"896 training pairs, fewer than one batch of 5000"),
     "events": ("data.events=gone.csv", r"there is no file .*gone\.csv"),
-    "words": ('data.item_text=["titel"]', r"no column 'titel'.*did you mean 'title'"),
+    "words": ('data.item_text=["titles"]', r"no column 'titles'.*did you mean 'title'"),
     "shares": ("data.shares={train=1.0}", None),
 }
 
