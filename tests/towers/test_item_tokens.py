@@ -95,7 +95,7 @@ def test_what_cannot_be_read():
     with pytest.raises(InputError, match="2 counts for 3 items"):
         ItemTokens.seen_in(ITEMS, COUNTS[:2])
     with pytest.raises(InputError, match="did you mean 'title'"):
-        tokens(text_columns=["subject"])
+        tokens(text_columns=["titles"])
     with pytest.raises(InputError, match="'kind'"):
         tokens(category_columns=["kind"]).of(ITEMS.drop_columns(["kind"]))
     nested = pa.table({"id": ["a"], "kind": [{"of": 1}]})

@@ -168,8 +168,8 @@ def test_logq_puts_the_frequency_of_each_column_into_the_links(tmp_path):
     trained(tmp_path / "a", PLAIN, objective=goal(plain))
     trained(tmp_path / "b", replace(PLAIN, logq=True), objective=goal(corrected))
     assert all(links.log_q is None for links in plain.seen)
-    # every item has 6 of the 240 pairs
-    want = torch.full((24,), 6 / 240).log()
+    # every item has 6 of the 240 pairs, and of 24 columns .6 on average
+    want = torch.full((24,), 24 * 6 / 240).log()
     assert all(torch.allclose(links.log_q, want) for links in corrected.seen)
     assert len(corrected.seen) == 2 * STEPS
 
