@@ -85,7 +85,13 @@ HISTORY = Family(
     },
     kinds={"tower": Kinds({HISTORY_KIND: HistoryTower}, HISTORY_KIND)},
     objective=({"kind": "croloss"},),
-    train={"metric": "recall@50", "clustered_from": -1, "logq": True},
+    train={
+        "metric": "recall@50",
+        "clustered_from": -1,
+        "logq": True,
+        "learning_rate": 0.3,
+        "layer_learning_rate": 3e-3,
+    },
 )
 """The histories of customers to their next items."""
 
