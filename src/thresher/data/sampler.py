@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -45,10 +46,19 @@ class Sampled:
 
     def draw(self, queries: int, generator: np.random.Generator) -> Int64[np.ndarray, "q count"]:
         """Items for so many queries, each drawn by itself."""
-        below = np.cumsum(self.chances, dtype=np.float64)
-        tickets = below[-1] * generator.random((queries, self.count))
-        last = np.flatnonzero(self.chances)[-1]  # a sum may round to what no item has
-        return np.searchsorted(below, tickets, side="right").clip(max=last).astype(np.int64)
+        tickets = self._below[-1] * generator.random((queries, self.count))
+        found = np.searchsorted(self._below, tickets, side="right")
+        return found.clip(max=self._last).astype(np.int64)
+
+    # Made once: a batch costs its draws, not the catalogue.
+    @cached_property
+    def _below(self) -> Float64[np.ndarray, " N"]:
+        return np.cumsum(self.chances, dtype=np.float64)
+
+    @cached_property
+    def _last(self) -> int:
+        """The last item with a chance: a sum may round to what no item has."""
+        return int(np.flatnonzero(self.chances)[-1])
 
 
 class PairBatch(NamedTuple):
