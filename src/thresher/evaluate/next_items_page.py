@@ -4,9 +4,7 @@
 number of it.
 """
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -33,6 +31,7 @@ from thresher.evaluate.markup import (
 )
 from thresher.evaluate.next_items_figures import recall_curves
 from thresher.evaluate.slices import HEAD_FROM
+from thresher.evaluate.written import write_pages
 
 Metrics = Mapping[str, float | None]
 
@@ -112,16 +111,7 @@ def write_next_items(report: NextItemsReport, folder: Path) -> Path:
     Returns:
         The path of `report.html`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "report.json": json.dumps(_plain(report), indent=2, allow_nan=False) + "\n",
-        "report.html": render(report),
-    }
-    for name, content in contents.items():
-        (folder / f".{name}.part").write_text(content, encoding="utf-8")
-    for name in contents:
-        os.replace(folder / f".{name}.part", folder / name)
-    return folder / "report.html"
+    return write_pages(folder, page=render(report), numbers=_plain(report))
 
 
 def render(report: NextItemsReport) -> str:

@@ -4,7 +4,6 @@
 number of it, the texts whole.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from thresher.evaluate.summary import (
     System,
     count_slices,
 )
+from thresher.evaluate.written import write_pages
 
 __all__ = [
     "Certified",
@@ -53,16 +53,7 @@ def write_report(report: Report, folder: Path) -> Path:
     Returns:
         The path of `report.html`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "report.json": json.dumps(_plain(report), indent=2, allow_nan=False) + "\n",
-        "report.html": render(report),
-    }
-    for name, content in contents.items():
-        (folder / f".{name}.part").write_text(content, encoding="utf-8")
-    for name in contents:
-        os.replace(folder / f".{name}.part", folder / name)
-    return folder / "report.html"
+    return write_pages(folder, page=render(report), numbers=_plain(report))
 
 
 def save_figure(report: Report, path: Path) -> None:
