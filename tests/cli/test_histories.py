@@ -47,8 +47,8 @@ def test_train_evaluate_and_recommend(run, tmp_path):
     shown = run("evaluate", out, "--no-report").out.splitlines()
     assert shown[0] == "16 customers, 32 targets"
     assert shown[1].split() == ["at", "1", "6"]
-    assert [line.split()[0] for line in shown[2:4]] == ["recall", "unseen"]
-    assert shown[3].split()[-2:] == ["-", "-"]  # no target was never in training
+    assert [line.split()[0] for line in shown[2:6]] == ["recall", "most", "others", "unseen"]
+    assert shown[5].split()[-2:] == ["-", "-"]  # no target was never in training
     assert shown[-1].startswith("recall by popularity")
     found = answer(run("evaluate", out, "--json"))
     assert f"{found['recall@6']:.4f}" in shown[2]
@@ -142,7 +142,7 @@ def test_recommend_refuses_an_artifact_of_texts_and_none(refused, shop, tmp_path
 def test_options_of_evaluate_that_are_for_texts(refused, model, options):
     said = refused("evaluate", model, *options)
     assert said == (
-        "an artifact of histories is measured on its own data; leave out the files, "
+        "an artifact of a history run is measured on its own data; leave out the files, "
         "--open-catalogue and --by"
     )
 

@@ -68,6 +68,11 @@ LISTS, TARGETS = [[7, 3, 2], [4, 8, -1]], [[3, 1, 3], [4, 0]]
         (True, "ndcg@3", ((1 / log2(3)) + 1) / (1 + 1 / log2(3)) / 2),
         # at 1, A gets 0, and B 1 of 1
         (False, "ndcg@1", 1 / 2),
+        # A: at place 2, 1 of 2 is right; B: at place 1, 1 of 1; each has two distinct targets
+        (False, "map@3", (1 / 2 / 2 + 1 / 2) / 2),
+        (True, "map@3", (1 / 2 / 2 + 1 / 2) / 2),
+        # at 1, A gets 0, and B 1 of the one that one place can hold
+        (False, "map@1", 1 / 2),
         # 7, 3, 2, 4, 8 of nine items; at 1: 7 and 4
         (False, "catalogue_coverage@3", 5 / 9),
         (False, "catalogue_coverage@1", 2 / 9),
@@ -84,6 +89,14 @@ LISTS, TARGETS = [[7, 3, 2], [4, 8, -1]], [[3, 1, 3], [4, 0]]
         (False, "frequent/recall@1", 1 / 2),
         (False, "frequent/targets", 2),
         (True, "frequent/targets", 3),
+        # a tenth of nine items, rounded up, is one: 4 (twenty times), B's, found at place 1
+        (False, "head/recall@1", 1.0),
+        (False, "head/targets", 1),
+        # 3 and 1 are A's, 3 found; 0 was never seen and is in neither
+        (False, "tail/recall@3", 1 / 2),
+        (True, "tail/recall@3", 2 / 3),
+        (False, "tail/targets", 2),
+        (True, "tail/targets", 3),
         (False, "targets", 4),
         (True, "targets", 5),
         (True, "users", 2),
@@ -108,6 +121,14 @@ def test_an_item_listed_twice_counts_where_it_first_stands():
     found = measured([[4, 4, 4]], [[4, 3]], [3])
     assert found["ndcg@3"] == pytest.approx(1 / (1 + 1 / log2(3)))
     assert found["recall@3"] == 0.5
+    assert found["map@3"] == 0.5  # 1 of 1 at place 1, for one of two targets
+
+
+def test_precision_is_counted_at_each_target_in_the_order_of_the_list():
+    # right at places 1, 3 and 4: 1/1, 2/3, 3/4, for three targets; at 2 only 1/1, for two of them
+    found = measured([[8, 0, 2, 5]], [[5, 2, 8]], [2, 4])
+    assert found["map@4"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert found["map@2"] == 1 / 2
 
 
 def test_without_anyone_asked_nothing_is_known():
@@ -116,6 +137,7 @@ def test_without_anyone_asked_nothing_is_known():
         found = next_items(*given_, ks=[2], repeats=True, train_counts=np.array(COUNTS))
         assert isnan(found["recall@2"])
         assert isnan(found["ndcg@2"])
+        assert isnan(found["map@2"])
         assert isnan(found["popularity@2"])
         assert found["targets"] == 0
 
@@ -192,11 +214,13 @@ def test_a_perfect_list_is_perfect_and_any_other_is_less(case, data):
         for own, rest in zip(targets, others, strict=True)
     ]
     found = measured(perfect, targets, range(1, ITEMS + 1))
-    assert [found[f"ndcg@{k}"] for k in range(1, ITEMS + 1)] == pytest.approx([1.0] * ITEMS)
+    for name in ("ndcg", "map"):
+        assert [found[f"{name}@{k}"] for k in range(1, ITEMS + 1)] == pytest.approx([1.0] * ITEMS)
     assert found[f"recall@{ITEMS}"] == 1
     worst = measured([line[::-1] for line in perfect], targets, [ITEMS])
     if others[0]:
         assert worst[f"ndcg@{ITEMS}"] < 1
+        assert worst[f"map@{ITEMS}"] < 1
 
 
 @given(case=asked(), repeats=st.booleans(), more=st.integers(1, 4))

@@ -29,7 +29,11 @@ MODEL = {
     "unseen/recall@50": float("nan"),
     "rare/targets": 1234.0,
     "rare/recall@50": 0.1111,
+    "head/targets": 12.0,
+    "head/recall@50": 0.75,
+    "map@200": 0.0625,
 }
+INFORMATION = np.array([[6.5, 1.25, 0.125], [1.25, 3.75, 0.0], [0.125, 0.0, 2.5]])
 
 
 class Page(HTMLParser):
@@ -58,12 +62,21 @@ def full(words="words", **changes):
         "facts": {words: words},
         "findings": [words],
         "settings": {words: words},
+        "information": ((words, "title", "price"), INFORMATION),
+        "item_map": (np.array([[0.5, -1.0], [0.0, 2.0], [-3.0, 0.25]]), [words, "", words]),
+        "neighbours": [(words, {words: [words, "b"], "after": []}), ("c", {"after": ["d"]})],
     }
     return NextItemsReport(**(parts | changes))
 
 
 def page_of(report, folder):
     return write_next_items(report, folder).read_text("utf-8")
+
+
+def section_of(markup, heading):
+    """The markup of the section under a heading."""
+    part = markup[markup.index(f"<h2>{heading}") :]
+    return part[: part.index("</section>")]
 
 
 def table_after(markup, heading):
@@ -101,7 +114,11 @@ def test_systems_stand_beside_each_other(whole):
 
 def test_kinds_of_targets_are_listed_where_there_are_some(whole):
     assert table_after(whole, "<h2>Where it is easy")[1:] == [
-        ["1 to 4 times in training", "1,234", "11.1 %", "\N{EN DASH}"]
+        ["1 to 4 times in training", "1,234", "11.1 %", "\N{EN DASH}"],
+        [
+            *("in training, among the most popular tenth of the items", "12", "75.0 %"),
+            "\N{EN DASH}",
+        ],
     ]
 
 
@@ -109,6 +126,46 @@ def test_all_numbers_of_the_model_are_listed(whole):
     rows = table_after(whole, "<h2>The model in numbers")
     assert rows[0][1:] == ["50", "200"]
     assert [line[1:] for line in rows[1:3]] == [["0.3456", "0.5000"], ["0.4000", "\N{EN DASH}"]]
+    assert rows[4][0].startswith("MAP<br>")
+    assert rows[4][1:] == ["\N{EN DASH}", "0.0625"]
+
+
+def test_what_features_tell_is_drawn_with_its_numbers(whole):
+    part = section_of(whole, "What the item features tell about each other")
+    written = Page(part[: part.index("<figcaption>")]).text.split()
+    assert {"words", "title", "price"} <= set(written)
+    cells = [word for word in written if re.fullmatch(r"\d\.\d\d", word)]
+    assert sorted(cells) == sorted(f"{value:.2f}" for value in INFORMATION.flat)
+    assert "masked together" in part
+
+
+def test_map_says_how_many_of_what_it_shows(whole):
+    text = Page(section_of(whole, "A map of the items")).text
+    assert "words (2)" in text
+    assert "other (1)" in text
+    assert "3 items, near each other where" in text
+
+
+def test_nearest_items_stand_in_a_column_each(whole):
+    rows = table_after(whole, "<h2>Nearest items")
+    assert rows[0] == ["item", "words", "after"]
+    dash = "\N{EN DASH}"
+    assert [[Page(cell).text for cell in line] for line in rows[1:]] == [
+        ["words", "1 words2 b", dash],
+        ["c", dash, "1 d"],
+    ]
+
+
+def test_parts_about_items_are_left_out_where_nothing_is_known(tmp_path):
+    report = NextItemsReport(title="t", systems={"m": MODEL}, item_map=(np.empty((0, 2)), []))
+    page = page_of(report, tmp_path)
+    assert "item features" not in page
+    assert "map of the items" not in page
+    assert "Nearest" not in page
+    assert (
+        not {"information", "neighbours"}
+        & json.loads((tmp_path / "report.json").read_text()).keys()
+    )
 
 
 def test_page_needs_nothing_but_itself(whole):
@@ -124,8 +181,8 @@ def test_hostile_texts_are_inert_everywhere(whole, tmp_path):
     hostile = Page(page_of(full(HOSTILE), tmp_path))
     assert hostile.tags == Page(whole).tags  # no text opened or closed one
     assert [name for _, name, _ in hostile.attributes if name.startswith("on")] == []
-    # title twice, headline, two systems in two tables, facts, finding and settings
-    assert hostile.text.count(HOSTILE) >= 12
+    # title twice, headline, two systems in two tables, facts, finding and settings, neighbours
+    assert hostile.text.count(HOSTILE) >= 15
 
 
 @pytest.mark.parametrize("words", ["日本語", "naïve 🙂", "a\x00b\x1b", "\ud800", "", "x" * 5000])
@@ -176,6 +233,14 @@ def test_json_holds_every_number(tmp_path):
     assert found["intervals"] == {"recall@50": [0.33, 0.3612]}
     assert found["facts"] == found["settings"] == {"words": "words"}
     assert found["findings"] == ["words"]
+    assert found["information"]["features"] == ["words", "title", "price"]
+    assert found["information"]["nats"] == INFORMATION.tolist()
+    assert found["item_map"]["coordinates"] == [[0.5, -1.0], [0.0, 2.0], [-3.0, 0.25]]
+    assert found["item_map"]["labels"] == ["words", "", "words"]
+    assert found["neighbours"] == [
+        {"item": "words", "nearest": {"words": ["words", "b"], "after": []}},
+        {"item": "c", "nearest": {"after": ["d"]}},
+    ]
 
 
 def test_same_report_is_the_same_file_and_replaces_the_old(tmp_path):

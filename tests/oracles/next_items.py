@@ -1,6 +1,6 @@
 """Metrics of lists of next items as slow loops over users, written from their definitions."""
 
-from math import log2
+from math import ceil, log2
 
 from oracles.ranking import hits_of
 
@@ -21,6 +21,18 @@ def ndcg(listed, targets, k):
     hits = hits_of(listed, set(targets))[:k]
     gained = sum(1 / log2(place + 1) for place, hit in enumerate(hits, start=1) if hit)
     return gained / sum(1 / log2(i + 1) for i in range(1, min(k, len(set(targets))) + 1))
+
+
+def average_precision(listed, targets, k):
+    hits = hits_of(listed, set(targets))[:k]
+    gained = sum(sum(hits[:i]) / i for i, hit in enumerate(hits, start=1) if hit)
+    return gained / min(k, len(set(targets)))
+
+
+def head(counts):
+    """The tenth of the items, rounded up, that stand most often in training, if they do at all."""
+    ordered = sorted(range(len(counts)), key=lambda item: (-counts[item], item))
+    return [item for item in ordered[: ceil(len(counts) / 10)] if counts[item]]
 
 
 def coverage(lists, k, items):
@@ -48,6 +60,8 @@ def metrics(lists, targets, ks, repeats, counts):
         "unseen": [i for i, c in enumerate(counts) if c == 0],
         "rare": [i for i, c in enumerate(counts) if 1 <= c <= 4],
         "frequent": [i for i, c in enumerate(counts) if c >= 5],
+        "head": head(counts),
+        "tail": [i for i, c in enumerate(counts) if c and i not in head(counts)],
     }
     parts = {
         name: [[t for t in own if t in kind] for own in targets] for name, kind in kinds.items()
@@ -60,6 +74,7 @@ def metrics(lists, targets, ks, repeats, counts):
             float(bool(set(line[:k]) & set(own))) for line, own in asked
         )
         found[f"ndcg@{k}"] = average(ndcg(line, own, k) for line, own in asked)
+        found[f"map@{k}"] = average(average_precision(line, own, k) for line, own in asked)
         found[f"catalogue_coverage@{k}"] = coverage(lists, k, len(counts))
         found[f"popularity@{k}"] = popularity(lists, targets, k, repeats, counts)
         for name, part in parts.items():

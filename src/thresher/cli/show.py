@@ -29,23 +29,38 @@ def _show_histories(result: Shown) -> str:
         for name, value in result["validation"].items()
         if name.startswith("recall@")
     ]
+    what = f"{result['examples']:,} pairs"
+    if "customers" in result:
+        what = f"{result['examples']:,} events of {result['customers']:,} customers"
     return "\n".join(
         [
-            f"trained on {result['examples']:,} events of {result['customers']:,} customers over "
-            f"{result['items']:,} items in {result['seconds']:.0f} s; the artifact is "
-            f"{result['artifact']}",
+            f"trained on {what} over {result['items']:,} items in {result['seconds']:.0f} s; the "
+            f"artifact is {result['artifact']}",
+            *_read(result.get("features", {})),
             *(f"- {finding}" for finding in result["findings"]),
             *([f"validation: {', '.join(recalls)}"] if recalls else []),
         ]
     )
 
 
+def _read(features: Shown) -> list[str]:
+    """What a features run reads of either side."""
+    return [
+        f"{side}: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}"
+        for side, kinds in features.items()
+    ]
+
+
 def show_next_items(metrics: Shown) -> str:
     """The numbers of lists of next items: a line each, a column each depth, beside popularity."""
     depths = [name.partition("@")[2] for name in metrics if name.startswith("recall@")]
-    names = ("recall", "hit_rate", "ndcg", "catalogue_coverage", "popularity")
+    names = ("recall", "hit_rate", "ndcg", "map", "catalogue_coverage", "popularity")
     rows = [(name, name) for name in names]
-    rows[1:1] = [(f"  {s} in training", f"{s}/recall") for s in ("unseen", "rare", "frequent")]
+    rows[1:1] = [
+        ("  most popular tenth", "head/recall"),
+        ("  others in training", "tail/recall"),
+        *((f"  {s} in training", f"{s}/recall") for s in ("unseen", "rare", "frequent")),
+    ]
     rows.append(("recall by popularity", "popularity/recall"))
     width = max(len(title) for title, _ in rows)
     lines = [f"{'at':<{width}}" + "".join(f"{depth:>9}" for depth in depths)]
@@ -72,6 +87,17 @@ def show_lists(result: Shown) -> str:
         title = f"  {row['item']}" if row["item"] else ""
         lines.append(f"{before:<12}  {row['rank']:>3}  {row['score']:.3f}  {row['item_id']}{title}")
     return "\n".join([*lines, head])
+
+
+def show_nearest(result: Shown) -> str:
+    """The outcome of `nearest`: each item, and by each model its neighbours."""
+    lines = []
+    for item in result["items"]:
+        lines.append(f"{item['id']}  {item['item']}")
+        for model, near in item["nearest"].items():
+            lines.append(f"  {model}")
+            lines += [f"    {n['score']:.3f}  {n['id']}  {n['item']}" for n in near]
+    return "\n".join(lines)
 
 
 def show_decision(decision: Shown) -> str:

@@ -93,6 +93,7 @@ class History:
         text_columns: columns that make up the text of an item; perhaps none.
         category_columns: columns of its categories, text or lists of text; perhaps none.
         train: what is learnt from.
+        train_users: the id of each user of `train`.
         validation: who is asked while training, to keep the best weights.
         test: who is asked at the end.
         findings: a sentence for each thing that was changed or left out, and how often.
@@ -102,6 +103,7 @@ class History:
     text_columns: tuple[str, ...]
     category_columns: tuple[str, ...]
     train: Examples
+    train_users: pa.StringArray
     validation: Asked
     test: Asked
     findings: tuple[str, ...]
@@ -168,6 +170,7 @@ def load_history(spec: HistorySpec, base: str | Path = ".") -> History:
         text_columns=spec.item_text,
         category_columns=spec.item_categories,
         train=examples(events, cut.train),
+        train_users=events.users.take(pa.array(np.flatnonzero(cut.train))),
         validation=validation,
         test=test,
         findings=(*events.findings, *of_validation, *of_test),
@@ -189,21 +192,26 @@ def _items(path: Path, spec: HistorySpec) -> pa.Table:
     """The catalogue, its ids and columns checked."""
     items = read_table(path)
     require_columns(items, ["id", *spec.item_text, *spec.item_categories], path)
-    missing = pc.sum(pc.equal(pc.fill_null(items["id"], ""), "")).as_py()
-    if not len(items) or missing:
+    check_ids(items, path)
+    text_of(items.slice(0, 0), spec.item_text)
+    return _with_categories(items, spec.item_categories, path)
+
+
+def check_ids(table: pa.Table, path: str | Path, one: str = "item", many: str = "items") -> None:
+    """InputError for a table that is empty, or has a row without an id or two of one id."""
+    missing = pc.sum(pc.equal(pc.fill_null(table["id"], ""), "")).as_py()
+    if not len(table) or missing:
         raise InputError(
-            f"{path} has {counted(len(items), 'item', 'items')}, {missing or 0} of them without "
-            "an id; give one item or more, each with an id"
+            f"{path} has {counted(len(table), one, many)}, {missing or 0} of them without "
+            f"an id; give one {one} or more, each with an id"
         )
-    ids = pc.value_counts(items["id"])
+    ids = pc.value_counts(table["id"])
     twice = ids.field("values").filter(pc.greater(ids.field("counts"), 1))
     if len(twice):
         raise InputError(
             f"{path}: {counted(len(twice), 'id stands', 'ids stand')} on several rows (such as "
             f"{', '.join(map(repr, examples_of(twice.to_pylist())))}); keep one row of each"
         )
-    text_of(items.slice(0, 0), spec.item_text)
-    return _with_categories(items, spec.item_categories, path)
 
 
 def _with_categories(items: pa.Table, names: Sequence[str], path: Path) -> pa.Table:

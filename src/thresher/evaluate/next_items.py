@@ -5,7 +5,7 @@ user and then averaged over the users that have a target, so that a user with ma
 no more than one with few.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from thresher.errors import InputError
 from thresher.evaluate.ranking import mean
-from thresher.evaluate.slices import HEAD_FROM
+from thresher.evaluate.target_kinds import target_kinds
 
 KS = (20, 50, 100, 200, 500)
 
@@ -31,7 +31,7 @@ def next_items(
     repeats: bool,
     train_counts: Int64[np.ndarray, " N"],
 ) -> dict[str, float]:
-    """Recall, hit rate, nDCG, catalogue coverage and popularity of the first k places.
+    """Recall, hit rate, nDCG, precision, coverage and popularity of the first k places.
 
     Equation:  for a user with list r_1 r_2 ..., targets t with weights w_t, and distinct targets D
 
@@ -39,6 +39,8 @@ def next_items(
         hit_rate@k           1[some t in r_1..r_k]
         ndcg@k               sum_{i <= k} 1[r_i in D] / log2(i + 1), over its most: the sum of
                              1 / log2(i + 1) for i <= min(k, |D|)
+        map@k                sum_{i <= k} 1[r_i in D] P_i / min(k, |D|), with P_i the share of
+                             r_1..r_i that is in D
 
     each averaged over the users. w_t is the number of events with target t if `repeats`, else 1.
     With c_i the training events of item i,
@@ -50,12 +52,18 @@ def next_items(
 
     Source:    recall and hit rate as in the published code of ComiRec (Cen et al., KDD 2020), whose
                recall is that of `repeats`; nDCG, Järvelin and Kekäläinen 2002 with gains 0 and 1;
-               popularity after Yin et al., VLDB 2012, made relative to the targets here.
+               MAP as in Yao et al., CIKM 2021 (arXiv 2007.12865), reconstructed: the paper gives
+               no equation; popularity after Yin et al., VLDB 2012, made relative to the targets
+               here.
     Differs:   ComiRec's code discounts by a hit's place among the targets, not in the list.
+               `average_precision_at` of queries divides by |D|, so that a user with more than k
+               targets cannot reach 1; here a list of k targets is perfect.
 
     The recall is given by how often a target stood in training, too: `unseen/recall@k` (never),
-    `rare/recall@k` (1 to 4 times), `frequent/recall@k` (5 times or more), each over the targets of
-    that kind and the users that have one, with their number as `unseen/targets` and so on.
+    `rare/recall@k` (1 to 4 times), `frequent/recall@k` (5 times or more), and again `head/recall@k`
+    (its item is of the most popular tenth of the catalogue), `tail/recall@k` (of the others in
+    training); see `target_kinds`. Each is over the targets of that kind and the users that have
+    one, with their number as `unseen/targets` and so on.
 
     Args:
         rows: catalogue rows a user, best first, history already taken out where it is to be; -1
@@ -95,12 +103,13 @@ def next_items(
     result |= {f"recall@{k}": mean(found.recall(k)) for k in ks}
     result |= {f"hit_rate@{k}": mean(found.hit(k)) for k in ks}
     result |= {f"ndcg@{k}": mean(found.ndcg(k)) for k in ks}
+    result |= {f"map@{k}": mean(found.average_precision(k)) for k in ks}
     result |= {f"catalogue_coverage@{k}": _coverage(rows[:, :k], len(train_counts)) for k in ks}
     taken = mean(found.average(train_counts[found.items].astype(np.float64)))
     for k in ks:
         listed = mean(_listed_counts(rows[:, :k], train_counts))
         result[f"popularity@{k}"] = listed / taken if taken > 0 else float("nan")
-    for name, kept in _by_frequency(train_counts[found.items]).items():
+    for name, kept in target_kinds(train_counts, found.items).items():
         part = found.only(kept)
         result[f"{name}/targets"] = float(part.weights.sum())
         result |= {f"{name}/recall@{k}": mean(part.recall(k)) for k in ks}
@@ -147,7 +156,7 @@ def per_user_recall(
 
 
 class _Found(NamedTuple):
-    """The distinct targets of all users, and where each stands in its user's list."""
+    """The distinct targets of all users, user by user, and where each stands in the list."""
 
     length: int  # users
     users: Int64[np.ndarray, " P"]
@@ -174,6 +183,13 @@ class _Found(NamedTuple):
         ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(k) + 2.0))])
         distinct = np.bincount(self.users, minlength=self.length)
         return gained / _or_nan(ideal[np.minimum(distinct, k)])
+
+    def average_precision(self, k: int) -> Float64[np.ndarray, " U"]:
+        places = self.places[np.lexsort((self.places, self.users))]
+        before = np.arange(len(places)) - np.searchsorted(self.users, self.users)  # of its user
+        gained = self._sum((places < k) * (before + 1) / (places + 1))
+        distinct = np.bincount(self.users, minlength=self.length)
+        return gained / _or_nan(np.minimum(distinct, k).astype(np.float64))
 
     def _sum(self, values: Float[np.ndarray, " P"]) -> Float64[np.ndarray, " U"]:
         total = np.bincount(self.users, weights=values, minlength=self.length)
@@ -223,14 +239,6 @@ def _listed_counts(
     """The mean training count of what each user is shown; NaN for an empty list."""
     counts = np.append(train_counts, 0)  # -1 reads the last
     return counts[listed].sum(axis=1) / _or_nan((listed >= 0).sum(axis=1).astype(np.float64))
-
-
-def _by_frequency(counts: Int64[np.ndarray, " P"]) -> Mapping[str, Keep]:
-    return {
-        "unseen": counts == 0,
-        "rare": (counts >= 1) & (counts < HEAD_FROM),
-        "frequent": counts >= HEAD_FROM,
-    }
 
 
 def _or_nan(values: Float[np.ndarray, " U"]) -> Float64[np.ndarray, " U"]:

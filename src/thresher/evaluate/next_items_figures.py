@@ -1,10 +1,11 @@
-"""The picture of a history run: how much more is found as the list grows."""
+"""The pictures of a history run: how much more is found as the list grows, and its items."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from thresher.evaluate.figures import BLUE, QUIET, drawing, percents
 from thresher.evaluate.markup import plain
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Curve = Mapping[int, float]  # recall by size of the list, at least one
 Heights = Float64[np.ndarray, " systems"]
+Points = Float64[np.ndarray, "n 2"]
+Rows = Int64[np.ndarray, " rows"]
 
 _GAP = 0.058  # least distance of two names, as a share of the height
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -28,6 +31,11 @@ _OTHERS: tuple[tuple[str, Any], ...] = (
     ("#A0558A", (0, (1.5, 1.5))),
     ("#00805C", (0, (6, 2, 1.5, 2))),
 )
+_REST = ("#c3cad1", "o")
+_GROUPS = (  # no two alike for colour-blind readers: neighbours in colour differ in shape
+    ("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "s"), ("#E69F00", "o"),
+    ("#CC79A7", "D"), ("#56B4E9", "^"), ("#7A4B2A", "s"), ("#1f2933", "o"),
+)  # fmt: skip
 
 
 def recall_curves(
@@ -99,3 +107,39 @@ def apart(heights: Heights, gap: float = _GAP) -> Heights:
     moved = np.empty(len(heights))
     moved[order] = np.clip(nearest, 0, max(0.0, 1 - steps[-1])) + steps
     return moved
+
+
+def scattered_items(coordinates: Points, labels: Sequence[str]) -> "Figure":
+    """Draw items as points, the most frequent labels each in a colour and a shape.
+
+    Args:
+        coordinates: where each item stands, as `item_map` returns them.
+        labels: what each item is, such as its category; "" where that is not known. All but the
+            eight most frequent are drawn as one, in grey.
+    """
+    size = float(np.clip(170 / np.sqrt(max(len(labels), 1)), 4.5, 9))
+    names, handles = [], []
+    with drawing((8.4, 5.4)) as figure:
+        ax = figure.add_subplot()
+        ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+        ax.spines[:].set_visible(False)
+        for place, (name, rows, (colour, shape)) in enumerate(_groups(labels)):
+            style: Any = {"color": colour, "marker": shape, "markersize": size}
+            style |= {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 0.4}
+            over = 1 if colour == _REST[0] else 2 + place  # the smaller a group, the more on top
+            handles += ax.plot(*coordinates[rows].T, zorder=over, **style)
+            names.append(f"{plain(name, _LETTERS)} ({len(rows):,})")
+        key: Any = {"frameon": False, "fontsize": 9.5, "markerscale": 7 / size}
+        legend = figure.legend(handles, [""] * len(handles), loc="outside right upper", **key)
+        for line, name in zip(legend.get_texts(), names, strict=True):
+            line.set_text(name)  # a label that begins with "_" would be left out
+    return figure
+
+
+def _groups(labels: Sequence[str]) -> list[tuple[str, Rows, tuple[str, str]]]:
+    """Name, rows and style of each group, by size; then of the rest, where there is one."""
+    often = [name for name, _ in Counter(filter(None, labels)).most_common(len(_GROUPS))]
+    known = [(name, np.flatnonzero([of == name for of in labels])) for name in often]
+    rest = np.flatnonzero([of not in often for of in labels])
+    groups = [(*group, style) for group, style in zip(known, _GROUPS, strict=False)]
+    return [*groups, ("other", rest, _REST)] if len(rest) else groups

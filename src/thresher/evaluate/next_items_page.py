@@ -13,7 +13,7 @@ from string import Template
 from typing import final
 
 from thresher.errors import InputError
-from thresher.evaluate import figures
+from thresher.evaluate import figures, item_sections
 from thresher.evaluate.markup import (
     DASH,
     Cell,
@@ -40,11 +40,14 @@ _SLICES = {
     "unseen": "never in training",
     "rare": f"1 to {HEAD_FROM - 1} times in training",
     "frequent": f"{HEAD_FROM} times or more",
+    "head": "in training, among the most popular tenth of the items",
+    "tail": "in training, outside that tenth",
 }
 _MEANINGS = {
     "recall": ("recall", "share of what a user takes next that is listed"),
     "hit_rate": ("hit rate", "share of the users for whom something listed is right"),
     "ndcg": ("nDCG", "how far up the right items stand; 1 is best"),
+    "map": ("MAP", "how few wrong items stand before the right ones; 1 is best"),
     "catalogue_coverage": ("catalogue coverage", "share of the catalogue listed for anyone"),
     "popularity": (
         "popularity",
@@ -67,6 +70,9 @@ class NextItemsReport:
         facts: what the data holds, such as users, events and items.
         findings: sentences that say what of the data was changed or left out.
         settings: where the numbers come from, such as protocol, loss, model, fingerprint, command.
+        information: names of the item features, and what `mutual_information` says of them.
+        item_map: where `item_map` places items, up to 2,000, and the category of each, "" for none.
+        neighbours: title of an item, and the titles of the nearest by a name, such as a model's.
 
     Raises:
         InputError: there is no system, or the model has no recall at the depth.
@@ -79,6 +85,9 @@ class NextItemsReport:
     facts: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    information: item_sections.Information | None = None
+    item_map: item_sections.ItemMap | None = None
+    neighbours: item_sections.Neighbours = ()
 
     def __post_init__(self) -> None:
         places = self.ks() if self.systems else []
@@ -122,6 +131,9 @@ def render(report: NextItemsReport) -> str:
         _beyond_recall(report),
         _slices(report),
         _numbers(report),
+        item_sections.information(report.information),
+        item_sections.item_map(report.item_map),
+        item_sections.neighbours(report.neighbours),
         _facts("What the data holds", report.facts, report.findings),
         _facts("Where these numbers come from", report.settings),
     )
@@ -279,6 +291,7 @@ def _plain(report: NextItemsReport) -> dict[str, object]:
         "facts": dict(report.facts),
         "findings": list(report.findings),
         "settings": dict(report.settings),
+        **item_sections.numbers(report.information, report.item_map, report.neighbours),
     }
 
 

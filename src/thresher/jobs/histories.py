@@ -19,8 +19,7 @@ from thresher.data.history import History, load_history
 from thresher.data.relation import Relation
 from thresher.data.sequences import Asked
 from thresher.data.tables import make_folder
-from thresher.errors import InputError
-from thresher.evaluate.next_items import next_items
+from thresher.jobs.next_items import VALIDATED, counted, measured_depths
 from thresher.jobs.objective import build_objective
 from thresher.recommender import Recommender
 from thresher.towers import HISTORY
@@ -29,14 +28,6 @@ from thresher.towers.history import HistoryTower
 from thresher.towers.pair import TwoTower
 from thresher.train.batches import Pairs
 from thresher.train.loop import train as run_training
-
-VALIDATED = 10_000
-"""Customers that are asked after each epoch, at most."""
-METRICS = (
-    *("recall", "hit_rate", "ndcg", "catalogue_coverage"),
-    *("unseen/recall", "rare/recall", "frequent/recall"),
-)
-"""What may choose the weights that are kept, at a depth."""
 
 
 def train_histories(
@@ -80,19 +71,13 @@ def _trained(
     tower.start_from(data.items, data.text_columns, data.category_columns, counts)
     model = TwoTower(tower).to(device)
     validation = _first(data.validation, VALIDATED)
-    depths = _depths(config.build("ranking").depths, options.metric, len(data.items))
+    depths = measured_depths(config.build("ranking").depths, options.metric, len(data.items))
 
     def validate() -> Mapping[str, float]:
         index, ranking = config.build("index"), config.build("ranking")
         recommender = Recommender.build(tower, data.items, index, ranking)
-        found = next_items(
-            recommender.recommend(validation.histories, max(depths)).rows,
-            validation.targets.starts,
-            validation.targets.items,
-            ks=depths,
-            repeats=ranking.repeats,
-            train_counts=counts,
-        )
+        hits = recommender.recommend(validation.histories, max(depths))
+        found = counted(hits, validation.targets, counts, ranking, depths)
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
     metrics = run_training(
@@ -122,17 +107,6 @@ def _pairs(data: History, tower: HistoryTower) -> Pairs:
         groups=examples.users,
         often=None if alike else examples.weights.astype(np.float64),
     )
-
-
-def _depths(depths: tuple[int, ...], metric: str, items: int) -> tuple[int, ...]:
-    """What is measured after an epoch: not deeper than the metric that chooses needs."""
-    name, _, depth = metric.rpartition("@")
-    if name not in METRICS or not depth.isdecimal() or not 1 <= int(depth) <= items:
-        raise InputError(
-            f"train.metric is {metric!r}; give one of {', '.join(METRICS)} at a depth of 1 to "
-            f"{items}, the items that there are, such as 'recall@{min(50, items)}'"
-        )
-    return tuple(sorted({int(depth), *(d for d in depths if d <= int(depth))}))
 
 
 def _first(asked: Asked, count: int) -> Asked:

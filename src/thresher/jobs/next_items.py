@@ -9,16 +9,25 @@ import numpy as np
 from thresher.artifact import Artifact
 from thresher.config import Config, read
 from thresher.data.history import History, load_history
-from thresher.data.sequences import Asked
+from thresher.data.relation import Relation
+from thresher.data.sequences import Asked, Sequences
 from thresher.errors import InputError
 from thresher.evaluate.bootstrap import bootstrap_mean
 from thresher.evaluate.evaluation import as_json
 from thresher.evaluate.next_items import next_items, per_user_recall
 from thresher.evaluate.next_items_page import NextItemsReport, write_next_items
+from thresher.evaluate.options import RankingOptions
 from thresher.recommender import BLOCK, Recommender
 from thresher.retrieve import Hits, search_without
 
 SPLITS = ("validation", "test")
+VALIDATED = 10_000
+"""Customers that are asked after each epoch, at most."""
+METRICS = (
+    *("recall", "hit_rate", "ndcg", "map", "catalogue_coverage"),
+    *("unseen/recall", "rare/recall", "frequent/recall", "head/recall", "tail/recall"),
+)
+"""What may choose the weights that are kept, at a depth."""
 
 
 def evaluate_histories(
@@ -50,15 +59,18 @@ def evaluate_histories(
         raise InputError(f"nobody is asked in the split {split!r}; give it a share in [data]")
     depths = recommender.depths()
     hits = recommender.recommend(asked.histories, max(depths))
-    popular = _popular(recommender, data, asked, max(depths))
-    metrics = _counted(hits, asked, data, recommender, depths)
-    listed = _counted(popular, asked, data, recommender, depths)
+    options, counts = recommender.options, data.counts()
+    removed = Relation.none((len(asked), len(data.items)))
+    if options.remove_history:
+        removed = asked.histories.relation(len(data.items))
+    same = popular(counts, removed, max(depths))
+    metrics = counted(hits, asked.targets, counts, options, depths)
+    listed = counted(same, asked.targets, counts, options, depths)
     if report:
-        intervals = _intervals(hits, asked, recommender, depths)
         page = NextItemsReport(
             title=_title(config, base),
             systems={"popularity": listed, "model": metrics},
-            intervals=intervals,
+            intervals=intervals(hits, asked.targets, options, depths),
             facts=_facts(data, asked),
             findings=data.findings,
             settings=_settings(config, artifact, split),
@@ -67,22 +79,39 @@ def evaluate_histories(
     return as_json(metrics | {f"popularity/{key}": value for key, value in listed.items()})
 
 
-def _counted(
-    hits: Hits, asked: Asked, data: History, recommender: Recommender, depths: tuple[int, ...]
+def measured_depths(depths: tuple[int, ...], metric: str, items: int) -> tuple[int, ...]:
+    """What is measured after an epoch: not deeper than the metric that chooses needs."""
+    name, _, depth = metric.rpartition("@")
+    if name not in METRICS or not depth.isdecimal() or not 1 <= int(depth) <= items:
+        raise InputError(
+            f"train.metric is {metric!r}; give one of {', '.join(METRICS)} at a depth of 1 to "
+            f"{items}, the items that there are, such as 'recall@{min(50, items)}'"
+        )
+    return tuple(sorted({int(depth), *(d for d in depths if d <= int(depth))}))
+
+
+def counted(
+    hits: Hits, targets: Sequences, counts: np.ndarray, options: RankingOptions, ks: tuple[int, ...]
 ) -> dict[str, float]:
+    """The metrics of lists, against what came next."""
     return next_items(
         hits.rows,
-        asked.targets.starts,
-        asked.targets.items,
-        ks=depths,
-        repeats=recommender.options.repeats,
-        train_counts=data.counts(),
+        targets.starts,
+        targets.items,
+        ks=ks,
+        repeats=options.repeats,
+        train_counts=counts,
     )
 
 
-def _popular(recommender: Recommender, data: History, asked: Asked, k: int) -> Hits:
-    """The same list for everybody, less each one's own history where that is removed."""
-    counts = data.counts()
+def popular(counts: np.ndarray, removed: Relation, k: int) -> Hits:
+    """The same list for everybody, the items that stand most often in training, less some each.
+
+    Args:
+        counts: training events of each item.
+        removed: what is not listed, a row for each list.
+        k: places of a list.
+    """
     order = np.argsort(-counts, kind="stable")
     scores = counts[order].astype(np.float32)
 
@@ -90,29 +119,22 @@ def _popular(recommender: Recommender, data: History, asked: Asked, k: int) -> H
         shape = users, depth
         return Hits(np.broadcast_to(order[:depth], shape), np.broadcast_to(scores[:depth], shape))
 
-    if not recommender.options.remove_history:
-        return listed(len(asked), k)
-    removed = asked.histories.relation(len(order))
-    blocks = np.array_split(np.arange(len(asked)), -(-len(asked) // BLOCK))
+    if not len(removed.indices):
+        return listed(len(removed), k)
+    blocks = np.array_split(np.arange(len(removed)), -(-len(removed) // BLOCK))
     return Hits.joined(
         search_without(partial(listed, len(rows)), k, removed.take(rows)) for rows in blocks
     )
 
 
-def _intervals(
-    hits: Hits, asked: Asked, recommender: Recommender, depths: tuple[int, ...]
+def intervals(
+    hits: Hits, targets: Sequences, options: RankingOptions, ks: tuple[int, ...]
 ) -> dict[str, tuple[float, float]]:
     """95 % bootstrap intervals of the recall, over customers."""
-    each = per_user_recall(
-        hits.rows,
-        asked.targets.starts,
-        asked.targets.items,
-        ks=depths,
-        repeats=recommender.options.repeats,
-    )
+    each = per_user_recall(hits.rows, targets.starts, targets.items, ks=ks, repeats=options.repeats)
     generator = np.random.default_rng(0)
     found = [bootstrap_mean(column, generator=generator) for column in each.T]
-    return {f"recall@{k}": (f.low, f.high) for k, f in zip(depths, found, strict=True)}
+    return {f"recall@{k}": (f.low, f.high) for k, f in zip(ks, found, strict=True)}
 
 
 def _title(config: Config, base: str) -> str:
