@@ -12,12 +12,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from thresher.data.dataset import DataSpec
+from thresher.data.feature_data import FeatureSpec
 from thresher.data.history import HistorySpec
+from thresher.data.masking import ViewOptions
+from thresher.data.schema import FeatureOptions
 from thresher.decide.options import DecideOptions
 from thresher.evaluate.options import RankingOptions
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import TOWERS
+from thresher.towers.features import FeatureTower
 from thresher.towers.history import HistoryTower
 from thresher.train.classifiers import ClassifierOptions
 from thresher.train.labels import LABELS
@@ -28,8 +32,12 @@ SUPPLIED = ("dim", "generator")  # what a loss gets from the tower, never from a
 TABLES: Mapping[str, Callable] = {
     "data": DataSpec,
     "history": HistorySpec,
+    "feature data": FeatureSpec,
+    "features": FeatureOptions,
+    "views": ViewOptions,
     **{f"tower {name}": made_by for name, made_by in TOWERS.items()},
     "tower history": HistoryTower,
+    "tower features": FeatureTower,
     # Those that have no key have no table.
     **{
         f"labels {n}": made_by

@@ -8,6 +8,7 @@ error that names the file, the key and the nearest valid one.
 import difflib
 import inspect
 import json
+import re
 import tomllib
 import types
 import typing
@@ -18,13 +19,13 @@ from typing import Any
 
 from thresher.errors import InputError
 from thresher.family import (
-    HISTORY,
     MATCHING,
     Constructor,
     Family,
     Section,
     check_own,
     check_together,
+    check_views,
     family_of,
     towers,
 )
@@ -92,11 +93,12 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     for name, (choices, usual) in family.kinds.items():
         table: Section = {"kind": usual, **_section(raw, name)}
         sections[name] = {"kind": table["kind"], **_choose(choices, table, name)}
-    own = family.unsaid(sections["tower"]["kind"])
-    unsaid = {k: v for k, v in own.items() if k not in _section(raw, "train")}
-    sections["train"] = {**sections["train"], **unsaid}
+    for name in sections:
+        own = family.unsaid(name, sections["tower"]["kind"])
+        unsaid = {k: v for k, v in own.items() if k not in _section(raw, name)}
+        sections[name] = {**sections[name], **unsaid}
     prototypes = sections.get("labels", {}).get("kind") == "prototype"
-    links = PROTOTYPE_LINKS if prototypes else (LINKS,)
+    links = (*(PROTOTYPE_LINKS if prototypes else (LINKS,)), *family.links)
     tables = _terms(raw, family.objective)
     terms = [_term(t, i, links) for i, t in enumerate(tables)]
     names = [t["name"] for t in terms]
@@ -106,9 +108,11 @@ def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     folder = (path.parent if path is not None else Path()).resolve()
     config = Config(family, ordered, terms, folder)
     for name in ordered:
-        if name != "tower" or family is HISTORY:  # others may load a model
+        if name != "tower" or family is not MATCHING:  # others may load a model
             config.build(name)
     check_together(family, ordered)
+    if family is MATCHING:
+        check_views(ordered["tower"]["kind"], terms)
     return config
 
 
@@ -130,7 +134,11 @@ def _set(raw: dict[str, Any], override: str) -> None:
         parsed = tomllib.loads(f"x = {value}")["x"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
-    raw[section] = {**_section(raw, section), name: parsed}
+    table = _section(raw, section)
+    column, _, inner = name.partition(".")
+    if inner:  # a table in a table, such as features.item.price or features.query."history.price"
+        parsed, name = {**_section(table, column), inner.strip('"'): parsed}, column
+    raw[section] = {**table, name: parsed}
 
 
 def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -163,7 +171,7 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
     for key in ("name", "links"):
         _typed(given[key], str, f"{where}.{key}")
     if given["links"] not in links:
-        others = "" if len(links) > 1 else ", unless labels.kind is 'prototype'"
+        others = "" if set(PROTOTYPE_LINKS) <= {*links} else ", unless labels.kind is 'prototype'"
         raise InputError(
             f"{where}.links must be {' or '.join(map(repr, links))}{others}, got {given['links']!r}"
         )
@@ -256,7 +264,9 @@ def _typed(value: Any, annotation: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise InputError(f"{where} must be a table of keys and values, got {value!r}")
         inner = typing.get_args(annotation)[1]
-        return {k: _typed(v, inner, f"{where}.{k}") for k, v in value.items()}
+        return {
+            k: v if inner is Any else _typed(v, inner, f"{where}.{k}") for k, v in value.items()
+        }
     if origin is tuple:
         inner = typing.get_args(annotation)[0]
         if not isinstance(value, list | tuple):
@@ -282,6 +292,11 @@ def _table(header: str, values: Section) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{k} = {_value(v)}" for k, v in value.items())
+        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
         return f"{{ {inside} }}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    """A key as TOML writes it: in quotes, unless it is bare letters, digits and dashes."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -62,6 +62,28 @@ def test_information_is_that_of_every_case_counted(topics, subtopics, correlatio
     assert homes == pytest.approx(planted.information(joint), abs=1e-9)
 
 
+def test_names_of_a_value_add_to_what_there_is_to_tell_and_not_to_what_is_told():
+    one, three = (Synthetic(features=2, missing=0.1, synonyms=n).information() for n in (1, 3))
+    assert three[0, 1] == one[0, 1]
+    # where a value is given, in 9 of 10 items, its name is one of three alike: .9 log 3 = .98875
+    assert np.diag(three - one) == pytest.approx([0.98875, 0.98875], abs=1e-5)
+
+
+def test_synonyms_are_names_of_one_value_in_the_tables(tmp_path):
+    _, tables = made(tmp_path, items=2_000, topics=4, subtopics=1, synonyms=5, correlation=1.0)
+    # both features tell the topic: names 0 to 4 are the first one's, 5 to 9 the second's
+    told = [
+        [int(v.split("-")[1]) // 5 for v in tables["items"][f"feature_{j}"] if v] for j in (1, 3)
+    ]
+    assert set(told[0]) == set(told[1]) == {0, 1, 2, 3}
+    values = set(tables["items"]["feature_1"]) - {None}
+    assert values == {f"f1-{n}" for n in range(20)}
+    both = zip(tables["items"]["feature_1"], tables["items"]["feature_3"], strict=True)
+    pairs = [(int(a.split("-")[1]), int(b.split("-")[1])) for a, b in both if a and b]
+    assert all(a // 5 == b // 5 for a, b in pairs)
+    assert len({(a % 5, b % 5) for a, b in pairs}) == 25  # names are drawn by themselves
+
+
 def test_information_goes_from_nothing_to_all():
     def between(correlation):
         spec = Synthetic(topics=4, subtopics=2, correlation=correlation, missing=0.0)
@@ -194,7 +216,7 @@ def test_unlabelled_items_stand_in_no_training_pair_but_in_the_others(tmp_path):
 
 def test_queries_have_one_split_and_equally_many_pairs(tmp_path):
     # more pairs than are drawn at once
-    _, pairs = drawn(tmp_path, items=100, topics=3, queries=1_000, pairs=300_500)
+    _, pairs = drawn(tmp_path, items=100, topics=3, queries=1_000, pairs=300_500, asked=100)
     assert [len(np.unique(pairs[name][0])) for name in pairs] == [1_000, 100, 100]
     assert [pairs[name].shape[1] for name in pairs] == [300_500, 30_050, 30_050]
     counts = np.bincount(np.concatenate([q for q, _ in pairs.values()]))
@@ -209,7 +231,7 @@ def test_queries_have_one_split_and_equally_many_pairs(tmp_path):
 
 
 def test_tables_join_and_the_same_seed_writes_the_same_bytes(tmp_path):
-    options = {"items": 300, "topics": 5, "queries": 50, "pairs": 200}
+    options = {"items": 300, "topics": 5, "queries": 50, "pairs": 200, "asked": 5}
     _, tables = made(tmp_path / "a", **options)
     items, queries, pairs = (tables[name] for name in ("items", "queries", "pairs"))
     assert items["id"] == [f"i{n}" for n in range(300)]

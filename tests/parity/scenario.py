@@ -3,18 +3,25 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from thresher.data import Relation
+from thresher.data.features import Counted, Schema
 from thresher.data.links import asked_links, batch_links
+from thresher.data.masking import ViewOptions
 from thresher.data.sampler import PairSampler
+from thresher.data.schema import FeatureOptions
 from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.losses.croloss import CROLoss
 from thresher.objective import Objective, Term
+from thresher.towers.feature_inputs import FeatureTable
+from thresher.towers.features import FeatureTower
 from thresher.train.batches import Batches, Pairs
 from thresher.train.options import TrainOptions
+from thresher.train.views import ItemViews
 from thresher.types import Batch, Links
 
 QUERIES, ITEMS, VIEWS, WIDTH, DIM = 12, 18, 6, 6, 4
@@ -152,9 +159,80 @@ def sampled_share(rank, world, *, in_batch):
     pairs = Pairs(*rows, relation, np.arange(20), ignored, often=draw.random(20) + 0.1)
     batches = Batches(pairs, options, prototypes=False, device=torch.device("cpu"))
     assert batches.sampler.offset == rank * 3 * QUERIES // world
-    batch = batches.of(next(batches.sampler.epoch(1)))
+    batch = batches.of(next(batches.sampler.epoch(1)), 1, 0)
     sides = {"query": tables[0], "item": tables[1]}
     return Batch({name: sides[name][batch.inputs[name]] for name in sides}, batch.links)
+
+
+def featured(**options):
+    """A tower of features, and the tables of 20 queries and 15 items that it reads."""
+    draw = np.random.default_rng(8)
+    tables = [
+        pa.table(
+            {
+                "id": [f"{side}{n}" for n in range(count)],
+                "shelf": [draw.choice([*"pqrs"], 2).tolist() for _ in range(count)],
+                # Of some the size is not known, so that defaults learn too.
+                "size": [draw.normal() if n % 3 else None for n in range(count)],
+            }
+        )
+        for side, count in (("i", 15), ("q", 20))
+    ]
+    counts = (np.ones(len(table), np.int64) for table in tables)
+    parts = (Counted(*part, "t.csv") for part in zip(tables, counts, strict=True))
+    schema = Schema.fitted(*parts, FeatureOptions(width=WIDTH), histories=False)
+    tower = FeatureTower(layers=(8, DIM), **options)
+    tower.start_from(schema)
+    bags = {"query": schema.of_queries(tables[1]), "item": schema.of_items(tables[0])}
+    return tower, {side: FeatureTable.of(side, own) for side, own in bags.items()}, bags["item"]
+
+
+class Featured(nn.Module):
+    """The tower of features for every input."""
+
+    def __init__(self, dropout=0.0, **options):
+        super().__init__()
+        self.tower = featured(dropout=dropout, **options)[0]
+
+    def forward(self, name, inputs):
+        return self.tower(inputs)
+
+
+def featured_share(masking="correlated"):
+    """The share of this process in a batch of 12 pairs and two views of 6 items."""
+    draw = np.random.default_rng(6)
+    truth = draw.random((20, 15)) < 0.3
+    relation = Relation.from_pairs(*np.nonzero(truth), shape=truth.shape)
+    tower, tables, bags = featured()
+    views = ItemViews(
+        tables["item"],
+        ViewOptions(masking=masking, value_dropout=0.0, items=VIEWS),
+        ids=["id"],
+        several=["shelf"],
+        information=tower.known().information(bags),
+        seed=3,
+    )
+    pairs = Pairs(tables["query"], tables["item"], relation, np.arange(20), views=views)
+    options = TrainOptions(batch_size=QUERIES, logq=True, seed=3)
+    read = {"offered", "views", "spread"}
+    batches = Batches(pairs, options, prototypes=False, read=read, device=torch.device("cpu"))
+    return batches.of(next(batches.sampler.epoch(1)), 1, 0)
+
+
+def featured_objective():
+    """The main task, and two views of items, and items beside each other."""
+    return Objective(
+        [
+            Term("main", Softmax(temperature=0.1), "offered"),
+            Term("ssl", Softmax(temperature=0.2), "views", weight=0.3),
+            Term("so", Softmax(temperature=0.2), "spread", weight=0.2),
+        ]
+    )
+
+
+def gradient(p):
+    """Of a parameter as a list; None where there is none."""
+    return None if p.grad is None else p.grad.to_dense().tolist()
 
 
 def mined_objective():

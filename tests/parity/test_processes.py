@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from parity.scenario import (
+    Featured,
     Towers,
+    featured_objective,
+    featured_share,
     mined_objective,
     mined_share,
     objective,
@@ -81,6 +84,23 @@ def test_sampled_columns_and_how_often_they_are_drawn_equal_those_of_one(found, 
         assert got["logs"] == pytest.approx(logs, rel=1e-6)
         for one, want in zip(got["gradients"], parameters(towers, goal), strict=True):
             torch.testing.assert_close(torch.tensor(one, dtype=torch.float64), want.grad)
+
+
+@pytest.mark.parametrize("step", ["plain", "cached"])
+def test_views_of_features_of_several_processes_equal_those_of_one(found, step):
+    # Which items are drawn and what of them is hidden is the same, whoever has them.
+    towers, goal = Featured(), featured_objective()
+    logs = plain_step(towers, featured_share(), goal)
+    assert set(logs) == {"main", "ssl", "so", "total"}
+    assert min(logs.values()) > 0.01
+    for process in found:
+        got = process[f"featured, {step}"]
+        assert got["logs"] == pytest.approx(logs, rel=1e-5)
+        for one, want in zip(got["gradients"], parameters(towers, goal), strict=True):
+            assert want.grad.to_dense().abs().sum() > 0
+            torch.testing.assert_close(
+                torch.tensor(one), want.grad.to_dense(), rtol=1e-4, atol=1e-6
+            )
 
 
 def test_rows_are_gathered_in_the_order_of_the_processes(found):

@@ -6,7 +6,11 @@ import os
 import torch
 
 from parity.scenario import (
+    Featured,
     Towers,
+    featured_objective,
+    featured_share,
+    gradient,
     mined_objective,
     mined_share,
     objective,
@@ -34,13 +38,17 @@ def work(rank, world, port, folder):
     batch = share(whole(), rank, world)
     found = {
         "plain": gradients(plain_step, batch, objective()),
-        "cached": gradients(lambda *args: cached_step(*args, chunk=2), batch, objective(block=3)),
+        "cached": gradients(cached, batch, objective(block=3)),
         "mined": gradients(plain_step, mined_share(rank, world), mined_objective()),
         **{
             f"sampled, in_batch {own}": gradients(
                 plain_step, sampled_share(rank, world, in_batch=own), sampled_objective()
             )
             for own in (True, False)
+        },
+        **{
+            f"featured, {name}": gradients(step, featured_share(), featured_objective(), Featured())
+            for name, step in (("plain", plain_step), ("cached", cached))
         },
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
         "summed": distributed.all_sum(own).tolist(),
@@ -53,11 +61,15 @@ def work(rank, world, port, folder):
     distributed.close()
 
 
-def gradients(step, batch, goal):
-    towers = Towers()
+def cached(*args):
+    return cached_step(*args, chunk=2)
+
+
+def gradients(step, batch, goal, towers=None):
+    towers = towers or Towers()
     logs = step(towers, batch, goal)
     distributed.average_gradients(parameters(towers, goal))
-    return {"logs": logs, "gradients": [p.grad.tolist() for p in parameters(towers, goal)]}
+    return {"logs": logs, "gradients": [gradient(p) for p in parameters(towers, goal)]}
 
 
 def partial_use(rank):

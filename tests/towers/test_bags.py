@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
@@ -91,3 +92,59 @@ def test_nothing_in_nothing_out():
     empty.sum().backward()
     assert empty.tolist() == [[0, 0], [0, 0]]
     assert table.grad.to_dense().count_nonzero() == 0
+
+
+def test_rows_without_a_token():
+    assert rows_of(Bags.empty(3)) == [[], [], []]
+    assert rows_of(Bags.empty(3)[1:]) == [[], []]
+    assert len(Bags.empty(0)) == 0
+
+
+# Rows that lose a share of their tokens.
+
+
+def thinned(share, seed=0, rows=ROWS):
+    return rows_of(bags(rows).thinned(share, torch.Generator().manual_seed(seed)))
+
+
+def length(row):
+    return sum(w * w for _, w in row) ** 0.5
+
+
+@given(st.integers(0, 1000), st.floats(0, 0.95))
+def test_thinned_rows_keep_their_length_and_the_order_and_shares_of_what_stays(seed, share):
+    for before, after in zip(ROWS, thinned(share, seed), strict=True):
+        tokens = [t for t, _ in after]
+        assert tokens == [t for t, _ in before if t in tokens]
+        # a row that keeps nothing of weight has no length to keep
+        weight = dict(before)
+        if any(weight[t] for t in tokens):
+            assert length(after) == pytest.approx(length(before), rel=1e-5)
+            scale = length(before) / sum(weight[t] ** 2 for t in tokens) ** 0.5
+            assert dict(after) == pytest.approx({t: scale * weight[t] for t in tokens}, rel=1e-5)
+
+
+def test_a_thinned_row_by_hand():
+    # Of (3, 4) with the length 5 the one that stays weighs 5, both stay as they are, or none does.
+    found = [thinned(0.5, seed, [[(1, 3.0), (2, 4.0)]])[0] for seed in range(40)]
+    rounded = {tuple((token, round(weight, 4)) for token, weight in row) for row in found}
+    assert rounded == {(), ((1, 5.0),), ((2, 5.0),), ((1, 3.0), (2, 4.0))}
+
+
+def test_so_many_tokens_are_dropped_each_by_itself():
+    rows = [[(t, 1.0) for t in range(10)] for _ in range(2000)]
+    kept = np.zeros((2000, 10))
+    for number, row in enumerate(thinned(0.3, rows=rows)):
+        kept[number, [t for t, _ in row]] = 1
+    # 20,000 draws of probability .7: a standard error of .003; of each token .01
+    assert kept.mean() == pytest.approx(0.7, abs=0.02)
+    assert kept.mean(axis=0) == pytest.approx(np.full(10, 0.7), abs=0.05)
+    # of ten kept by themselves the variance is 10 * .7 * .3 = 2.1
+    assert kept.sum(axis=1).var() == pytest.approx(2.1, abs=0.3)
+
+
+def test_the_generator_decides_and_a_share_of_0_drops_nothing():
+    assert thinned(0.5, 3) == thinned(0.5, 3)
+    assert len({str(thinned(0.5, seed)) for seed in range(9)}) > 1
+    assert thinned(0.0) == ROWS
+    assert rows_of(bags([]).thinned(0.5, torch.Generator())) == []

@@ -31,6 +31,17 @@ def test_a_row_moves_against_its_gradient_by_its_own_step():
     torch.testing.assert_close(table.detach(), expected, atol=1e-6, rtol=0)
 
 
+def test_an_accumulator_that_starts_high_keeps_a_row_of_small_gradients_near_its_start():
+    table = torch.nn.Parameter(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
+    optimizer = RowAdagrad([table], lr=0.5, eps=0.0, initial_accumulator=0.09)
+    table.grad = sparse_gradient([0, 1], [[0.4, 0.4], [4.0, 4.0]], (2, 2))
+    optimizer.step()
+    # Row 0: a = .09 + .16 = .25; 1 - .5 * .4 / .5 = .6.
+    # Row 1: a = .09 + 16 = 16.09; 1 - .5 * 4 / 4.01124 = .5014.
+    expected = torch.tensor([[0.6, 0.6], [0.501401, 0.501401]])
+    torch.testing.assert_close(table.detach(), expected, atol=1e-6, rtol=0)
+
+
 def test_a_row_that_occurs_twice_in_a_gradient_has_their_sum():
     once, twice = (torch.nn.Parameter(torch.ones(4, 3)) for _ in range(2))
     once.grad = sparse_gradient([1, 3], [[1.0, 2.0, 3.0], [4.0, 5.0, -6.0]], (4, 3))

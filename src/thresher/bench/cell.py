@@ -137,7 +137,7 @@ def _rate(artifact: Path) -> float | None:
     if log.exists():
         lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     rates = [line["pairs_per_second"] for line in lines if "pairs_per_second" in line]
-    return statistics.median(rates) if rates else None
+    return float(statistics.median(rates)) if rates else None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from thresher.bench.cell import trained
@@ -28,13 +29,21 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def measure(folder: Path) -> None:
-    """Trains what is not trained yet, and writes what it measures."""
+def measure(
+    folder: Path,
+    evaluate: Callable[..., Mapping[str, float | None]] = evaluate_histories,
+) -> None:
+    """Trains what is not trained yet, and writes what it measures.
+
+    Args:
+        folder: of the cell.
+        evaluate: the numbers of a split of a trained artifact.
+    """
     told = json.loads((folder / DESCRIBED).read_text("utf-8"))
     began = time.perf_counter()
     values: dict[str, float | None] = dict(as_json(trained(read(folder / RUN), folder)))
     for split in SPLITS:
-        found = evaluate_histories(folder / WORK, split=split, report=False)
+        found = evaluate(folder / WORK, split=split, report=False)
         values |= {f"{split}/{key}": value for key, value in found.items()}
     values["total_seconds"] = time.perf_counter() - began
     write_json(folder / MEASURED, {"fingerprint": told["fingerprint"], "values": values})

@@ -16,10 +16,13 @@ from thresher.calibration import checked
 from thresher.config import Config, read
 from thresher.data.bundled import BUNDLED, bundled
 from thresher.data.dataset import load_dataset
+from thresher.data.feature_data import FeatureData, load_feature_data
 from thresher.data.history import load_history
 from thresher.data.labelled import Labelled
 from thresher.errors import InputError
 from thresher.family import Family, Section, family_of
+from thresher.jobs.next_items import METRICS
+from thresher.towers import FEATURES as FEATURES_KIND
 from thresher.towers import HISTORY as HISTORY_KIND
 
 SPLITS = ("validation", "test")
@@ -43,10 +46,14 @@ class Base(NamedTuple):
     folder: Path
 
 
-def base_of(data: str) -> Base:
+def base_of(data: str, *, features: bool = False) -> Base:
     """The base of a grid: a dataset that ships, a folder of tables, or a run's TOML.
 
     The labels and the objective of a TOML are left out: those are what a grid compares.
+
+    Args:
+        data: what `--data` says.
+        features: whether a folder, or what ships, is read as features, whichever tables it has.
 
     Raises:
         InputError: there is nothing of that name, a folder lacks a table or has it twice, or the
@@ -54,11 +61,12 @@ def base_of(data: str) -> Base:
     """
     path = Path(data)
     if data in BUNDLED:
-        held = _tables_in(bundled(data))
-        return Base(data, _sections({"bundled": data}, held), Path().resolve())
+        kind = FEATURES_KIND if features else _kind(_tables_in(bundled(data)))
+        return Base(data, _sections({"bundled": data}, kind), Path().resolve())
     if path.is_dir():
-        held = _tables_in(path)
-        return Base(path.resolve().name, _sections(held, held), path.resolve())
+        held = _tables_in(path, features=features)
+        kind = FEATURES_KIND if features else _kind(held)
+        return Base(path.resolve().name, _sections(held, kind), path.resolve())
     if path.is_file():
         read(path)
         sections = tomllib.loads(path.read_text("utf-8"))
@@ -79,7 +87,11 @@ def of_family(base: Base, family: Family) -> Base:
     """
     found = family_of(base.sections.get("tower", {}).get("kind"))
     if found is not family:
-        holds = {"matching": "items, queries and pairs", "history": "events and perhaps items"}
+        holds = {
+            "matching": "items, queries and pairs",
+            "history": "events and perhaps items",
+            "features": "items and pairs, or of events",
+        }
         raise InputError(
             f"--data is {base.name}, which is for {found.name} runs; give a folder of "
             f"{holds[family.name]}, or the TOML of a {family.name} run"
@@ -192,13 +204,44 @@ def check_histories(config: Config, depths: Iterable[int]) -> None:
             )
 
 
-def _sections(data: Section, held: Mapping[str, str]) -> Mapping[str, Section]:
-    """The sections of a base: those of histories where there are events."""
-    return {"data": data, **({"tower": {"kind": HISTORY_KIND}} if "events" in held else {})}
+def check_features(config: Config, metric: str) -> FeatureData:
+    """The same for features, and for the metric that a grid is to choose by; the data of the run.
+
+    Raises:
+        InputError: the data cannot be used, nobody is asked in a split, or the metric is none that
+            is measured.
+    """
+    data = load_feature_data(config.build("data"), config.folder)
+    for split in SPLITS:
+        if not len(getattr(data, split)):
+            raise InputError(
+                f"nobody is asked in the split {split!r}; give it a share in [data] shares"
+            )
+    depths = [k for k in config.sections["ranking"]["depths"] if k <= len(data.items)]
+    name, _, depth = metric.rpartition("@")
+    if name not in METRICS or depth not in map(str, depths):
+        raise InputError(
+            f"--at is {metric!r}; give one of {', '.join(METRICS)} at a depth that is measured, "
+            f"{' or '.join(map(str, depths)) or 'none'} in a catalogue of {len(data.items):,} items"
+        )
+    return data
 
 
-def _tables_in(folder: Path) -> dict[str, str]:
-    """The tables of a folder: of events and perhaps items, or of items, queries and pairs."""
+def _kind(held: Mapping[str, str]) -> str | None:
+    """The tower of tables with events; any of a matching run for others."""
+    return HISTORY_KIND if "events" in held else None
+
+
+def _sections(data: Section, kind: str | None) -> Mapping[str, Section]:
+    """The sections of a base."""
+    return {"data": data, **({"tower": {"kind": kind}} if kind else {})}
+
+
+def _tables_in(folder: Path, *, features: bool = False) -> dict[str, str]:
+    """The tables of a folder: of events and perhaps items, or of items, queries and pairs.
+
+    With features, users of events may have a table too, and pairs need none of queries.
+    """
     found: dict[str, str] = {}
     for name in _TABLES:
         there = [f"{name}{s}{z}" for s in _SUFFIXES for z in ("", ".gz")]
@@ -208,11 +251,15 @@ def _tables_in(folder: Path) -> dict[str, str]:
         if there:
             found[name] = there[0]
     if "events" in found:
-        return {name: found[name] for name in ("events", "items") if name in found}
-    for name in ("items", "queries", "pairs"):
+        read = ("events", "items", *(["queries"] if features else []))
+        return {name: found[name] for name in read if name in found}
+    for name in ("items", "pairs") if features else ("items", "queries", "pairs"):
         if name not in found:
+            holds = "items and pairs" if features else "items, queries and pairs"
             raise InputError(
-                f"{folder} has no {name} table; a folder of data holds items, queries and pairs, "
-                f"or events, each as {', '.join(_SUFFIXES)}"
+                f"{folder} has no {name} table; a folder of data holds {holds}, or events, each "
+                f"as {', '.join(_SUFFIXES)}"
             )
+    if features:
+        found.pop("ignored", None)
     return found

@@ -7,7 +7,8 @@ feature tells. Every query wants one subtopic w_q. With K topics of M subtopics 
     p_i        place of the item in its home, 1, 2, ...; its popularity is p_i^-a
     w_q        uniform over the subtopics
     features   value j of item i tells its topic (j odd) or its home (j even) with probability c,
-               else it is drawn uniformly from all values, each feature by itself
+               else it is drawn uniformly from all values, each feature by itself; each value has
+               L names (synonyms), of which the item has any: the more, the fewer labels a name sees
     a pair     (q, i): a subtopic s, with probability n any (popularity alone), else s = w_q;
                with probability r an item of g_i = s (which only an id tells), else of h_i = s;
                P(i | s) = p_i^-a / sum of p_k^-a over the items of s
@@ -44,7 +45,6 @@ CLEAR = 0.9  # how often a query names its topic, and how often its subtopic; el
 WORDS = 10  # of each subtopic
 MOST_WORDS = 6  # an item has 1 to so many
 DEAREST = 100.0  # prices lie between 1 and this, each topic's in a span of its own on a log scale
-HELD_OUT = 10  # validation and test have a tenth of the queries and pairs of training each
 _BLOCK = 1 << 18
 # The second of the numbers that seed the structure and each table.
 _STRUCTURE, _ITEMS, _QUERIES, _PAIRS = range(4)
@@ -58,10 +58,13 @@ class Synthetic:
         items: of the catalogue, at least one a subtopic.
         queries: for training.
         pairs: for training, at least one a query. One may be drawn twice; it then counts once.
+        asked: queries of validation, and as many of test, with as many pairs each as in training.
         topics: K, of the items; 20 to 1,000 is usual.
         subtopics: M, of each topic.
         popularity: a, exponent of the power law of the items; 0 makes all alike, 1 is usual.
         features: categories that an item has, beside its id, words and price.
+        synonyms: L, names of each value and word; at 1 a value is its name, and at 20 most names
+            stand in few items, as the words and brands of a real catalogue do.
         correlation: c, how often a value tells its item's topic, in [0, 1]; at 0 nothing does.
         noise: n, share of the pairs whose item is drawn by its popularity alone.
         residual: r, share of the other pairs that features do not explain, but an id may.
@@ -81,10 +84,12 @@ class Synthetic:
     items: int = 10_000
     queries: int = 10_000
     pairs: int = 100_000
+    asked: int = 2_000
     topics: int = 50
     subtopics: int = 4
     popularity: float = 1.0
     features: int = 4
+    synonyms: int = 1
     correlation: float = 0.8
     noise: float = 0.2
     residual: float = 0.2
@@ -93,7 +98,16 @@ class Synthetic:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("items", "queries", "pairs", "topics", "subtopics", "features", "seed"):
+        for name in (
+            "items",
+            "queries",
+            "pairs",
+            "asked",
+            "topics",
+            "subtopics",
+            "features",
+            "seed",
+        ):
             if getattr(self, name) < (least := int(name != "seed")):
                 raise InputError(f"{name} must be {least} or more, got {getattr(self, name)}")
         for name in ("correlation", "noise", "residual", "unlabelled", "missing"):
@@ -119,7 +133,7 @@ class Synthetic:
     @property
     def splits(self) -> dict[str, tuple[int, int]]:
         """How many queries and pairs each split has, in the order that queries are numbered in."""
-        held_out = math.ceil(self.queries / HELD_OUT), math.ceil(self.pairs / HELD_OUT)
+        held_out = self.asked, math.ceil(self.asked * self.pairs / self.queries)
         return {"train": (self.queries, self.pairs), "validation": held_out, "test": held_out}
 
     def values(self) -> Int64[np.ndarray, " k"]:
@@ -133,16 +147,17 @@ class Synthetic:
             b       = min(N, N')                    both tell this many topics, or finer ones
             u       = c^2 + (1 - c^2) / b           chance that they tell the same one
             MI      = (1 - m)^2 (log b + u log u + (1 - u) log((1 - u) / (b - 1)))
-            entropy = (1 - m) log N - m log m - (1 - m) log(1 - m)
-        A missing value is one more value. Estimated from n items it comes out higher, by about
-        (N - 1) (N' - 1) / 2n where values are not much more than items.
+            entropy = (1 - m) log(N L) - m log m - (1 - m) log(1 - m)
+        A missing value is one more value; which of its L names a value has tells nothing. Estimated
+        from n items it comes out higher, by about (N L - 1) (N' L - 1) / 2n where names are not
+        much more than items.
         """
         sizes, m = self.values(), self.missing
         b = np.minimum.outer(sizes, sizes)
         same = self.correlation**2 + (1 - self.correlation**2) / b
         told = np.log(b) + xlogy(same, same) + xlogy(1 - same, 1 - same) - xlogy(1 - same, b - 1)
         found = (1 - m) ** 2 * told
-        np.fill_diagonal(found, (1 - m) * np.log(sizes) + entr(m) + entr(1 - m))
+        np.fill_diagonal(found, (1 - m) * np.log(sizes * self.synonyms) + entr(m) + entr(1 - m))
         return found
 
 
@@ -218,15 +233,17 @@ def write(spec: Synthetic, folder: str | Path) -> dict[str, int]:
 
 def _items(spec: Synthetic, home: Int[np.ndarray, " N"]) -> Iterator[pa.Table]:
     draw = _generator(spec, _ITEMS)
-    names = [_ids(f"f{j}-", np.arange(size)) for j, size in enumerate(spec.values(), 1)]
-    words = _ids("word", np.arange(spec.groups * WORDS))
+    sizes = spec.values() * spec.synonyms
+    names = [_ids(f"f{j}-", np.arange(size)) for j, size in enumerate(sizes, 1)]
+    words = _ids("word", np.arange(spec.groups * WORDS * spec.synonyms))
     for start in range(0, spec.items, _BLOCK):
         homes = home[start : start + _BLOCK]
         topics = homes // spec.subtopics
         columns = {"id": _ids("i", np.arange(start, start + len(homes)))}
         for j, (name, size) in enumerate(zip(names, spec.values(), strict=True), 1):
             true = topics if j % 2 else homes
-            told = _told(true, int(size), spec.correlation, draw)
+            told = _told(true, int(size), spec.correlation, draw) * spec.synonyms
+            told += draw.integers(0, spec.synonyms, len(told))
             columns[f"feature_{j}"] = name.take(pa.array(told, mask=_gone(spec, len(told), draw)))
         columns["words"] = _words(spec, homes, words, draw)
         level = _told(topics, spec.topics, spec.correlation, draw) + draw.random(len(homes))
@@ -242,7 +259,8 @@ def _words(
     counts = draw.integers(1, MOST_WORDS + 1, len(homes))
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     told = _told(np.repeat(homes, counts), spec.groups, spec.correlation, draw)
-    drawn = words.take(pa.array(told * WORDS + draw.integers(0, WORDS, len(told))))
+    each = WORDS * spec.synonyms
+    drawn = words.take(pa.array(told * each + draw.integers(0, each, len(told))))
     gone = pa.array(_gone(spec, len(homes), draw))
     return pa.ListArray.from_arrays(pa.array(ends), drawn, mask=gone)
 

@@ -153,6 +153,95 @@ def croloss(
     except KeyboardInterrupt:
         _stopped(console)
     print(json.dumps(done.table, ensure_ascii=False) if as_json else done.page)
+    _say_failed(console, failed)
+
+
+@app.command()
+def ssl(
+    out: Annotated[Path, typer.Option(help="Folder of the cells, the table and the figures.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Of arms: online-retail; a folder of items with pairs or events; or a features "
+            "run's TOML."
+        ),
+    ] = None,
+    grid: Annotated[
+        str, typer.Option(help="arms: every arm on the data; map: some on made-up data.")
+    ] = "arms",
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="plain, FD, SO, RFM, CFM, ...; repeatable, all when left out."),
+    ] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Of the training pairs, of arms; 1 and 0.1.")
+    ] = None,
+    logq: Annotated[str, typer.Option(help="both, on or off.")] = "both",
+    trials: Annotated[int, typer.Option(help="Of each arm, on the first seed.")] = 4,
+    at: Annotated[str, typer.Option(help="Metric on validation to tune for.")] = "recall@10",
+    sparsity: Annotated[
+        list[float] | None, typer.Option(help="Of map: training pairs an item; 2, 10 and 50.")
+    ] = None,
+    correlation: Annotated[
+        list[float] | None,
+        typer.Option(help="Of map: how often features tell the topic; 0, 0.5 and 0.9."),
+    ] = None,
+    items: Annotated[int, typer.Option(help="Of map: size of the catalogue.")] = 5000,
+    seeds: Annotated[list[int] | None, typer.Option(help="0, 1 and 2 when left out.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time; half the cores, or 1 on a GPU.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for every cell.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Compare self-supervision with a tower tuned as long; measured cells are not run again."""
+    from thresher.bench import ssl as bench
+    from thresher.bench.cells import at_a_time
+    from thresher.bench.ssl_map import Terrain
+
+    usual = Terrain()
+    request = bench.Request(
+        data=data,
+        out=out,
+        grid=grid,
+        arms=tuple(arm or ()),
+        shares=tuple(share) if share else (1.0, 0.1),
+        logq=logq,
+        trials=trials,
+        seeds=tuple(seeds) if seeds else (0, 1, 2),
+        at=at,
+        terrain=Terrain(
+            items=items,
+            sparsity=tuple(sparsity or usual.sparsity),
+            correlation=tuple(correlation or usual.correlation),
+        ),
+        overrides=tuple(overrides or ()),
+    )
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    watched = console.is_terminal and not quiet
+    shown = tuple((f"{split} {at}", f"{split}/{at}") for split in ("validation", "test"))
+    failed: list[Outcome] = []
+
+    def report(outcome: "Outcome") -> None:
+        if outcome.values is None:
+            failed.append(outcome)
+        if watched:
+            console.print(_line(outcome, shown))
+
+    try:
+        done = bench.ssl(request, jobs=at_a_time(jobs), report=report)
+    except KeyboardInterrupt:
+        _stopped(console)
+    print(json.dumps(done.table, ensure_ascii=False) if as_json else done.page)
+    _say_failed(console, failed)
+
+
+def _say_failed(console: Console, failed: "Sequence[Outcome]") -> None:
     for lost in failed:
         text = f"{lost.cell.name}, seed {lost.cell.seed}: {lost.error} (see {lost.cell.folder})"
         console.print(f"[bold red]failed:[/] {escape(text)}")

@@ -181,11 +181,16 @@ def match(
 @app.command()
 def recommend(
     artifact: ArtifactArgument,
-    events: Annotated[Path, typer.Option(help="Table of events: user_id, item_id, timestamp.")],
+    events: Annotated[
+        Path | None, typer.Option(help="Table of events: user_id, item_id, timestamp.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Table of queries: id and features, for a features run.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Table to write: .parquet, .csv, .tsv, .jsonl.")
     ] = None,
-    top: Annotated[int, typer.Option(help="Items a customer.")] = 20,
+    top: Annotated[int, typer.Option(help="Items a customer or query.")] = 20,
     history: Annotated[
         bool | None,
         typer.Option(
@@ -196,13 +201,32 @@ def recommend(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the items that customers may want next, from what they did so far."""
+    """List the items that customers may want next, or those that queries are for."""
     from thresher import jobs
     from thresher.cli.show import show_lists
 
     remove = None if history is None else not history
-    result = jobs.recommend(artifact, events, out, top=top, remove_history=remove, quiet=quiet)
+    result = jobs.recommend(
+        artifact, events, out, queries=queries, top=top, remove_history=remove, quiet=quiet
+    )
     _print(result, as_json, show_lists)
+
+
+@app.command()
+def nearest(
+    artifact: ArtifactArgument,
+    item: Annotated[list[str], typer.Option(help="Id of an item; repeatable.")],
+    beside: Annotated[
+        Path | None, typer.Option(help="Another artifact over the same items, to compare with.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Neighbours an item.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show the items that a features run sees next to an item."""
+    from thresher import jobs
+    from thresher.cli.show import show_nearest
+
+    _print(jobs.nearest(artifact, item, top=top, beside=beside), as_json, show_nearest)
 
 
 @app.command()

@@ -177,6 +177,22 @@ class Relation:
         left = pairs[~other.contains(pairs[:, 0], pairs[:, 1])]
         return Relation.from_pairs(left[:, 0], left[:, 1], shape=self.shape)
 
+    def union(self, other: "Relation") -> "Relation":
+        """The pairs of both relations, of the same queries and items.
+
+        Raises:
+            InputError: the other has another number of queries or items.
+        """
+        if other.shape != self.shape:
+            raise InputError(
+                f"pairs of {other.shape} queries and items cannot be added to pairs of "
+                f"{self.shape}; give two relations of the same shape"
+            )
+        if not len(other.indices):
+            return self
+        pairs = np.concatenate([self.pairs(), other.pairs()])
+        return Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=self.shape)
+
     def keep_items(self, item_rows: Int[np.ndarray, " kept"]) -> "Relation":
         """The relation of a smaller catalogue: its item j was item `item_rows[j]` here.
 

@@ -15,8 +15,9 @@ from thresher.evaluate.coverage import precision_coverage_curve
 from thresher.evaluate.evaluation import PRECISIONS, as_json
 from thresher.evaluate.report import write_report
 from thresher.evaluate.summary import System
-from thresher.family import HISTORY
+from thresher.family import FEATURES, HISTORY
 from thresher.jobs.data import labelled_queries, load_data
+from thresher.jobs.feature_lists import evaluate_features
 from thresher.jobs.measure import Measured
 from thresher.jobs.next_items import evaluate_histories
 from thresher.jobs.report import report_of
@@ -58,13 +59,15 @@ def evaluate(
     if not 0 <= remove_items < 1:
         raise InputError(f"the share of products to remove must lie in [0, 1), got {remove_items}")
     artifact = Artifact.open(folder)
-    if read(artifact.part("model") / "config.toml").family is HISTORY:
+    family = read(artifact.part("model") / "config.toml").family
+    if family in (HISTORY, FEATURES):
         if files or remove_items or by:
             raise InputError(
-                "an artifact of histories is measured on its own data; leave out the files, "
-                "--open-catalogue and --by"
+                f"an artifact of a {family.name} run is measured on its own data; leave out the "
+                "files, --open-catalogue and --by"
             )
-        return evaluate_histories(folder, split=split, report=report)
+        measure = evaluate_histories if family is HISTORY else evaluate_features
+        return measure(folder, split=split, report=report)
     matcher = Matcher.open(folder)
     files = dict(files or {})
     if "items" in files:

@@ -15,20 +15,23 @@ from thresher.data.history import HistorySpec
 from thresher.data.sequences import Sequences, bounds
 from thresher.data.tables import write_blocks
 from thresher.errors import InputError
+from thresher.family import FEATURES
+from thresher.jobs.feature_lists import recommend_features
 from thresher.progress import Bar
 from thresher.recommender import BLOCK, Recommender
 
 
 def recommend(
     folder: Path,
-    events: Path,
+    events: Path | None = None,
     out: Path | None = None,
     *,
+    queries: Path | None = None,
     top: int = 20,
     remove_history: bool | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Lists the next items of every customer of a table of events.
+    """Lists the next items of every customer of a table of events, or the items of queries.
 
     Events are read as in training: those of the same kinds, repeats kept or merged. Events of items
     that the catalogue lacks are passed over. A customer of whom nothing else is known has an empty
@@ -37,6 +40,8 @@ def recommend(
     Args:
         folder: the artifact.
         events: table with user_id, item_id and timestamp, and event where training chose kinds.
+        queries: table of queries or customers with their features, for a features run
+            (`thresher.jobs.feature_lists`).
         out: table to write, a row for each customer and place; None returns the rows.
         top: items a customer.
         remove_history: leave out what a customer has had; as the model says when left out.
@@ -49,9 +54,22 @@ def recommend(
         InputError: for an artifact that does not recommend, a table that cannot be used, or more
             items than the catalogue has.
     """
+    config = read(Artifact.open(folder).part("model") / "config.toml")
+    if config.family is FEATURES:
+        return recommend_features(
+            folder,
+            events=events,
+            queries=queries,
+            out=out,
+            top=top,
+            remove_history=remove_history,
+            quiet=quiet,
+        )
     recommender = Recommender.open(folder)
     recommender.checked(top)
-    learnt: HistorySpec = read(Artifact.open(folder).part("model") / "config.toml").build("data")
+    if events is None or queries is not None:
+        raise InputError("a history run lists what follows events; give --events, and no --queries")
+    learnt: HistorySpec = config.build("data")
     done = read_events(
         events, kinds=learnt.events_of_kind, every_kind=False, repeats=learnt.repeats
     )

@@ -21,24 +21,31 @@ from thresher.catalogue import Catalogue
 from thresher.config import Config
 from thresher.data.dataset import Dataset, load_dataset
 from thresher.data.labelled import Labelled
-from thresher.data.tables import make_folder
+from thresher.data.tables import make_folder, text_of
 from thresher.decide.evidence import Known
 from thresher.evaluate.evaluation import evaluate
-from thresher.family import HISTORY
+from thresher.family import FEATURES, HISTORY
+from thresher.jobs.features import train_features
 from thresher.jobs.histories import train_histories
 from thresher.jobs.objective import build_objective
 from thresher.matcher import Matcher
 from thresher.retrieve import search_without
 from thresher.retrieve.exact import Exact
 from thresher.towers import Tower, save_tower
+from thresher.towers.bags import Bags
+from thresher.towers.feature_inputs import FeatureTable
 from thresher.towers.known import KnownItems
 from thresher.towers.labels import LabelTable
 from thresher.towers.pair import TwoTower
+from thresher.towers.text import BagTower
+from thresher.towers.text_parts import joined, part_information, part_table
 from thresher.train.batches import Pairs
 from thresher.train.classifiers import Measure, train_classifiers
 from thresher.train.loop import train as run_training
+from thresher.train.views import SPREAD, VIEWS, ItemViews
+from thresher.types import Table
 
-TRAINED_BY = ("tower", "labels", "train", "classifiers")
+TRAINED_BY = ("tower", "labels", "views", "train", "classifiers")
 """Sections that decide the weights, with the objective and the data."""
 
 
@@ -59,6 +66,8 @@ def train(
     Raises:
         InputError: for data or settings that cannot be used.
     """
+    if config.family is FEATURES:
+        return train_features(config, out, resume=resume, quiet=quiet)
     if config.family is HISTORY:
         return train_histories(config, out, resume=resume, quiet=quiet)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -111,11 +120,13 @@ def _trained(
     tower.to(device)
     options, items = config.build("train"), tower.prepare(item_texts)
     counts = data.relation.take(rows).item_counts()
+    views = _views(config, data, tower, items)
     labels = config.build("labels").build(tower, items, counts, options.seed)
     if labels is not None:
         items = LabelTable(items, torch.arange(len(item_texts)))
     model = TwoTower(tower, labels).to(device)
-    pairs = Pairs(tower.prepare(query_texts), items, data.relation, rows, data.ignored)
+    queries = tower.prepare(query_texts)
+    pairs = Pairs(queries, items, data.relation, rows, data.ignored, views=views)
     measure = _validation(model, pairs, data)
     how: dict[str, Any] = {
         "resume": resume,
@@ -143,6 +154,31 @@ def _trained(
         labels.cpu()  # the tower stays where it encodes fastest
     learnt = labels is not None or own.classifiers is not None
     return Trained(tower, own if learnt else None, metrics)
+
+
+def _views(config: Config, data: Dataset, tower: Tower, items: Table) -> ItemViews | None:
+    """What a run's terms on views draw: the parts of an item's text; None where none reads any."""
+    read = {term["links"] for term in config.objective}
+    if not read.intersection((VIEWS, SPREAD)):
+        return None
+    options, tokens = config.build("views"), cast(BagTower, tower).tokens
+    # Without a view nothing is hidden, and an item stays the bag that it is everywhere else.
+    table, told = FeatureTable("item", {"text": cast(Bags, items)}), None
+    if VIEWS in read:
+        columns = {name: text_of(data.items, [name]) for name in data.item_columns}
+        table = part_table(columns, tokens)
+        if options.masking == "correlated":
+            told = part_information(columns, tokens)
+    return ItemViews(
+        table,
+        options,
+        ids=(),
+        several=tuple(table.bags),
+        information=told,
+        seed=config.build("train").seed,
+        masked=VIEWS in read,
+        joined=joined,
+    )
 
 
 def _validation(model: TwoTower, pairs: Pairs, data: Dataset) -> Measure | None:

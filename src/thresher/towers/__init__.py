@@ -51,6 +51,10 @@ TOWERS: Mapping[str, type[Tower]] = {
 }
 HISTORY = "history"
 """The kind of the tower that reads histories, not texts (`thresher.towers.history`)."""
+FEATURES = "features"
+"""The kind of the tower that reads features (`thresher.towers.features`)."""
+READ = {HISTORY: "histories of customers", FEATURES: "features"}
+"""What is read by the kinds of tower that read no texts."""
 
 LEARNING_RATES: Mapping[str, Mapping[str, float]] = {
     "sentence": {"learning_rate": 2e-5, "head_learning_rate": 5e-4},
@@ -72,17 +76,17 @@ def load_tower(folder: Path) -> Tower:
 
     Raises:
         InputError: when a file is missing, truncated or of another tower, or the tower reads
-            histories.
+            histories or features.
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))
-        if (kind := described.pop("kind")) != HISTORY:
+        if (kind := described.pop("kind")) not in (HISTORY, FEATURES):
             return TOWERS[kind].load(folder, **described)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train it anew"
         ) from error
     raise InputError(
-        f"the tower in {folder} reads histories of customers, not texts; `thresher recommend`, "
+        f"the tower in {folder} reads {READ[kind]}, not texts; `thresher recommend`, "
         "`evaluate` and `report` are for it"
     )

@@ -50,6 +50,28 @@ class Bags:
         where, offsets = places(self.offsets, rows)
         return Bags(self.tokens[where], self.weights[where], offsets)
 
+    @classmethod
+    def empty(cls, rows: int) -> "Bags":
+        """So many rows without a token."""
+        nothing = torch.zeros(0, dtype=torch.int32), torch.zeros(0, dtype=torch.float32)
+        return cls(*nothing, torch.zeros(rows + 1, dtype=torch.int64))
+
+    def thinned(self, share: float, generator: torch.Generator) -> "Bags":
+        """The rows without a share of their tokens, each dropped by itself.
+
+        The weights that stay are scaled so that the row keeps its length; a row may lose them all.
+        """
+        kept = torch.rand(len(self.tokens), generator=generator) >= share
+        row = torch.repeat_interleave(torch.arange(len(self)), self.offsets.diff())
+        squares = self.weights.square()
+        zeros = torch.zeros(len(self))
+        before = zeros.index_add(0, row, squares)
+        after = zeros.index_add(0, row[kept], squares[kept])
+        offsets = torch.zeros_like(self.offsets)
+        offsets[1:] = torch.cumsum(torch.bincount(row[kept], minlength=len(self)), 0)
+        scale = (before / after.clamp(min=1e-12)).sqrt()
+        return Bags(self.tokens[kept], (self.weights * scale[row])[kept], offsets)
+
     def to(self, device: torch.device) -> "Bags":
         """The same rows on another device."""
         return Bags(self.tokens.to(device), self.weights.to(device), self.offsets.to(device))

@@ -1,6 +1,6 @@
 """What a step is given: the inputs of some training pairs, and what is true between them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from thresher.errors import InputError
 from thresher.evaluate.propensity import inverse_propensity
 from thresher.towers.labels import LabelTable
 from thresher.train.options import TrainOptions
+from thresher.train.views import SPREAD, VIEWS, ItemViews, itself
 from thresher.types import Batch, Inputs, Links, Table
 
 
@@ -32,6 +33,7 @@ class Pairs:
         groups: number of the group, such as a customer, of each query to learn from; those of one
             group stand together. Each is its own when left out.
         often: how often each query to learn from is drawn, up to a factor; alike when left out.
+        views: draws items and makes views of them, for terms that read these.
     """
 
     queries: Table
@@ -41,6 +43,7 @@ class Pairs:
     ignored: Relation | None = None
     groups: Int[np.ndarray, " Q"] | None = None
     often: Float[np.ndarray, " Q"] | None = None
+    views: ItemViews | None = None
 
 
 class Batches:
@@ -53,6 +56,7 @@ class Batches:
         pairs: what to learn from.
         options: how.
         prototypes: whether items have label prototypes, which are compared in more ways.
+        read: the links that the terms of the objective read.
         device: of the vectors.
 
     Raises:
@@ -60,7 +64,13 @@ class Batches:
     """
 
     def __init__(
-        self, pairs: Pairs, options: TrainOptions, *, prototypes: bool, device: torch.device
+        self,
+        pairs: Pairs,
+        options: TrainOptions,
+        *,
+        prototypes: bool,
+        read: Collection[str] = (),
+        device: torch.device,
     ) -> None:
         rank, world = distributed.rank(), distributed.world()
         if options.columns == "all" and world > 1:
@@ -86,6 +96,10 @@ class Batches:
             groups=pairs.groups,
             often=pairs.often,
         )
+        self.read = {VIEWS, SPREAD}.intersection(read)
+        self.viewed = 0
+        if self.read:
+            self.viewed = _views(pairs).checked(self.size, world)
         self.log_q: LogQ | None = None
         if options.logq:
             shares, in_batch = self.sampler.shares(), options.in_batch
@@ -93,13 +107,19 @@ class Batches:
         self.place = np.full(len(pairs.relation), -1, np.int64)
         self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
 
-    def of(self, rows: PairBatch) -> Batch:
-        """The inputs of some pairs, and the links between them where the vectors will be."""
+    def of(self, rows: PairBatch, epoch: int, step: int) -> Batch:
+        """The inputs of some pairs, and the links between them where the vectors will be.
+
+        Args:
+            rows: the pairs.
+            epoch: their place in training, which with the seed decides all else that is drawn.
+            step: the same, inside the epoch.
+        """
         relation, ignored = self.pairs.relation, self.pairs.ignored
         queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
         if self.options.columns == "all":
             links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
-            return self._linked(queries, self.pairs.items, links)
+            return self._batch({"query": queries, "item": self.pairs.items}, links, epoch, step)
         offered = batch_links(
             relation,
             rows.query_rows,
@@ -121,13 +141,22 @@ class Batches:
                 own=len(rows.query_rows),
                 ignored=ignored,
             )
-        return self._linked(queries, self._items(rows), links)
+        return self._batch({"query": queries, "item": self._items(rows)}, links, epoch, step)
 
-    def _linked(self, queries: Inputs, items: Inputs, links: Mapping[str, Links]) -> Batch:
-        return Batch(
-            {"query": queries, "item": items},
-            {name: link.to(self.device) for name, link in links.items()},
-        )
+    def _batch(
+        self, inputs: dict[str, Inputs], links: dict[str, Links], epoch: int, step: int
+    ) -> Batch:
+        """With items of the whole catalogue beside the pairs, where a term reads them."""
+        if self.read:
+            views, rank = _views(self.pairs), distributed.rank()
+            rows = views.rows(self.viewed, epoch, step, rank, distributed.world())
+            if VIEWS in self.read:
+                inputs["view_a"], inputs["view_b"] = views.two(rows, epoch, step, rank)
+                links[VIEWS] = itself("view_a", "view_b", len(rows))
+            if SPREAD in self.read:
+                inputs["alone"] = views.plain(rows)
+                links[SPREAD] = itself("alone", "alone", len(rows))
+        return Batch(inputs, {name: link.to(self.device) for name, link in links.items()})
 
     def _items(self, rows: PairBatch) -> Inputs:
         """The columns of a batch; each of the first knows the query that it stands for."""
@@ -141,6 +170,14 @@ class Batches:
 
 # With label prototypes: the links that are those of the items, seen from other vectors of theirs.
 _VIEWS = {"described": "text", "gap": "gap"}
+
+
+def _views(pairs: Pairs) -> ItemViews:
+    if pairs.views is None:
+        raise InputError(
+            "a term reads views of items, and these items have none; leave the term out"
+        )
+    return pairs.views
 
 
 def _an_epoch(pairs: Pairs, options: TrainOptions) -> int:

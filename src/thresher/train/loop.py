@@ -20,6 +20,7 @@ from thresher.negatives.mined import mine
 from thresher.objective import Objective
 from thresher.progress import Bar
 from thresher.retrieve import build
+from thresher.towers.features import FeatureTower
 from thresher.towers.history import HistoryTower
 from thresher.towers.labels import PrototypeLabels
 from thresher.towers.pair import TwoTower
@@ -72,7 +73,7 @@ def train(
         InputError: with fewer training pairs than a batch needs, on a metric that validation does
             not measure, or on a checkpoint of another configuration.
     """
-    run = _Run(model, objective, pairs, options, folder)
+    run = Run(model, objective, pairs, options, folder)
     folder.mkdir(parents=True, exist_ok=True)
     position, plan = run.resumed(fingerprint) if resume else (run.started(fingerprint), None)
     with torch.random.fork_rng(devices=[]), Bar("pairs", quiet=quiet or run.rank > 0) as bar:
@@ -107,7 +108,7 @@ class _Plan:
         return {name: torch.from_numpy(x) for name, x in parts.items() if x is not None}
 
 
-class _Run:
+class Run:
     """The parts of one training run."""
 
     def __init__(
@@ -122,12 +123,20 @@ class _Run:
         self.folder, self.rank = folder, distributed.rank()
         self.device = next(model.parameters()).device
         prototypes = isinstance(model.labels, PrototypeLabels)
-        self.batches = Batches(pairs, options, prototypes=prototypes, device=self.device)
+        self.batches = Batches(
+            pairs,
+            options,
+            prototypes=prototypes,
+            read={term.links for term in objective.terms},
+            device=self.device,
+        )
         self.sampler, self.place = self.batches.sampler, self.batches.place
         self.modules = {"model": model, "objective": objective}
         self.encoded: np.ndarray | None = None
         self.seen: list[Tensor] = []
-        self.optimizer = RowAdagrad(_groups(model, objective, options))
+        self.optimizer = RowAdagrad(
+            _groups(model, objective, options), initial_accumulator=options.initial_accumulator
+        )
         self.board = _tensorboard(folder) if options.tensorboard and not self.rank else None
 
     def started(self, fingerprint: str) -> Position:
@@ -224,7 +233,7 @@ class _Run:
             group["lr"] = group["peak"] * _schedule(number, total, self.options.warmup_ratio)
         self.optimizer.zero_grad(set_to_none=True)
         self.encoded = None
-        batch = self.batches.of(rows)
+        batch = self.batches.of(rows, epoch, step)
         half = self.options.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             if self.options.chunk:
@@ -302,7 +311,7 @@ def _groups(model: TwoTower, objective: Objective, options: TrainOptions) -> lis
     tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
     layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
     own = list(tower.parameters())
-    if isinstance(tower, HistoryTower):
+    if isinstance(tower, HistoryTower | FeatureTower):
         own, layers = tower.tables(), tower.dense()
     groups = (
         (own, options.learning_rate),

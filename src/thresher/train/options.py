@@ -26,6 +26,9 @@ class TrainOptions:
         label_learning_rate: of the vectors that items have of their own, with `[labels]`.
         layer_learning_rate: of the layer that makes label prototypes, and of the layers that read a
             history.
+        initial_accumulator: what Adagrad's squares of the gradients of each row of a table start
+            from; 0, or 1e-5 to 1e-2 with larger learning rates, so that rare values, of which
+            little is known, stay near their start.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
             its true items drawn at random, or each customer once, with one event of the history;
@@ -57,6 +60,7 @@ class TrainOptions:
     head_learning_rate: float = 0.01
     label_learning_rate: float = 5e-3
     layer_learning_rate: float = 5e-4
+    initial_accumulator: float = 0.0
     warmup_ratio: float = 0.05
     positives: Literal["every", "one", "rare"] = "every"
     columns: Literal["batch", "all"] = "batch"
@@ -91,7 +95,7 @@ class TrainOptions:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
-        for name in ("mined", "sampled", "sampled_power"):
+        for name in ("mined", "sampled", "sampled_power", "initial_accumulator"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"train.{name} must be 0 or more, got {getattr(self, name)}")
         if self.cluster_size < 1 or self.cluster_growth < 1:
