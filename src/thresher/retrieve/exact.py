@@ -18,6 +18,7 @@ _TILE = 1 << 22  # values of a tile of gathered items: 16 MB as float32
 _SCORED = 1 << 19  # values of candidates scored at a time: 4 MB as float64, which caches hold
 _SCANNED = 64  # queries that share one pass over the catalogue, pair by pair
 _SPARE = 16  # candidates beyond k, so that near-ties at the k-th place are seen
+_WIDER = 8  # how many times more candidates the next look has, where those did not settle it
 
 
 @final
@@ -142,16 +143,23 @@ class Exact:
         lengths: Float64[np.ndarray, " Q"],
         k: int,
         allowed: Int64[np.ndarray, " A"] | None,
+        width: int = 0,
     ) -> Hits:
         count = len(self) if allowed is None else len(allowed)
         k = min(k, count)
-        width = min(k + k // 4 + _SPARE, count)
+        width = min(width or k + k // 4 + _SPARE, count)
         fast, rows = self._propose(queries, width, allowed)
         hits = self.rank(queries, rows, k)
         if width == count:
             return hits
         beyond = fast.min(axis=1) + self._error_a_length * lengths + self._underflow
         unsettled = np.flatnonzero(beyond >= hits.scores[:, -1])
+        if len(unsettled) and _WIDER * width <= count // 2:
+            # Many items have one score, as those of equal features do: look further before all.
+            further = _WIDER * width
+            found = self._search_block(queries[unsettled], lengths[unsettled], k, allowed, further)
+            hits.rows[unsettled], hits.scores[unsettled] = found.rows, found.scores
+            return hits
         for start in range(0, len(unsettled), _SCANNED):
             some = unsettled[start : start + _SCANNED]
             found = self._scan(queries[some], k, allowed)
