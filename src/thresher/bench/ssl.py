@@ -1,0 +1,246 @@
+"""Self-supervised arms against a plain tower that is tuned as long, on data or over a map of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from thresher.bench import runs, ssl_map, table
+from thresher.bench.cells import Outcome, write_json, write_whole
+from thresher.bench.figure import save
+from thresher.bench.ssl_arms import NAMES, PLAIN
+from thresher.bench.ssl_data import Looked, look
+from thresher.bench.ssl_figure import gain_map, gain_panels
+from thresher.bench.ssl_gain import gain, markdown, popularity
+from thresher.bench.ssl_map import Terrain
+from thresher.bench.ssl_tuning import Tuned, Tuning
+from thresher.bench.table import Column
+from thresher.errors import InputError
+from thresher.evaluate.information_figure import heat_map
+from thresher.family import FEATURES
+
+TABLE, FIGURE, INFORMATION = "table", "figure.png", "information.png"
+LOGQ: Mapping[str, Sequence[bool]] = {"both": (False, True), "on": (True,), "off": (False,)}
+KINDS = ("head", "tail", "unseen")
+"""Of the items to find: of the most popular tenth, of the others in training, never in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to run.
+
+    Args:
+        data: a folder of items with pairs or events, the TOML of a features run, or events that
+            ship; of the grid "arms", the map makes its own.
+        out: folder of the cells, the table and the figures.
+        grid: "arms" has every arm on the data, for each share and logQ; "map" some arms on made-up
+            data over the sparsity of labels and the correlation of features.
+        arms: by name; all, or those of the map, when empty. The plain tower is always there.
+        shares: of the training pairs, of "arms".
+        logq: "both", "on" or "off".
+        trials: of each arm for each share and logQ, on the first seed.
+        seeds: of the chosen ones; of split, first weights and order of training.
+        at: the metric on validation by which the best trial of each arm is chosen.
+        terrain: of "map".
+        overrides: `section.key=value` for every cell.
+
+    Raises:
+        InputError: for an unknown grid or arm, or numbers out of range.
+    """
+
+    data: str | None = None
+    out: Path
+    grid: str = "arms"
+    arms: Sequence[str] = ()
+    shares: Sequence[float] = (1.0, 0.1)
+    logq: str = "both"
+    trials: int = 4
+    seeds: Sequence[int] = (0, 1, 2)
+    at: str = "recall@10"
+    terrain: Terrain = field(default_factory=Terrain)
+    overrides: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        runs.among("--grid", [self.grid], ("arms", "map"))
+        runs.among("--arm", self.arms, NAMES)
+        runs.among("--logq", [self.logq], LOGQ)
+        if self.trials < 1:
+            raise InputError(f"--trials must be at least 1, got {self.trials}")
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"--seeds must be 0 or more, each once, got {list(self.seeds)}")
+        shares = self.shares
+        if not shares or not all(0 < s <= 1 for s in shares) or len(set(shares)) < len(shares):
+            raise InputError(
+                f"--share must be above 0 and up to 1, each once, got {list(self.shares)}"
+            )
+        if (self.data is None) != (self.grid == "map"):
+            needs = "makes its own data; leave out --data" if self.data else "needs --data"
+            raise InputError(f"--grid {self.grid} {needs}, or give another --grid")
+
+    def named(self) -> list[str]:
+        """The arms, the plain tower first."""
+        usual = NAMES if self.grid == "arms" else ssl_map.ARMS
+        return list(dict.fromkeys([PLAIN, *(self.arms or usual)]))
+
+    def look(self, base: runs.Base) -> Looked:
+        """Loads the data of a base once, to see which arms it allows."""
+        return look(base, self.named(), self.at, self.overrides, self.seeds[0])
+
+
+class Done(NamedTuple):
+    """What a grid came to.
+
+    Args:
+        page: the tables as Markdown.
+        table: what `table.json` holds.
+    """
+
+    page: str
+    table: Mapping[str, Any]
+
+
+def ssl(
+    request: Request, *, jobs: int, report: Callable[[Outcome], None] = lambda outcome: None
+) -> Done:
+    """Runs what is missing of a grid, and writes the table and the figures into its folder.
+
+    Args:
+        request: what to run.
+        jobs: processes at a time, at least 1.
+        report: told of each cell that has ended, at once.
+
+    Raises:
+        InputError: the data, the metric or an override cannot be used.
+    """
+    r = request
+    tuning = Tuning(r.out, r.trials, r.at, r.seeds, r.overrides, jobs, report)
+    page, values = (_arms if r.grid == "arms" else _map)(r, tuning)
+    told = {
+        "grid": r.grid,
+        "at": r.at,
+        "trials": r.trials,
+        "seeds": list(r.seeds),
+        "set": list(r.overrides),
+        **values,
+    }
+    write_whole(r.out / f"{TABLE}.md", page + "\n")
+    write_json(r.out / f"{TABLE}.json", told)
+    return Done(page, told)
+
+
+def _arms(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
+    """Every arm on the data of the request."""
+    base = runs.base_of(str(request.data), features=True)
+    looked = request.look(runs.of_family(base, FEATURES))
+    panels = [(share, logq) for share in request.shares for logq in LOGQ[request.logq]]
+    settings = [
+        looked.setting(f"{_percent(share)} of pairs, {_logq(q)}", share=share, logq=q)
+        for share, q in panels
+    ]
+    found = tuning.tuned(settings)
+    blocks = []
+    for (share, logq), of in zip(panels, found, strict=True):
+        block = markdown(of.rows, columns(request.at), request.at, seeds=len(request.seeds))
+        blocks.append(f"**{_percent(share)} of the training pairs, {_logq(logq)}**\n\n{block}")
+    page = "\n\n".join([_head(request, base.name), *blocks, _chosen(request, found)])
+    if looked.left_out:
+        page += "\n\n" + "\n".join(f"- {line}" for line in looked.left_out)
+    names, information = [f.name for f in looked.schema.items], looked.information()
+    save(gain_panels(found, request.at, KINDS), request.out / FIGURE)
+    save(heat_map(names, information), request.out / INFORMATION)
+    settings_told = [
+        {"share": share, "logq": logq, **_as_json(of, request.at)}
+        for (share, logq), of in zip(panels, found, strict=True)
+    ]
+    return page, {
+        "data": base.name,
+        "settings": settings_told,
+        "left_out": looked.left_out,
+        "information": {"features": names, "nats": information.tolist()},
+    }
+
+
+def _map(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
+    """Some arms on made-up data, at every place of a map."""
+    terrain = request.terrain
+    places = [(at, logq) for logq in LOGQ[request.logq] for at in terrain.specs()]
+    looked = {at: request.look(ssl_map.base_at(terrain, at, request.out)) for at in terrain.specs()}
+    settings = [
+        looked[at].setting(f"{ssl_map.place(*at)}, {_logq(q)}", share=1.0, logq=q)
+        for at, q in places
+    ]
+    found = tuning.tuned(settings)
+    by_place = dict(zip(places, found, strict=True))
+    blocks = []
+    for logq in LOGQ[request.logq]:
+        own = [(ssl_map.place(*at), of) for (at, q), of in by_place.items() if q == logq]
+        for metric in (request.at, *(f"{kind}/{request.at}" for kind in KINDS)):
+            head = f"**{metric.replace('/', ' ')}, {_logq(logq)}**"
+            blocks.append(f"{head}\n\n{ssl_map.markdown(own, metric)}")
+    name = f"made-up data of {terrain.items:,} items"
+    page = "\n\n".join([_head(request, name), *blocks, _chosen(request, found)])
+    shown = {"all": request.at, "unseen": f"unseen/{request.at}"}
+    told = {
+        (at, f"{kind}, {_logq(q)}"): ssl_map.gains(of, f"test/{metric}")
+        for kind, metric in shown.items()
+        for (at, q), of in by_place.items()
+    }
+    save(gain_map(told, request.at), request.out / FIGURE)
+    settings_told = [
+        {"sparsity": at[0], "correlation": at[1], "logq": logq, **_as_json(of, request.at)}
+        for (at, logq), of in by_place.items()
+    ]
+    return page, {"items": terrain.items, "settings": settings_told}
+
+
+def columns(at: str) -> list[Column]:
+    """What the table of the arms shows before the gain, the metric of the gain among it."""
+    shown = dict.fromkeys([at, "recall@10", "recall@50", "map@10"])
+    shown |= dict.fromkeys(f"{kind}/recall@10" for kind in KINDS)
+    found = [Column(name.replace("/", " "), f"test/{name}", "percent") for name in shown]
+    return [*found, Column("pairs/s", "pairs_per_second", "count")]
+
+
+def _as_json(of: Tuned, at: str) -> dict[str, Any]:
+    """Every number of a setting, with the gains."""
+    plain = of.rows.get(PLAIN)
+    rows = table.as_json([*([popularity(plain)] if plain else []), *of.rows.values()])
+    for row in rows:
+        name = row["name"]
+        found = None
+        if plain is not None and name in of.rows and name != PLAIN:
+            found = gain(of.rows[name], plain, f"test/{at}")
+        row["gain"] = None if found is None else found._asdict()
+        row["settings"] = of.chosen.get(name)
+    return {"rows": rows}
+
+
+def _chosen(request: Request, found: Sequence[Tuned]) -> str:
+    """Which trial of each arm was the best."""
+    lines = [
+        f"- {of.setting.name}: {name}, {said}" for of in found for name, said in of.chosen.items()
+    ]
+    trials = "trial" if request.trials == 1 else "trials"
+    head = f"Chosen by {request.at} on validation, from {request.trials} {trials} of each arm:"
+    return "\n\n".join([head, "\n".join(lines)])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _logq(logq: bool) -> str:
+    return "with logQ" if logq else "without logQ"
+
+
+def _head(request: Request, name: str) -> str:
+    seeds = ", ".join(map(str, request.seeds))
+    several = len(request.seeds) > 1
+    word = "seeds" if several else "seed"
+    changed = "".join(f", `{override}`" for override in request.overrides)
+    spread = "; mean ± standard deviation" if several else ""
+    interval = ", with the 95 % interval of Student's t over seeds" if several else ""
+    return (
+        f"{name}, split test, {word} {seeds}{spread}{changed}. Percent; pairs a second as they "
+        f"are. A gain is in percent of the tuned plain tower on the same seed{interval}."
+    )
