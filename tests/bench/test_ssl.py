@@ -4,6 +4,7 @@ import json
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from thresher.bench import ssl_tuning
@@ -42,7 +43,7 @@ def told(cell):
 
 
 def arm_of(cell):
-    return cell.name.partition(": ")[2].partition(",")[0]
+    return cell.name.partition(": ")[2].partition(", rate ")[0]
 
 
 @pytest.fixture
@@ -118,6 +119,10 @@ def test_each_arm_is_what_the_paper_says(request_, measured):
     assert changed("CFM_no_dropout") == ({"views.value_dropout": 0.0}, views)
     assert changed("NoMasking") == ({"views.masking": "none"}, views)
     assert changed("CFM_no_id") == ({"views.mask_id": False}, views)
+    # the paper has a vector for every id, these runs for those of ten pairs
+    assert plain["features"]["id_pairs"] == 10
+    assert changed("every id") == ({"features.id_pairs": 0}, nothing)
+    assert changed("CFM, every id") == ({"features.id_pairs": 0}, views)
     no_id = {"item": {"id": "ignored"}, "query": {"id": "ignored"}}
     assert changed("no id") == ({f"features.{k}": v for k, v in no_id.items()}, nothing)
     left, _ = changed("categories only")
@@ -146,6 +151,15 @@ def test_an_arm_without_sense_is_left_out_with_a_reason(request_, measured):
     assert [line.partition(" is left out: ")[0] for line in done.table["left_out"]] == gone
     assert "- categories only is left out: items have no such features." in done.page
     assert "of 2 it can mask 1" in done.table["left_out"][2]
+
+
+def test_without_ids_no_arm_is_of_ids(request_, measured):
+    measured(numbers)
+    overrides = (*SMALL, "features.item.id=ignored")
+    done = ssl(replace(request_, trials=1, seeds=(0,), overrides=overrides), jobs=1)
+    gone = ["CFM_no_id", "every id", "CFM, every id", "no id"]
+    assert [line.partition(" is left out: ")[0] for line in done.table["left_out"]] == gone
+    assert "- CFM, every id is left out: items have no id." in done.page
 
 
 def test_an_arm_that_leaves_features_out_says_nothing_of_them_in_a_history(tmp_path, measured):
@@ -183,13 +197,26 @@ def test_trials_are_the_same_in_every_run_and_more_of_them_go_on():
     assert draws(8) == draws(8)
     assert draws(8)[:3] == draws(3)
     assert draws(1) == [USUAL]
-    main = [(0.05, 0.5), (0.07, 0.2), (0.1, 0.6), (1e-5, 0.01)]
+    # the rate is at most .2 * (1 + .0316 / .005)
+    main = [(0.05, 1.47), (0.07, 0.2), (0.1, 0.6), (1e-6, 1e-3)]
     bounds = [*main, (0.03, 3), (0.1, 0.6), (0.05, 0.5)]
     for values, (low, high) in zip(zip(*draws(16)[1:], strict=True), bounds, strict=True):
         assert low <= min(values) < max(values) <= high
         # seven trials beside the usual one reach into both halves of each range
         middle = (low * high) ** 0.5 if high / low > 8 else (low + high) / 2
         assert min(values[:7]) < middle < max(values[:7])
+
+
+def test_the_rate_is_higher_where_the_accumulator_starts_higher():
+    # what is left of a rate is drawn between .05 and .2, whose middle is .1; two digits of the
+    # rate are off by 5 % at most
+    found = [d.learning_rate / (1 + d.accumulator**0.5 / 0.005) for d in draws(64)[1:]]
+    assert 0.05 * 0.95 <= min(found) < 0.055
+    assert 0.18 < max(found) <= 0.2 * 1.05
+    assert min(found[:7]) < 0.1 < max(found[:7])
+    # so the two that are drawn have nothing to do with each other
+    started = np.log([d.accumulator for d in draws(64)[1:]])
+    assert abs(np.corrcoef(np.log(found), started)[0, 1]) < 0.2
 
 
 def test_the_nth_trial_of_every_arm_has_the_same_rate_temperature_and_dropout(request_, measured):
@@ -200,6 +227,7 @@ def test_the_nth_trial_of_every_arm_has_the_same_rate_temperature_and_dropout(re
     for number, draw in enumerate(draws(3)):
         for _, run_ in cells[3 * number : 3 * number + 3]:
             assert run_["train"]["learning_rate"] == draw.learning_rate
+            assert run_["train"]["initial_accumulator"] == draw.accumulator
             assert {term["temperature"] for term in run_["objective"]} == {draw.temperature}
             assert run_["tower"]["dropout"] == draw.dropout
             assert run_["train"]["logq"] is True

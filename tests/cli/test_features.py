@@ -95,11 +95,12 @@ def test_a_dry_run_prints_all_and_reads_back_the_same(run, folder, tmp_path):
     assert (first.sections, first.objective) == (again.sections, again.objective)
 
 
-def test_a_column_may_be_told_of_on_the_command_line(run, readers):
+@pytest.mark.parametrize("name", ["history.title", '"history.title"'])
+def test_a_column_may_be_told_of_on_the_command_line(run, readers, name):
     told = (
         *("--set", "features.item.genre=ignored"),
         *("--set", 'features.item.title={kind="words", width=4}'),
-        *("--set", "features.query.history.title=ignored"),
+        *("--set", f"features.query.{name}=ignored"),
     )
     printed = tomllib.loads(run("train", readers / "run.toml", "--dry-run", *told).out)["features"]
     assert printed["item"] == {
@@ -108,6 +109,20 @@ def test_a_column_may_be_told_of_on_the_command_line(run, readers):
         "title": {"kind": "words", "width": 4},
     }
     assert printed["query"] == {"history.title": "ignored"}
+
+
+@pytest.mark.parametrize("name", ["history.title", '"history.title"'])
+def test_the_command_line_counts_over_what_the_file_tells_of_a_column(run, folder, name):
+    text = (folder / "run.toml").read_text()
+    text = text.replace('item = { shelves = "categories" }\n', "") + TOLD
+    (folder / "run.toml").write_text(text)
+    told = ("--set", f'features.query.{name}={{kind="words", width=4}}')
+    printed = tomllib.loads(run("train", folder / "run.toml", "--dry-run", *told).out)["features"]
+    assert printed["query"] == {
+        "taste": "category",
+        "history.title": {"kind": "words", "width": 4},
+        "history.genre": "ignored",
+    }
 
 
 # What is refused: one sentence, exit code 2, and nothing half-written.
@@ -128,6 +143,8 @@ RUNS = {
     "file": ("data.items=book.csv", "did you mean books.csv?"),
     "items of queries": ("data.queries=books.csv", "values of query_id"),
     "history": ("features.query.history.title=words", "queries have no history"),
+    "history in quotes": ('features.query."history.title"=words', "queries have no history"),
+    "pairs of an id": ("features.id_pairs=-1", "features.longest is 50 and id_pairs -1"),
 }
 
 

@@ -172,7 +172,7 @@ def test_an_item_counts_by_the_training_pairs_it_stands_in(folder):
     ]
     write(folder / "pairs.csv", "query_id,item_id,split", rows)
     data = load_feature_data(replace(LINKS, shares={"train": 0.5, "test": 0.5}), folder)
-    assert data.counts().tolist() == data.seen().tolist() == [0, 2, 1, 0, 0, 0]
+    assert data.counts().tolist() == [0, 2, 1, 0, 0, 0]
     assert data.asked_in_training().tolist() == [2, 0, 0, 1, 0, 0]
     assert data.sizes()["items_never_in_training"] == 4
 
@@ -195,9 +195,8 @@ def test_the_next_items_of_users(folder):
         assert lists(asking.targets) == [[(n + 4) % 6] for n in users]
     first = data.test.first(1)
     assert lists(first.histories) == lists(data.test.histories)[:1]
-    # a user's first event is no target, and is counted where ids are
+    # a user's first event is no target
     assert data.counts().sum() == 64
-    assert data.seen().sum() == 80
 
 
 def test_users_may_have_features_and_need_not_stand_in_their_table(folder):
@@ -225,10 +224,6 @@ def test_fewer_events_are_learnt_from_and_histories_stay_whole(folder):
     assert targets[0] < targets[1] < targets[2]
     assert all(len(data.relation) == len(data.examples) for data in found)
     assert len(found[0].examples.sequences.items) == 80
-    # a user who is not learnt from counts for no id
-    users = len(np.unique(found[0].examples.users))
-    assert users < 16
-    assert found[0].seen().sum() == 5 * users
 
 
 def test_each_protocol_of_events(folder):

@@ -24,7 +24,7 @@ ITEMS = pa.table(
     }
 )
 TOLD = {"blurb": {"kind": "text", "width": 8}, "maker": {"kind": "category", "buckets": 3}}
-OPTIONS = FeatureOptions(item=TOLD, width=16, text_bits=10)
+OPTIONS = FeatureOptions(item=TOLD, width=16, id_pairs=1, text_bits=10)
 QUERIES = pa.table(
     {
         "id": ["q", "r"],
@@ -38,6 +38,7 @@ QUERIES_OPTIONS = FeatureOptions(
     item=TOLD,
     query={"words": {"kind": "words", "table": "title"}, "maker": TOLD["maker"]},
     width=16,
+    id_pairs=1,
     text_bits=10,
 )
 
@@ -138,7 +139,7 @@ def test_what_was_never_seen_goes_to_a_bucket_or_is_left_out(both):
 
 def test_a_text_file_is_read_as_the_typed_one_is(tmp_path):
     told = {"shelf": "categories", "blurb": TOLD["blurb"]}
-    options = FeatureOptions(item=told, text_bits=10)
+    options = FeatureOptions(item=told, id_pairs=1, text_bits=10)
     typed = ITEMS.drop_columns("picture")
     text = pa.table(
         {
@@ -160,19 +161,39 @@ def test_a_text_file_is_read_as_the_typed_one_is(tmp_path):
 
 # Ids.
 
+MANY, TEN = ([2, 0, 4], None), ([9, 10, 0], None)
+"""In how many training pairs a, b and c stand."""
+
 
 def test_an_id_has_a_vector_when_enough_training_pairs_name_it():
     for fewest, expected in ((0, "abc"), (1, "ac"), (3, "c"), (9, "")):
-        options = FeatureOptions(fewest=fewest, item={"title": "ignored"})
-        table = ITEMS.select(["id", "title"])
-        schema = fitted(table, None, options, histories=True, counts=([2, 0, 4], None))
+        options = FeatureOptions(id_pairs=fewest)
+        schema = fitted(ITEMS.select(["id"]), None, options, histories=True, counts=MANY)
         assert known(schema, "id") == list(expected)
         assert schema.of_items(ITEMS)["id"].nnz == len(expected)
 
 
+def test_nine_training_pairs_are_too_few_for_an_id_and_ten_enough():
+    told = {"kind": "id", "fewest": 9}
+    for options, expected in (
+        ({}, "b"),
+        ({"fewest": 99}, "b"),  # of the values of other features
+        ({"id_pairs": 0}, "abc"),
+        ({"item": {"id": told}}, "ab"),
+        ({"item": {"id": told}, "id_pairs": 99}, "ab"),
+        ({"item": {"id": {**told, "fewest": 0}}}, "abc"),
+        ({"item": {"id": "id"}}, "b"),
+        ({"item": {"id": {"kind": "id", "width": 8}}}, "b"),
+    ):
+        table = ITEMS.select(["id", "maker"])
+        schema = fitted(table, None, FeatureOptions(**options), histories=True, counts=TEN)
+        assert known(schema, "id") == list(expected), options
+        assert len(known(schema, "maker")) == (0 if "fewest" in options else 2)
+
+
 def test_pages_that_link_to_pages_are_counted_on_both_sides():
     pages = ITEMS.select(["id"])
-    schema = fitted(pages, pages, FeatureOptions(fewest=3), counts=([2, 0, 1], [1, 2, 0]))
+    schema = fitted(pages, pages, FeatureOptions(id_pairs=3), counts=([2, 0, 1], [1, 2, 0]))
     assert known(schema, "id") == ["a"]
 
 

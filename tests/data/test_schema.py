@@ -90,9 +90,21 @@ def test_what_is_told_comes_first_and_an_ignored_column_is_left_out():
     options = FeatureOptions(item=told, width=16, fewest=2)
     found = features_of(TABLE, "item", options, path="t.csv")
     assert found == (
-        feature("id", "id", width=16, fewest=2),
+        feature("id", "id", width=16, fewest=10),
         feature("title", "text", width=8, fewest=2, table="t"),
     )
+
+
+def test_an_id_needs_ten_training_pairs_unless_told_otherwise():
+    def fewest(**options):
+        return [f.fewest for f in features_of(TABLE, "item", FeatureOptions(**options), path="t")]
+
+    # of id, title and price
+    assert fewest() == [10, 1, 1]
+    assert fewest(id_pairs=3, fewest=2) == [3, 2, 2]
+    assert fewest(id_pairs=0) == [0, 1, 1]
+    assert fewest(item={"id": "id", "price": {"kind": "id", "fewest": 4}}) == [10, 1, 4]
+    assert fewest(item={"title": {"kind": "id", "width": 8}}, id_pairs=3) == [3, 3, 1]
 
 
 def test_items_of_a_history_have_the_features_of_items():
@@ -185,9 +197,11 @@ def test_what_cannot_be_told_of_a_column_is_refused_before_anything_is_read(name
         FeatureOptions(item={"shelf": told})
 
 
-def test_histories_of_no_item_are_refused():
-    with pytest.raises(InputError, match=r"features\.longest must be at least 1, got 0"):
+def test_histories_of_no_item_and_ids_of_fewer_than_no_pair_are_refused():
+    with pytest.raises(InputError, match=r"^features\.longest is 0 and .*; give 1 or more, and 0"):
         FeatureOptions(longest=0)
+    with pytest.raises(InputError, match=r"id_pairs -1; give 1 or more, and 0 or more$"):
+        FeatureOptions(id_pairs=-1)
 
 
 def test_a_column_that_is_absent_is_refused_with_the_nearest_name():

@@ -12,6 +12,7 @@ pairs = "pairs.csv"
 
 [features]
 width = 16
+id_pairs = 1
 item = { shelves = "categories" }
 
 [tower]

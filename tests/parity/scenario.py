@@ -180,7 +180,7 @@ def featured(**options):
     ]
     counts = (np.ones(len(table), np.int64) for table in tables)
     parts = (Counted(*part, "t.csv") for part in zip(tables, counts, strict=True))
-    schema = Schema.fitted(*parts, FeatureOptions(width=WIDTH), histories=False)
+    schema = Schema.fitted(*parts, FeatureOptions(width=WIDTH, id_pairs=1), histories=False)
     tower = FeatureTower(layers=(8, DIM), **options)
     tower.start_from(schema)
     bags = {"query": schema.of_queries(tables[1]), "item": schema.of_items(tables[0])}

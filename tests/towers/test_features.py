@@ -29,7 +29,11 @@ ITEMS = pa.table(
 )
 USERS = pa.table({"id": ["u", "v"], "age": [20.0, None], "maker": ["north", "west"]})
 OPTIONS = FeatureOptions(
-    item={"blurb": {"kind": "text", "width": 4}}, query={"id": "ignored"}, width=6, text_bits=8
+    item={"blurb": {"kind": "text", "width": 4}},
+    query={"id": "ignored"},
+    width=6,
+    id_pairs=1,
+    text_bits=8,
 )
 HISTORIES = Sequences(np.array([0, 2, 2, 5]), np.array([0, 1, 4, 3, 4]))
 
@@ -145,7 +149,7 @@ def test_each_missing_feature_has_a_default_of_its_own():
 def test_an_item_and_a_history_of_it_have_the_same_start():
     # Without a query's own columns both sides have the same features, tables and first layers.
     tower = FeatureTower(layers=(12, 8))
-    tower.start_from(schema_of(users=None, options=FeatureOptions(width=6)))
+    tower.start_from(schema_of(users=None, options=FeatureOptions(width=6, id_pairs=1)))
     own = tower.known().of_items(ITEMS)
     one_each = Sequences(np.arange(6), np.arange(5))
     asked = QueryTable({}, None, Histories.of(one_each, 9), own)

@@ -35,6 +35,8 @@ def _views(masking: str, **fixed: Any) -> Arm:
     return arm
 
 
+_EVERY_ID: Sections = {"features": {"id_pairs": 0}}
+
 ARMS: Mapping[str, Arm] = {
     PLAIN: lambda draw: {},
     "FD": lambda draw: {"tower": {"feature_dropout": draw.feature_dropout}},
@@ -45,8 +47,13 @@ ARMS: Mapping[str, Arm] = {
     "CFM_no_dropout": _views("correlated", value_dropout=0.0),
     "NoMasking": _views("none"),
     "CFM_no_id": _views("correlated", mask_id=False),
+    "every id": lambda draw: _EVERY_ID,
+    "CFM, every id": lambda draw: {**_views("correlated")(draw), **_EVERY_ID},
 }
-"""Those of every data set, by the names of the paper; the last is ours."""
+"""Those of every data set, by the names of the paper; the last three are ours.
+
+The paper has a vector for every id. So has "every id", where the others leave out ids of few pairs.
+"""
 
 KEEPS: Mapping[str, Callable[[Feature], bool]] = {
     "no id": lambda feature: feature.kind != "id",
@@ -125,6 +132,8 @@ def _lacking(name: str, items: Sequence[Feature]) -> str:
         return "" if kept else "items have no such features"
     views = ARMS[name](USUAL).get("views", {})
     ids = sum(feature.kind == "id" for feature in items)
+    if name.endswith("every id") and not ids:
+        return "items have no id"
     masked = len(items) if views.get("mask_id", True) else len(items) - ids
     if views.get("masking", "none") != "none" and masked < 2:
         return f"it masks features of items, and of {len(items)} it can mask {masked}"

@@ -30,6 +30,7 @@ class Terrain:
         correlation: how often a value tells its item's topic, in [0, 1].
         synonyms: names of each value; with 1 labels soon reach every name, with 20 most stand in
             few items.
+        unlabelled: share of the items that stand in no training pair, in [0, 1].
         seed: of the data.
 
     Raises:
@@ -40,6 +41,7 @@ class Terrain:
     sparsity: Sequence[float] = (2.0, 10.0, 50.0)
     correlation: Sequence[float] = (0.0, 0.5, 0.9)
     synonyms: int = 20
+    unlabelled: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class Terrain:
                 pairs=max(1, round(sparsity * self.items)),
                 correlation=correlation,
                 synonyms=self.synonyms,
+                unlabelled=self.unlabelled,
                 seed=self.seed,
             )
             for sparsity, correlation in product(self.sparsity, self.correlation)

@@ -186,6 +186,10 @@ def ssl(
         list[float] | None,
         typer.Option(help="Of map: how often features tell the topic; 0, 0.5 and 0.9."),
     ] = None,
+    synonyms: Annotated[int, typer.Option(help="Of map: names of each value of a feature.")] = 20,
+    unlabelled: Annotated[
+        float, typer.Option(help="Of map: share of items that stand in no training pair.")
+    ] = 0.3,
     items: Annotated[int, typer.Option(help="Of map: size of the catalogue.")] = 5000,
     seeds: Annotated[list[int] | None, typer.Option(help="0, 1 and 2 when left out.")] = None,
     jobs: Annotated[
@@ -219,6 +223,8 @@ def ssl(
             items=items,
             sparsity=tuple(sparsity or usual.sparsity),
             correlation=tuple(correlation or usual.correlation),
+            synonyms=synonyms,
+            unlabelled=unlabelled,
         ),
         overrides=tuple(overrides or ()),
     )

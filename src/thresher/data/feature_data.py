@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from thresher.data.findings import counted, examples_of
 from thresher.data.history import SHARES, HistorySpec, check_ids, load_history
+from thresher.data.pair_cut import places, read_pairs
 from thresher.data.protocols import checked
 from thresher.data.relation import Relation
 from thresher.data.sequences import Asked, Examples, Sequences, bounds
@@ -19,8 +19,7 @@ from thresher.data.tables import read_table, require_columns
 from thresher.data.values import entries
 from thresher.errors import InputError
 
-_SPLITS = ("train", "validation", "test")
-_THINNED, _CUT = 1, 2  # what the seed draws, beside the users of a history
+_THINNED = 1  # the second of the numbers that seed which training pairs stay
 
 
 @dataclass(frozen=True)
@@ -185,14 +184,6 @@ class FeatureData:
         """In how many training pairs each item stands."""
         return self.relation.item_counts()
 
-    def seen(self) -> Int64[np.ndarray, " N"]:
-        """In how many training pairs and events of their histories each item stands."""
-        if self.examples is None:
-            return self.counts()
-        users = np.unique(self.examples.users)
-        events = self.examples.sequences.take(users).items
-        return np.bincount(events, minlength=len(self.items)).astype(np.int64)
-
     def asked_in_training(self) -> Int64[np.ndarray, " rows"]:
         """How many training pairs each row of the table of queries has."""
         if self.rows is None or self.queries is None:
@@ -271,7 +262,7 @@ def _of_events(spec: FeatureSpec, base: str | Path) -> FeatureData:
     def rows(ids: pa.StringArray) -> Int64[np.ndarray, " n"] | None:
         if queries is None:
             return None
-        return _places(ids, queries["id"].combine_chunks())
+        return places(ids, queries["id"].combine_chunks())
 
     def asking(asked: Asked) -> Asking:
         nothing = Relation.none((len(asked), items))
@@ -293,19 +284,6 @@ def _of_events(spec: FeatureSpec, base: str | Path) -> FeatureData:
     )
 
 
-class _Cut(NamedTuple):
-    """Distinct pairs: query row, item row, and the split of each, 0 to 2."""
-
-    queries: Int64[np.ndarray, " P"]
-    items: Int64[np.ndarray, " P"]
-    split: Int64[np.ndarray, " P"]
-
-    def of(self, splits: tuple[int, ...], shape: tuple[int, int]) -> Relation:
-        """The pairs of some splits."""
-        kept = np.isin(self.split, splits)
-        return Relation.from_pairs(self.queries[kept], self.items[kept], shape=shape)
-
-
 def _of_pairs(spec: FeatureSpec, base: str | Path) -> FeatureData:
     items_path, pairs_path = Path(base, str(spec.items)), Path(base, str(spec.pairs))
     items = _table(items_path)
@@ -313,7 +291,15 @@ def _of_pairs(spec: FeatureSpec, base: str | Path) -> FeatureData:
     if spec.queries is not None:
         queries_path = Path(base, spec.queries)
         queries = _table(queries_path)
-    cut, findings = _pairs(spec, pairs_path, queries, items)
+    cut, findings = read_pairs(
+        pairs_path,
+        queries,
+        items,
+        same=spec.queries is None,
+        together=spec.protocol == "queries",
+        shares=spec.shares,
+        seed=spec.seed,
+    )
     shape = len(queries), len(items)
     train = cut.of((0,), shape)
     itself = None
@@ -362,71 +348,10 @@ def _table(path: Path) -> pa.Table:
     return table
 
 
-def _pairs(
-    spec: FeatureSpec, path: Path, queries: pa.Table, items: pa.Table
-) -> tuple[_Cut, tuple[str, ...]]:
-    """The distinct pairs in rows, with their splits, and what was left out of them."""
-    table = read_table(path)
-    require_columns(table, ["query_id", "item_id"], path)
-    places = []
-    for name, of in (("query_id", queries), ("item_id", items)):
-        ids = table[name].combine_chunks()
-        rows = _places(ids, of["id"].combine_chunks())
-        unknown = pc.unique(ids.filter(pa.array(rows < 0))).to_pylist()
-        if unknown:
-            raise InputError(
-                f"{path}: {counted(len(unknown), 'value', 'values')} of {name} (such as "
-                f"{', '.join(map(repr, examples_of(unknown)))}) "
-                f"{'is' if len(unknown) == 1 else 'are'} no id of the "
-                f"{'queries' if name == 'query_id' else 'items'}; add the rows, or remove the pairs"
-            )
-        places.append(rows)
-    keys, first = np.unique(places[0] * len(items) + places[1], return_index=True)
-    findings = []
-    if len(keys) < len(table):
-        findings.append(f"{counted(len(table) - len(keys), 'pair', 'pairs')} listed twice")
-    query, item = np.divmod(keys, len(items))
-    if spec.queries is None:
-        own = query == item
-        if own.any():
-            findings.append(f"{counted(int(own.sum()), 'pair', 'pairs')} of an item with itself")
-        query, item, first = query[~own], item[~own], first[~own]
-    if "split" in table.column_names:
-        split = _told(table["split"].take(pa.array(first)), path)
-    else:
-        split = _drawn(query, spec)
-    return _Cut(query, item, split), tuple(f"{finding} left out" for finding in findings)
-
-
-def _told(column: pa.ChunkedArray, path: Path) -> Int64[np.ndarray, " P"]:
-    numbers = pc.index_in(column.cast(pa.string()), value_set=pa.array(_SPLITS))
-    strange = column.filter(pc.is_null(numbers))
-    if len(strange):
-        raise InputError(
-            f"{path}: a pair has the split {strange[0].as_py()!r}; splits of a features run are "
-            f"{', '.join(_SPLITS)}, or leave the column out"
-        )
-    return numbers.to_numpy().astype(np.int64)
-
-
-def _drawn(query: Int64[np.ndarray, " P"], spec: FeatureSpec) -> Int64[np.ndarray, " P"]:
-    """The split of each pair, drawn by itself or with all of its query."""
-    group, of = np.arange(len(query)), np.arange(len(query))
-    if spec.protocol == "queries":
-        group, of = np.unique(query, return_inverse=True)
-    order = np.random.default_rng((spec.seed, _CUT)).permutation(len(group))
-    ends = np.cumsum([spec.shares.get(name, 0.0) for name in _SPLITS]) * len(group)
-    return np.searchsorted(np.round(ends[:2]), order, side="right").astype(np.int64)[of]
-
-
 def _kept(count: int, spec: FeatureSpec) -> Int64[np.ndarray, " kept"]:
     """Which training pairs stay; those of a smaller share are among those of a larger one."""
     order = np.random.default_rng((spec.seed, _THINNED)).permutation(count)
     return np.sort(order[: max(1, round(spec.train_share * count))]).astype(np.int64)
-
-
-def _places(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " n"]:
-    return pc.fill_null(pc.index_in(ids, value_set=of), -1).to_numpy().astype(np.int64)
 
 
 def _check_splits(data: FeatureData, spec: FeatureSpec, path: Path) -> None:

@@ -28,7 +28,7 @@ class Feature:
         kind: how the column is read (`thresher.data.values`).
         width: numbers of its embedding; 8 to 128 is usual.
         fewest: values that occur less often have no vector of their own: an id is counted by the
-            training pairs and histories it stands in, any other value by rows. 0 keeps every id.
+            training pairs it stands in, any other value by rows. 0 keeps every id.
         buckets: vectors that the values without one of their own share, by their hash; 0 for none,
             such a value is then left out, as if it were missing.
         table: name of its table of vectors; features of one table share it.
@@ -63,7 +63,10 @@ class FeatureOptions:
         query: the same for the queries, who take over what is told of items where they are items
             themselves; `history.NAME` is what the items of a history have in NAME.
         width: numbers of the embedding of a feature that says none; 16 to 128 is usual.
-        fewest: values that occur less often have no vector of their own, where a feature says none.
+        fewest: values in fewer rows have no vector of their own, where a feature says none.
+        id_pairs: ids in fewer training pairs have no vector of their own, where an id says no
+            `fewest`: what little is learnt of such an id harms more than it helps, and the item is
+            what its other features say. 0 keeps every id.
         share: whether features of one name and kind on both sides have one table of vectors.
         longest: most items of a history that are read, the last ones; 20 to 50 is usual.
         text_bits: the tokens of a "text" are hashed to 2 ** text_bits vectors.
@@ -73,13 +76,17 @@ class FeatureOptions:
     query: Mapping[str, Any] = field(default_factory=dict)
     width: int = 64
     fewest: int = 1
+    id_pairs: int = 10
     share: bool = True
     longest: int = 50
     text_bits: int = 16
 
     def __post_init__(self) -> None:
-        if self.longest < 1:
-            raise InputError(f"features.longest must be at least 1, got {self.longest}")
+        if self.longest < 1 or self.id_pairs < 0:
+            raise InputError(
+                f"features.longest is {self.longest} and id_pairs {self.id_pairs}; give 1 or more, "
+                "and 0 or more"
+            )
         for side in ("item", "query"):
             for name in getattr(self, side):
                 self.told(side, name)  # refuses what is no feature before anything is read
@@ -118,7 +125,11 @@ class FeatureOptions:
                 f"{keys[(wrong or ['table'])[0]]!r}; width, fewest and buckets are whole numbers, "
                 "table is a text"
             )
-        return Feature(**{"width": self.width, "fewest": self.fewest, **keys, "name": name})
+        return Feature(**{**self.usual(keys["kind"]), **keys, "name": name})
+
+    def usual(self, kind: Kind) -> dict[str, Any]:
+        """What a feature of this kind has that says nothing else."""
+        return {"width": self.width, "fewest": self.id_pairs if kind == "id" else self.fewest}
 
 
 def features_of(
@@ -164,7 +175,7 @@ def features_of(
             feature = options.told(side, name)
         else:
             kind = _suggested(name, table[name], typed=not path.lower().endswith(_UNTYPED))
-            feature = Feature(name=name, kind=kind, width=options.width, fewest=options.fewest)
+            feature = Feature(name=name, kind=kind, **options.usual(kind))
         if feature is None:
             continue
         if feature.kind == "history" and side == "item":

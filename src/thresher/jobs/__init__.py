@@ -2,9 +2,9 @@
 
 from thresher.jobs.calibrate import calibrate
 from thresher.jobs.evaluate import evaluate
-from thresher.jobs.feature_lists import nearest
 from thresher.jobs.index import index
 from thresher.jobs.match import match
+from thresher.jobs.nearest import nearest
 from thresher.jobs.recommend import recommend
 from thresher.jobs.train import train
 

@@ -1,7 +1,7 @@
-"""From an artifact of features to numbers, a report, lists of items, and an item's neighbours."""
+"""From an artifact of features to numbers, a report, and lists of items."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,17 @@ from thresher.artifact import Artifact
 from thresher.config import Config, read
 from thresher.data.events import read_events
 from thresher.data.feature_data import Asking, FeatureData, FeatureSpec, load_feature_data
-from thresher.data.findings import examples_of
 from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences, bounds
-from thresher.data.tables import read_table, require_columns, text_of, write_blocks
-from thresher.data.values import entries
+from thresher.data.tables import read_table, require_columns, write_blocks
 from thresher.errors import InputError
 from thresher.evaluate.evaluation import as_json
-from thresher.evaluate.item_map import item_map
-from thresher.evaluate.item_sections import Information, ItemMap, Neighbours
 from thresher.evaluate.next_items_page import NextItemsReport, write_next_items
 from thresher.feature_recommender import BLOCK, FeatureRecommender
+from thresher.jobs.nearest import before_and_after, information_of, map_of, texts_of
 from thresher.jobs.next_items import SPLITS, counted, intervals, popular
 from thresher.progress import Bar
 from thresher.retrieve import Hits
-from thresher.towers.encode import vectors
-from thresher.towers.feature_inputs import FeatureTable
-from thresher.towers.features import FeatureTower
-
-MAPPED = 1_500
-"""Items on the map of a report, at most."""
-SHOWN, NEAREST = 3, 5
-"""Items of each kind whose neighbours a report shows, and how many."""
 
 
 def evaluate_features(
@@ -80,9 +69,9 @@ def evaluate_features(
             facts=_facts(data, asked),
             findings=data.findings,
             settings=_settings(config, recommender, artifact, split),
-            information=_information(recommender),
-            item_map=_map(recommender),
-            neighbours=_before_and_after(recommender, config, counts),
+            information=information_of(recommender),
+            item_map=map_of(recommender),
+            neighbours=before_and_after(recommender, config, counts),
         )
         write_next_items(page, folder / "report")
     return as_json(metrics | {f"popularity/{key}": value for key, value in listed.items()})
@@ -136,45 +125,6 @@ def recommend_features(
         rows["out"] = str(out)
     counts = {"customers": len(asked), "without_history": empty, "unknown_events": unknown}
     return {**counts, **rows}
-
-
-def nearest(
-    folder: Path, items: Sequence[str], *, top: int = 10, beside: Path | None = None
-) -> dict[str, Any]:
-    """The items whose vectors are nearest to those of some items, by one model or by two.
-
-    Args:
-        folder: the artifact.
-        items: ids of items.
-        top: neighbours an item.
-        beside: another artifact over the same items, such as one without self-supervision.
-
-    Returns:
-        For each item its id, text and, by the path of an artifact, its neighbours.
-
-    Raises:
-        InputError: for an unknown id, or more neighbours than there are.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for path in (folder, *([beside] if beside else [])):
-        recommender = FeatureRecommender.open(path)
-        recommender.checked(top + 1)
-        ids = recommender.items["id"].combine_chunks()
-        rows = pc.index_in(pa.array(list(items), pa.string()), value_set=ids)
-        if rows.null_count:
-            strange = [name for name, row in zip(items, rows, strict=True) if not row.is_valid]
-            raise InputError(
-                f"{path} has no item {', '.join(map(repr, examples_of(strange)))}; its ids are "
-                f"such as {ids[0].as_py()!r}"
-            )
-        texts = _texts(recommender)
-        of = rows.to_numpy().astype(np.int64)
-        for name, row, near in zip(items, of, _near(recommender, of, top), strict=True):
-            own = found.setdefault(name, {"id": name, "item": texts[row], "nearest": {}})
-            own["nearest"][str(path)] = [
-                {"id": ids[int(r)].as_py(), "item": texts[r], "score": float(s)} for r, s in near
-            ]
-    return {"items": list(found.values())}
 
 
 def _trained_on(artifact: Artifact) -> tuple[Config, FeatureData]:
@@ -246,7 +196,7 @@ def _nothing_known(
 def _blocks(
     recommender: FeatureRecommender, asked: Asking, hits: Hits, quiet: bool
 ) -> Iterator[pa.Table]:
-    ids, texts = recommender.items["id"].combine_chunks(), np.array(_texts(recommender), object)
+    ids, texts = recommender.items["id"].combine_chunks(), np.array(texts_of(recommender), object)
     with Bar("queries", quiet=quiet) as bar:
         bar.start("listing", total=len(asked))
         for start in range(0, len(asked), BLOCK):
@@ -263,86 +213,6 @@ def _blocks(
                 }
             )
             bar.advance(len(rows))
-
-
-def _texts(recommender: FeatureRecommender) -> list[str]:
-    """What items are called: their words, or nothing."""
-    columns = [f.name for f in recommender.schema.items if f.kind in ("words", "text")]
-    return text_of(recommender.items, columns[:1])
-
-
-def _near(
-    recommender: FeatureRecommender, rows: np.ndarray, top: int
-) -> list[list[tuple[int, float]]]:
-    """The nearest other items of some items, with their scores."""
-    own = FeatureTable.of("item", {n: bag[rows] for n, bag in recommender.bags.items()})
-    hits = recommender.index.search(vectors(recommender.tower, own), top + 1)
-    found = []
-    for row, near, scores in zip(rows, hits.rows, hits.scores, strict=True):
-        pairs = zip(near.tolist(), scores.tolist(), strict=True)
-        found.append([(r, score) for r, score in pairs if r not in (row, -1)][:top])
-    return found
-
-
-def _information(recommender: FeatureRecommender) -> Information | None:
-    features = recommender.schema.items
-    if len(features) < 2:
-        return None
-    told = recommender.schema.information(recommender.bags)
-    return tuple(f.name for f in features), told
-
-
-def _map(recommender: FeatureRecommender) -> ItemMap | None:
-    """Some of the items in two dimensions, by category where there is one."""
-    columns = [f.name for f in recommender.schema.items if f.kind in ("categories", "category")]
-    labels = _labels(recommender.items[columns[0]], columns[0]) if columns else None
-    count = len(recommender.items)
-    rows = np.sort(np.random.default_rng(0).permutation(count)[:MAPPED])
-    own = FeatureTable.of("item", {n: bag[rows] for n, bag in recommender.bags.items()})
-    said = [labels[row] if labels else "" for row in rows]
-    return item_map(vectors(recommender.tower, own)), said
-
-
-def _labels(column: pa.ChunkedArray, name: str) -> list[str]:
-    """For each item, of its categories the most frequent that at most half of the items have."""
-    rows, values = entries(column, "categories", name)
-    encoded = values.dictionary_encode()
-    places, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    often = np.bincount(places, minlength=len(names))
-    often[often > len(column) / 2] = 0
-    labels, best = [""] * len(column), np.zeros(len(column), np.int64)
-    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-        if often[place] > best[row]:
-            labels[row], best[row] = names[place], often[place]
-    return labels
-
-
-def _before_and_after(
-    recommender: FeatureRecommender, config: Config, counts: np.ndarray
-) -> Neighbours:
-    """The neighbours of items of which much, little and nothing was learnt, and before training."""
-    start: FeatureTower = config.build("tower")
-    start.start_from(recommender.schema)
-    before = FeatureRecommender.build(
-        start, recommender.items, recommender.bags, config.build("index"), recommender.options
-    )
-    order = np.argsort(-counts, kind="stable")
-    seen = order[counts[order] > 0]
-    kinds = (seen[:SHOWN], seen[len(seen) // 2 :][:SHOWN], order[len(seen) :][:SHOWN])
-    rows = np.concatenate(kinds)
-    texts, top = _texts(recommender), min(NEAREST, len(recommender.items) - 1)
-    ids = recommender.items["id"].to_pylist()
-    lists = zip(rows, _near(before, rows, top), _near(recommender, rows, top), strict=True)
-    return [
-        (
-            f"{texts[row] or ids[row]} ({counts[row]:,} training pairs)",
-            {
-                "before training": [texts[r] or ids[r] for r, _ in early],
-                "after": [texts[r] or ids[r] for r, _ in late],
-            },
-        )
-        for row, early, late in lists
-    ]
 
 
 def _title(config: Config) -> str:

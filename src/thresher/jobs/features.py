@@ -80,7 +80,7 @@ def schema_of(config: Config, data: FeatureData) -> Schema:
     queries = None
     if data.queries is not None:
         queries = Counted(data.queries, data.asked_in_training(), data.queries_path)
-    items = Counted(data.items, data.seen(), data.items_path)
+    items = Counted(data.items, data.counts(), data.items_path)
     options: FeatureOptions = config.build("features")
     if data.itself is not None:  # queries are items: what is told of these holds for both
         options = replace(options, query={**options.item, **options.query})

@@ -119,7 +119,8 @@ class Batches:
         queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
         if self.options.columns == "all":
             links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
-            return self._batch({"query": queries, "item": self.pairs.items}, links, epoch, step)
+            items = self.pairs.items[: len(self.pairs.items)]
+            return self._batch({"query": queries, "item": items}, links, epoch, step)
         offered = batch_links(
             relation,
             rows.query_rows,

@@ -1,0 +1,121 @@
+"""True pairs from a file: in rows of the two tables, each once, and each in a split."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
+from thresher.data.findings import counted, examples_of
+from thresher.data.protocols import SPLITS
+from thresher.data.relation import Relation
+from thresher.data.tables import read_table, require_columns
+from thresher.errors import InputError
+
+_CUT = 2  # the second of the numbers that seed the cut
+
+
+class Cut(NamedTuple):
+    """Distinct pairs: query row, item row, and the number of each one's split, as in `SPLITS`."""
+
+    queries: Int64[np.ndarray, " P"]
+    items: Int64[np.ndarray, " P"]
+    split: Int64[np.ndarray, " P"]
+
+    def of(self, splits: tuple[int, ...], shape: tuple[int, int]) -> Relation:
+        """The pairs of some splits."""
+        kept = np.isin(self.split, splits)
+        return Relation.from_pairs(self.queries[kept], self.items[kept], shape=shape)
+
+
+def read_pairs(
+    path: Path,
+    queries: pa.Table,
+    items: pa.Table,
+    *,
+    same: bool,
+    together: bool,
+    shares: Mapping[str, float],
+    seed: int,
+) -> tuple[Cut, tuple[str, ...]]:
+    """Read and cut true pairs; a sentence for each thing that is left out comes along.
+
+    Args:
+        path: of a file with columns `query_id` and `item_id`, and perhaps `split`.
+        queries: the table of the queries, with a column `id`.
+        items: the same of the items.
+        same: whether queries are the items themselves; a pair of one with itself is left out.
+        together: whether all pairs of a query fall to one split; each by itself otherwise.
+        shares: fraction of each split, where the file gives none.
+        seed: of the cut.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or names an unknown id or split.
+    """
+    table = read_table(path)
+    require_columns(table, ["query_id", "item_id"], path)
+    query, item = (
+        _known(table[name].combine_chunks(), of["id"].combine_chunks(), name, path)
+        for name, of in (("query_id", queries), ("item_id", items))
+    )
+    keys, first = np.unique(query * len(items) + item, return_index=True)
+    findings = []
+    if len(keys) < len(table):
+        findings.append(f"{counted(len(table) - len(keys), 'pair', 'pairs')} listed twice")
+    query, item = np.divmod(keys, len(items))
+    if same:
+        own = query == item
+        if own.any():
+            findings.append(f"{counted(int(own.sum()), 'pair', 'pairs')} of an item with itself")
+        query, item, first = query[~own], item[~own], first[~own]
+    if "split" in table.column_names:
+        split = _told(table["split"].take(pa.array(first)), path)
+    else:
+        split = _drawn(query, together, shares, seed)
+    return Cut(query, item, split), tuple(f"{finding} left out" for finding in findings)
+
+
+def places(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " n"]:
+    """The row of each id; -1 for one that is not there."""
+    return pc.fill_null(pc.index_in(ids, value_set=of), -1).to_numpy().astype(np.int64)
+
+
+def _known(
+    ids: pa.StringArray, of: pa.StringArray, name: str, path: Path
+) -> Int64[np.ndarray, " P"]:
+    rows = places(ids, of)
+    unknown = pc.unique(ids.filter(pa.array(rows < 0))).to_pylist()
+    if unknown:
+        raise InputError(
+            f"{path}: {counted(len(unknown), 'value', 'values')} of {name} (such as "
+            f"{', '.join(map(repr, examples_of(unknown)))}) "
+            f"{'is' if len(unknown) == 1 else 'are'} no id of the "
+            f"{'queries' if name == 'query_id' else 'items'}; add the rows, or remove the pairs"
+        )
+    return rows
+
+
+def _told(column: pa.ChunkedArray, path: Path) -> Int64[np.ndarray, " P"]:
+    numbers = pc.index_in(column.cast(pa.string()), value_set=pa.array(SPLITS))
+    strange = column.filter(pc.is_null(numbers))
+    if len(strange):
+        raise InputError(
+            f"{path}: a pair has the split {strange[0].as_py()!r}; splits of a features run are "
+            f"{', '.join(SPLITS)}, or leave the column out"
+        )
+    return numbers.to_numpy().astype(np.int64)
+
+
+def _drawn(
+    query: Int64[np.ndarray, " P"], together: bool, shares: Mapping[str, float], seed: int
+) -> Int64[np.ndarray, " P"]:
+    """The split of each pair, drawn by itself or with all of its query."""
+    group, of = np.arange(len(query)), np.arange(len(query))
+    if together:
+        group, of = np.unique(query, return_inverse=True)
+    order = np.random.default_rng((seed, _CUT)).permutation(len(group))
+    ends = np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * len(group)
+    return np.searchsorted(np.round(ends[:2]), order, side="right").astype(np.int64)[of]
