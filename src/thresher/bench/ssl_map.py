@@ -18,6 +18,7 @@ from thresher.errors import InputError
 ARMS = (PLAIN, "FD", "RFM", "CFM", "NoMasking")
 """Those that a map has when none are named."""
 _MARK = "synthetic.json"
+_NOTHING = 0.005  # a plain tower below this finds nothing that an arm could find more of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,8 @@ def base_at(terrain: Terrain, at: tuple[float, float], out: Path) -> runs.Base:
 def gains(of: Tuned, key: str) -> dict[str, Gain | None]:
     """The gain over the plain tower of each other arm of a place."""
     plain = of.rows.get(PLAIN)
+    if plain is not None and (plain.spread(key).mean or 0) < _NOTHING:
+        plain = None  # more than nothing is no percentage
     others = [name for name in of.setting.arms if name != PLAIN]
     return {
         name: gain(of.rows[name], plain, key) if plain and name in of.rows else None
