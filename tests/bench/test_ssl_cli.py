@@ -79,10 +79,11 @@ def test_generate_has_every_option_of_made_up_data():
 
 
 def test_generate_writes_the_tables_that_were_asked_for(run, tmp_path):
-    options = "--items 30 --queries 10 --pairs 20 --topics 2 --subtopics 3 --popularity 0.5"
+    options = "--items 30 --queries 10 --pairs 20 --asked 1 --topics 2 --subtopics 3"
+    options += " --popularity 0.5"
     options += " --features 1 --correlation 1 --noise 0 --residual 0 --unlabelled 0 --missing 0"
     code, said, _ = run("data", "generate", tmp_path, *options.split(), "--seed", 7)
-    # validation and test have a tenth each: 10 + 1 + 1 queries, 20 + 2 + 2 pairs
+    # validation and test have one query each, of two pairs: 10 + 1 + 1 queries, 20 + 2 + 2 pairs
     assert said.splitlines() == [
         f"{count} {name} written to {tmp_path / name}.parquet"
         for name, count in (("items", 30), ("queries", 12), ("pairs", 24))
