@@ -109,7 +109,10 @@ def test_a_classifier_changes_the_score_by_its_weight(shop):
 def test_links_of_prototypes_need_prototypes(shop, tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_text('[[objective]]\nkind = "hinge"\nlinks = "asked"\n')
-    with pytest.raises(InputError, match=r"links must be 'offered', unless labels\.kind is 'proto"):
+    with pytest.raises(
+        InputError,
+        match=r"links must be 'offered' or 'views' or 'spread', unless labels\.kind is 'proto",
+    ):
         read(path)
 
 
