@@ -84,11 +84,79 @@ def test_seed_epoch_and_step_decide():
     assert all(rows(made, 4, epoch=1) != other for other in others)
 
 
+def few(present=6, **options):
+    """Of items 0 to 5 the shelf is known and nothing else; of the others all but it is."""
+    full = table()
+    bags = {name: full.bags[name] for name in ("title", "shelf", "maker")}
+    none, later = torch.arange(COUNT) < present, torch.arange(COUNT) >= present
+    hide = {"title": none, "maker": none, "shelf": later}
+    made = views(names=tuple(bags), **options)
+    known = {name: emptied(bags[name], hide[name]) for name in bags}
+    return replace(made, table=FeatureTable("item", known))
+
+
+def emptied(bags, rows):
+    """The same bags, these rows without a token."""
+    parts = [Bags.empty(1) if gone else bags[i : i + 1] for i, gone in enumerate(rows.tolist())]
+    lengths = torch.tensor([0, *(len(part.tokens) for part in parts)])
+    return Bags(
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        lengths.cumsum(0),
+    )
+
+
+@pytest.mark.parametrize("masking", ["random", "independent"])
+def test_an_item_of_which_a_view_would_show_nothing_is_not_drawn(masking):
+    # Of three features one view shows two and the other one, or both show two; whatever they are,
+    # an item of one feature is in both only where both show it.
+    made = few(masking=masking)
+    found = set()
+    for step in range(60):
+        own = made.rows(4, 0, step, 0, 1)
+        for view in made.two(own, 0, step, 0, 1):
+            known = torch.stack([bags.offsets.diff() > 0 for bags in view.bags.values()])
+            assert bool(known.any(dim=0).all()), step
+        found |= set(own.tolist())
+    # complementary views never both show the one feature of items 0 to 5
+    assert found == (set(range(6, COUNT)) if masking == "random" else set(range(COUNT)))
+
+
+def test_of_the_items_that_show_something_each_is_equally_likely():
+    made = few()
+    drawn = Counter(row for step in range(1500) for row in rows(made, step, count=2))
+    # 3,000 draws of 6 items: 500 each
+    assert {row: drawn[row] / 3000 for row in drawn} == pytest.approx(
+        dict.fromkeys(range(6, COUNT), 1 / 6), abs=0.025
+    )
+
+
+def test_masks_that_leave_too_few_items_are_drawn_again():
+    # Without the shelf of items 0 to 5 a view shows nothing of them, and a step needs all twelve:
+    # "none" hides nothing, so that all of them show something.
+    assert sorted(rows(few(masking="none"), 0, count=COUNT)) == list(range(COUNT))
+    # seven can be had only where both views show the shelf, by independent masks
+    made = few(masking="independent")
+    for step in range(30):
+        own = made.rows(7, 0, step, 0, 1)
+        views_of = made.two(own, 0, step, 0, 1)
+        assert all(int((view.bags["shelf"].offsets.diff() > 0).sum()) for view in views_of)
+
+
+def test_an_item_of_which_nothing_is_known_is_not_drawn_as_it_is_either():
+    made = replace(few(), masked=False)
+    nothing = {
+        name: emptied(bags, torch.arange(COUNT) == 3) for name, bags in made.table.bags.items()
+    }
+    made = replace(made, table=FeatureTable("item", nothing))
+    assert sorted(rows(made, 0, count=11)) == [row for row in range(COUNT) if row != 3]
+
+
 # What of them.
 
 
 def drawn(made, step, epoch=0, rank=0):
-    return made.two(np.arange(COUNT), epoch, step, rank)
+    return made.two(np.arange(COUNT), epoch, step, rank, 1)
 
 
 @pytest.mark.parametrize("masking", ["correlated", "random"])
@@ -146,7 +214,7 @@ def values(view, name):
 
 def test_a_share_of_the_values_of_some_features_is_dropped_and_the_length_stays():
     made = views(2000, masking="none", value_dropout=0.3)
-    views_of = made.two(np.arange(2000), 0, 0, 0)
+    views_of = made.two(np.arange(2000), 0, 0, 0, 1)
     for view in views_of:
         for name in ("title", "shelf"):
             # 20,000 values: .7 with a standard error of .003
@@ -256,6 +324,15 @@ def test_more_items_than_there_are():
     with pytest.raises(InputError, match=r"draws 20 items \(views\.items\)"):
         batches(["views"], views(items=20))
     assert views().checked(12, 3) == 4
+
+
+def test_too_few_items_of_which_both_views_would_show_something():
+    with pytest.raises(
+        InputError,
+        match=r"a step draws 8 items, and both views show something of 6 of the 12 at most; set "
+        r"views\.items to 6 or fewer, or leave out features that few items have",
+    ):
+        batches(["views"], few(items=8))
 
 
 def test_items_that_processes_cannot_share():

@@ -211,8 +211,9 @@ def _known(
     if ignored is None:
         return true
     both = np.concatenate([true, ignored.among(query_rows, item_rows)])
-    # One number a pair sorts many times faster than rows of two.
-    keys = np.unique(both[:, 0] * len(item_rows) + both[:, 1])
+    # One number a pair sorts many times faster than rows of two, and here faster than np.unique.
+    keys = np.sort(both[:, 0] * len(item_rows) + both[:, 1])
+    keys = keys[np.diff(keys, prepend=-1) > 0]
     return np.stack(np.divmod(keys, max(len(item_rows), 1)), axis=1)
 
 

@@ -19,7 +19,7 @@ class ViewOptions:
             together that tell most about each other; "random" splits the features by chance;
             "independent" hides a half in each view, by chance; "none" hides none.
         value_dropout: share of the values of multi-valued features that each view drops, in [0, 1);
-            0.1 to 0.5 is usual.
+            0.1 to 0.5 is usual. A feature keeps its values where all of them would go.
         mask_id: true takes the id for a feature like others, hidden or not; false hides it in both
             views, so that content alone must agree.
         items: items a step that are drawn from the whole catalogue, each equally likely, over all

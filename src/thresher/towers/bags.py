@@ -59,10 +59,12 @@ class Bags:
     def thinned(self, share: float, generator: torch.Generator) -> "Bags":
         """The rows without a share of their tokens, each dropped by itself.
 
-        The weights that stay are scaled so that the row keeps its length; a row may lose them all.
+        The weights that stay are scaled so that the row keeps its length. A row that would lose
+        all of its tokens keeps them: without any it would be as if nothing were known.
         """
-        kept = torch.rand(len(self.tokens), generator=generator) >= share
         row = torch.repeat_interleave(torch.arange(len(self)), self.offsets.diff())
+        kept = torch.rand(len(self.tokens), generator=generator) >= share
+        kept |= (torch.bincount(row[kept], minlength=len(self)) == 0)[row]
         squares = self.weights.square()
         zeros = torch.zeros(len(self))
         before = zeros.index_add(0, row, squares)

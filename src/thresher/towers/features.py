@@ -18,6 +18,8 @@ from thresher.errors import InputError
 from thresher.towers.bags import weighted_sums
 from thresher.towers.feature_inputs import Features, Side
 
+_SHORT = 0.3  # of a value's length; 0.1 and 1 were each worse on one of two sets (docs/log.md)
+
 
 class FeatureTower(nn.Module):
     """Reads items and queries of any features, each side through layers of its own.
@@ -84,8 +86,11 @@ class FeatureTower(nn.Module):
         with torch.no_grad():
             for table in self.embeddings:
                 nn.init.normal_(table, std=1 / math.sqrt(table.shape[1]), generator=generator)
-            for default in self.defaults.values():
-                nn.init.zeros_(default)
+            for name, features in self._sides():
+                # Short, so that what is missing says little at first. Not zeros: of a row that has
+                # nothing but defaults the direction would be 0 / 0, its gradient without bound.
+                for part in self.defaults[name].split([f.width for f in features]):
+                    nn.init.normal_(part, std=_SHORT / math.sqrt(len(part)), generator=generator)
             for side in self.layers:
                 for number, linear in enumerate(self._stack(side), 1):
                     own = torch.Generator().manual_seed(self.seed + number)
@@ -98,11 +103,14 @@ class FeatureTower(nn.Module):
         widths = {f.table: f.width for f in (*schema.queries, *schema.items)}
         for name, reader in schema.readers.items():
             self.embeddings.append(nn.Parameter(torch.empty(len(reader), widths[name])))
-        for side, features in (("item", schema.items), ("query", schema.queries)):
+        for side, features in self._sides():
             width = sum(f.width for f in features)
             self.defaults[side] = nn.Parameter(torch.empty(width))
             sizes = pairwise((width, *self.widths))
             self.layers[side] = nn.ModuleList(nn.Linear(m, n) for m, n in sizes)
+
+    def _sides(self) -> Iterable[tuple[Side, Sequence[Feature]]]:
+        return (("item", self.known().items), ("query", self.known().queries))
 
     def _stack(self, side: str) -> Iterable[nn.Linear]:
         return cast(Iterable[nn.Linear], self.layers[side])

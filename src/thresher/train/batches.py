@@ -149,10 +149,10 @@ class Batches:
     ) -> Batch:
         """With items of the whole catalogue beside the pairs, where a term reads them."""
         if self.read:
-            views, rank = _views(self.pairs), distributed.rank()
-            rows = views.rows(self.viewed, epoch, step, rank, distributed.world())
+            views, rank, world = _views(self.pairs), distributed.rank(), distributed.world()
+            rows = views.rows(self.viewed, epoch, step, rank, world)
             if VIEWS in self.read:
-                inputs["view_a"], inputs["view_b"] = views.two(rows, epoch, step, rank)
+                inputs["view_a"], inputs["view_b"] = views.two(rows, epoch, step, rank, world)
                 links[VIEWS] = itself("view_a", "view_b", len(rows))
             if SPREAD in self.read:
                 inputs["alone"] = views.plain(rows)

@@ -1,11 +1,12 @@
 """Items drawn from the whole catalogue, seen twice with other features hidden, or as they are."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from thresher.data.masking import Hidden, ViewOptions, draw_masks
 from thresher.errors import InputError
@@ -16,6 +17,7 @@ VIEWS, SPREAD = "views", "spread"
 """Links that a term may read: of two views of one item, and of items to themselves."""
 
 _DRAWN, _MASKED, _DROPPED = 5, 6, 7  # beside what the sampler draws from the same seed
+_TRIES = 100  # of masks, until one shows enough items; there are few of them
 
 
 def _as_they_are(rows: Features) -> Inputs:
@@ -27,7 +29,9 @@ class ItemViews:
     """Draws items and makes views of them, the same for one seed, epoch and step.
 
     Every item of the catalogue is equally likely, whether any training pair names it or not, and
-    stands once in a step.
+    stands once in a step. An item of which one of the views would show nothing, since it lacks what
+    the other hides, is not drawn: such a view is the same for all of them and tells nothing. Masks
+    that would leave too few items are drawn again.
 
     **Source**: Yao et al., *Self-supervised learning for large-scale item recommendations*, CIKM
     2021, arXiv 2007.12865, section 3: items drawn uniformly; masking, then dropout of values.
@@ -51,6 +55,7 @@ class ItemViews:
     seed: int
     masked: bool = True
     joined: Callable[[Features], Inputs] = _as_they_are
+    _counts: dict[bytes, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checked(self, batch: int, world: int) -> int:
         """How many items each process draws, for a batch of so many pairs over all of them.
@@ -71,28 +76,32 @@ class ItemViews:
                 f"views.items {count} cannot be shared by {world} processes; choose a multiple of "
                 f"{world}"
             )
-        if self.masked:
-            self._hidden(0, 0)
+        self._hidden(0, 0, count)
         return count // world
 
     def rows(
         self, count: int, epoch: int, step: int, rank: int, world: int
     ) -> Int64[np.ndarray, " count"]:
         """The items that this process draws, each once over all processes."""
+        wanted = count * world
+        hidden = self._hidden(epoch, step, wanted)
         generator = np.random.default_rng((self.seed, epoch, _DRAWN, step))
-        drawn = generator.choice(len(self.table), count * world, replace=False)
+        drawn, size = np.zeros(0, np.int64), wanted
+        while len(drawn) < wanted:
+            tried = generator.choice(len(self.table), min(size, len(self.table)), replace=False)
+            drawn, size = tried[_shown(self._known[tried], hidden)], 2 * size
         return drawn[rank * count : (rank + 1) * count].astype(np.int64)
 
     def two(
-        self, rows: Int64[np.ndarray, " n"], epoch: int, step: int, rank: int
+        self, rows: Int64[np.ndarray, " n"], epoch: int, step: int, rank: int, world: int
     ) -> tuple[Inputs, Inputs]:
-        """Both views of these items; all items of a step, on all processes, hide the same."""
+        """Both views of the items of a step; all of them, on all processes, hide the same."""
         items = self.table.take(torch.from_numpy(rows))
         names = list(self.table.bags)
         seeds = np.random.SeedSequence((self.seed, epoch, _DROPPED, step, rank))
         generator = torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
         views = []
-        for hidden in self._hidden(epoch, step):
+        for hidden in self._hidden(epoch, step, len(rows) * world):
             view = items.without([n for n, gone in zip(names, hidden, strict=True) if gone])
             if self.options.value_dropout:
                 view = view.thinned(self.several, self.options.value_dropout, generator)
@@ -103,11 +112,48 @@ class ItemViews:
         """These items as they are."""
         return self.joined(self.table.take(torch.from_numpy(rows)))
 
-    def _hidden(self, epoch: int, step: int) -> Hidden:
+    def _hidden(self, epoch: int, step: int, count: int) -> Hidden:
+        """What a step that draws so many items hides; nothing where no views are made."""
         names = list(self.table.bags)
+        if not self.masked:
+            return self._fit([Hidden(*np.zeros((2, len(names)), dtype=bool))], count)
         ids = [number for number, name in enumerate(names) if name in self.ids]
         generator = np.random.default_rng((self.seed, epoch, _MASKED, step))
-        return draw_masks(self.options, len(names), ids, generator, self.information)
+        return self._fit(
+            (
+                draw_masks(self.options, len(names), ids, generator, self.information)
+                for _ in range(_TRIES)
+            ),
+            count,
+        )
+
+    def _fit(self, tries: Iterable[Hidden], count: int) -> Hidden:
+        """The first masks that leave something of so many items in both views."""
+        most = 0
+        for hidden in tries:
+            shown = self._counts.get(key := np.packbits(hidden).tobytes())
+            if shown is None:
+                shown = self._counts[key] = int(_shown(self._known, hidden).sum())
+            if shown >= count:
+                return hidden
+            most = max(most, shown)
+        raise InputError(
+            f"a step draws {count:,} items, and both views show something of {most:,} of the "
+            f"{len(self.table):,} at most; set views.items to {most} or fewer, or leave out "
+            "features that few items have"
+        )
+
+    @cached_property
+    def _known(self) -> Bool[np.ndarray, "N k"]:
+        """Of which item which feature is known."""
+        known = [bags.offsets.diff() > 0 for bags in self.table.bags.values()]
+        return torch.stack(known, dim=1).numpy()
+
+
+def _shown(known: Bool[np.ndarray, "n k"], hidden: Hidden) -> Bool[np.ndarray, " n"]:
+    """Whether both views of an item show something that is known of it."""
+    first, second = (np.any(known[:, ~part], axis=1) for part in hidden)
+    return np.asarray(first & second)
 
 
 def itself(left: str, right: str, count: int) -> Links:
