@@ -43,8 +43,9 @@ histories: $(VENV)/.installed
 	$(BIN)/thresher evaluate runs/histories
 	$(BIN)/thresher recommend runs/histories --events examples/histories/customers.csv --top 5 --remove-history
 
+# By file, since the tests of one share what they train.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not slow and not gpu'
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
