@@ -1,6 +1,5 @@
 """Encode queries of any features, search the catalogue: what the commands ask for."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,18 +9,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Int64
-from safetensors import SafetensorError
 from scipy import sparse
 
-from thresher.artifact import Artifact
 from thresher.data.feature_data import Asking, histories_of
 from thresher.data.features import Bag, Schema
 from thresher.data.sequences import Sequences
-from thresher.data.tables import read_table, write_table
-from thresher.errors import InputError
 from thresher.evaluate.options import RankingOptions
+from thresher.list_model import ListModel, opened
 from thresher.retrieve import Hits, Index, build, search_without
-from thresher.retrieve import load as load_index
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import FEATURES
 from thresher.towers.bags import Bags
@@ -34,7 +29,7 @@ BLOCK = 2048  # queries that are searched at a time
 
 
 @dataclass(frozen=True)
-class FeatureRecommender:
+class FeatureRecommender(ListModel):
     """A trained tower of features over a catalogue.
 
     Args:
@@ -71,32 +66,14 @@ class FeatureRecommender:
         Raises:
             InputError: for one that is damaged, or was not trained on features.
         """
-        artifact = Artifact.open(folder)
-        model, index = artifact.part("model"), artifact.part("index")
-        try:
-            settings = json.loads((model / "tower" / "tower.json").read_text("utf-8"))
-            if (kind := settings.pop("kind")) != FEATURES:
-                raise InputError(
-                    f"{folder} was trained with the tower {kind!r}, and this is for features runs"
-                )
-            ranking = json.loads((model / "settings.json").read_text("utf-8"))["ranking"]
-            options = RankingOptions(**{**ranking, "depths": tuple(ranking["depths"])})
-            tower = FeatureTower.load(model / "tower", **settings)
-            items = read_table(index / "items.parquet")
-            bags = tower.known().of_items(items)
-            return cls(tower, items, bags, load_index(index / "vectors"), options)
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise InputError(
-                f"the model in {folder} cannot be read ({str(error).splitlines()[0]}); train it "
-                "anew"
-            ) from error
+        otherwise = "and this is for features runs"
+        return opened(folder, FEATURES, FeatureTower.load, cls._over, otherwise=otherwise)
 
-    def save_index(self, folder: Path) -> None:
-        """Writes the catalogue and its index into a folder."""
-        write_table(self.items, folder / "items.parquet")
-        self.index.save(folder / "vectors")
+    @classmethod
+    def _over(
+        cls, tower: FeatureTower, items: pa.Table, index: Index, options: RankingOptions
+    ) -> "FeatureRecommender":
+        return cls(tower, items, tower.known().of_items(items), index, options)
 
     @property
     def schema(self) -> Schema:
@@ -129,19 +106,6 @@ class FeatureRecommender:
         had = asking.histories if remove else None
         blocks = np.array_split(np.arange(len(asking)), max(1, -(-len(asking) // BLOCK)))
         return Hits.joined(self._block(asking, table, rows, had, k) for rows in blocks)
-
-    def depths(self) -> tuple[int, ...]:
-        """How deep lists are measured: as told, as far as the catalogue reaches."""
-        fitting = tuple(k for k in self.options.depths if k <= len(self.items))
-        return fitting or (len(self.items),)
-
-    def checked(self, k: int) -> None:
-        """InputError when the catalogue has not k items."""
-        if not 1 <= k <= len(self.items):
-            raise InputError(
-                f"{k} items are asked for, and the catalogue has {len(self.items)}; ask for 1 to "
-                f"{len(self.items)}"
-            )
 
     def _block(
         self,

@@ -1,6 +1,5 @@
 """Encode histories, search the catalogue: what the commands and a server ask for next items."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,16 +7,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float32
-from safetensors import SafetensorError
 
-from thresher.artifact import Artifact
 from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences
-from thresher.data.tables import read_table, text_of, write_table
-from thresher.errors import InputError
+from thresher.data.tables import text_of
 from thresher.evaluate.options import RankingOptions
+from thresher.list_model import ListModel, opened
 from thresher.retrieve import Hits, Index, build, search_without
-from thresher.retrieve import load as load_index
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import HISTORY
 from thresher.towers.encode import vectors
@@ -28,7 +24,7 @@ BLOCK = 2048  # histories that are searched at a time
 
 
 @dataclass(frozen=True)
-class Recommender:
+class Recommender(ListModel):
     """A trained history tower over a catalogue.
 
     Args:
@@ -58,33 +54,15 @@ class Recommender:
         Raises:
             InputError: for one that is damaged, or was not trained on histories.
         """
-        artifact = Artifact.open(folder)
-        model, index = artifact.part("model"), artifact.part("index")
-        try:
-            settings = json.loads((model / "tower" / "tower.json").read_text("utf-8"))
-            if (kind := settings.pop("kind")) != HISTORY:
-                raise InputError(
-                    f"{folder} was trained with the tower {kind!r}, which matches texts; ask "
-                    "`thresher match`"
-                )
-            ranking = json.loads((model / "settings.json").read_text("utf-8"))["ranking"]
-            options = RankingOptions(**{**ranking, "depths": tuple(ranking["depths"])})
-            tower = HistoryTower.load(model / "tower", **settings)
-            items = read_table(index / "items.parquet")
-            tower.describe(items)
-            return cls(tower, items, load_index(index / "vectors"), options)
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise InputError(
-                f"the model in {folder} cannot be read ({str(error).splitlines()[0]}); train it "
-                "anew"
-            ) from error
+        otherwise = "which matches texts; ask `thresher match`"
+        return opened(folder, HISTORY, HistoryTower.load, cls._over, otherwise=otherwise)
 
-    def save_index(self, folder: Path) -> None:
-        """Writes the catalogue and its index into a folder."""
-        write_table(self.items, folder / "items.parquet")
-        self.index.save(folder / "vectors")
+    @classmethod
+    def _over(
+        cls, tower: HistoryTower, items: pa.Table, index: Index, options: RankingOptions
+    ) -> "Recommender":
+        tower.describe(items)
+        return cls(tower, items, index, options)
 
     def recommend(
         self, histories: Sequences, k: int, *, remove_history: bool | None = None
@@ -107,23 +85,10 @@ class Recommender:
         blocks = np.array_split(np.arange(len(histories)), max(1, -(-len(histories) // BLOCK)))
         return Hits.joined(self._block(histories.take(rows), k, remove=remove) for rows in blocks)
 
-    def depths(self) -> tuple[int, ...]:
-        """How deep lists are measured: as told, as far as the catalogue reaches."""
-        fitting = tuple(k for k in self.options.depths if k <= len(self.items))
-        return fitting or (len(self.items),)
-
     def titles(self, rows: pa.Array) -> list[str]:
         """The text of items, by their catalogue rows; empty where the tower reads none."""
         columns = self.tower.tokens.text_columns
         return text_of(self.items.take(rows), columns) if columns else [""] * len(rows)
-
-    def checked(self, k: int) -> None:
-        """InputError when the catalogue has not k items."""
-        if not 1 <= k <= len(self.items):
-            raise InputError(
-                f"{k} items are asked for, and the catalogue has {len(self.items)}; ask for 1 to "
-                f"{len(self.items)}"
-            )
 
     def _block(self, histories: Sequences, k: int, *, remove: bool) -> Hits:
         queries = vectors(self.tower, Histories.of(histories, self.tower.longest))

@@ -168,7 +168,7 @@ def stop(monkeypatch):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("thresher.jobs.histories._assemble", stopped)
+            patch.setattr("thresher.jobs.histories.write", stopped)
             with pytest.raises(KeyboardInterrupt):
                 train(folder, *overrides)
         assert (folder / "m" / "training" / "last.safetensors").exists()

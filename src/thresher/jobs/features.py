@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 import torch
 
 from thresher import distributed
-from thresher.artifact import Artifact, Edit
 from thresher.config import Config
 from thresher.data.feature_data import FeatureData, load_feature_data
 from thresher.data.features import Bag, Counted, Schema
@@ -23,6 +22,7 @@ from thresher.data.tables import make_folder
 from thresher.feature_recommender import FeatureRecommender, Queries
 from thresher.jobs.next_items import VALIDATED, counted, measured_depths
 from thresher.jobs.objective import build_objective
+from thresher.list_model import write
 from thresher.towers import FEATURES
 from thresher.towers.feature_inputs import FeatureTable
 from thresher.towers.features import FeatureTower
@@ -54,7 +54,9 @@ def train_features(
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None
-        artifact = _assemble(config, data, tower, bags, out)
+        index, ranking = config.build("index"), config.build("ranking")
+        recommender = FeatureRecommender.build(tower, data.items, bags, index, ranking)
+        artifact = write(recommender, FEATURES, config, out)
     finally:
         distributed.close()
     for path in (out / "training").rglob("*.safetensors"):
@@ -200,28 +202,6 @@ def views_of(config: Config, schema: Schema, bags: Mapping[str, Bag]) -> ItemVie
         seed=config.build("train").seed,
         masked=VIEWS in read,
     )
-
-
-def _assemble(
-    config: Config, data: FeatureData, tower: FeatureTower, bags: Mapping[str, Bag], out: Path
-) -> Artifact:
-    """Writes model and index, and makes them current together."""
-    index, ranking = config.build("index"), config.build("ranking")
-    recommender = FeatureRecommender.build(tower, data.items, bags, index, ranking)
-
-    def write_model(folder: Path) -> None:
-        (folder / "tower").mkdir()
-        described = {"kind": FEATURES, **tower.settings()}
-        (folder / "tower" / "tower.json").write_text(json.dumps(described, indent=2) + "\n")
-        tower.save(folder / "tower")
-        (folder / "config.toml").write_text(config.to_toml(), "utf-8")
-        settings = {"base": str(config.folder), "ranking": asdict(ranking)}
-        (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-
-    edit = Edit(out, fresh=True)
-    edit.write("model", write_model)
-    edit.write("index", recommender.save_index)
-    return edit.commit()
 
 
 def _fingerprint(config: Config, data: FeatureData) -> str:

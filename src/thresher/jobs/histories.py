@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 
 from thresher import distributed
-from thresher.artifact import Artifact, Edit
 from thresher.config import Config
 from thresher.data.history import History, load_history
 from thresher.data.relation import Relation
@@ -21,6 +19,7 @@ from thresher.data.sequences import Asked
 from thresher.data.tables import make_folder
 from thresher.jobs.next_items import VALIDATED, counted, measured_depths
 from thresher.jobs.objective import build_objective
+from thresher.list_model import write
 from thresher.recommender import Recommender
 from thresher.towers import HISTORY
 from thresher.towers.histories import Histories
@@ -44,7 +43,9 @@ def train_histories(
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None
-        artifact = _assemble(config, data, tower, out)
+        index, ranking = config.build("index"), config.build("ranking")
+        recommender = Recommender.build(tower, data.items, index, ranking)
+        artifact = write(recommender, HISTORY, config, out)
     finally:
         distributed.close()
     for path in (out / "training").rglob("*.safetensors"):
@@ -112,26 +113,6 @@ def _pairs(data: History, tower: HistoryTower) -> Pairs:
 def _first(asked: Asked, count: int) -> Asked:
     rows = np.arange(min(count, len(asked.users)))
     return Asked(asked.users[: len(rows)], asked.histories.take(rows), asked.targets.take(rows))
-
-
-def _assemble(config: Config, data: History, tower: HistoryTower, out: Path) -> Artifact:
-    """Writes model and index, and makes them current together."""
-    index, ranking = config.build("index"), config.build("ranking")
-    recommender = Recommender.build(tower, data.items, index, ranking)
-
-    def write_model(folder: Path) -> None:
-        (folder / "tower").mkdir()
-        described = {"kind": HISTORY, **tower.settings()}
-        (folder / "tower" / "tower.json").write_text(json.dumps(described, indent=2) + "\n")
-        tower.save(folder / "tower")
-        (folder / "config.toml").write_text(config.to_toml(), "utf-8")
-        settings = {"base": str(config.folder), "ranking": asdict(ranking)}
-        (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-
-    edit = Edit(out, fresh=True)
-    edit.write("model", write_model)
-    edit.write("index", recommender.save_index)
-    return edit.commit()
 
 
 def _fingerprint(config: Config, data: History) -> str:
