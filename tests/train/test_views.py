@@ -143,6 +143,23 @@ def test_masks_that_leave_too_few_items_are_drawn_again():
         assert all(int((view.bags["shelf"].offsets.diff() > 0).sum()) for view in views_of)
 
 
+def test_where_fitting_masks_are_rare_no_step_of_a_run_is_refused(monkeypatch):
+    # Four of nine pairs of masks show the shelf twice, which seven items need. With one try a step
+    # the others have none of their own, and take those of the first.
+    monkeypatch.setattr("thresher.train.views._TRIES", 1)
+    fits = next(s for s in range(99) if fits_at_first(replace(few(masking="independent"), seed=s)))
+    made = replace(few(masking="independent"), seed=fits)
+    for step in range(40):
+        assert len(set(made.rows(7, 0, step, 0, 1).tolist())) == 7
+
+
+def fits_at_first(made):
+    try:
+        return made.checked(7, 1) == 7
+    except InputError:
+        return False
+
+
 def test_an_item_of_which_nothing_is_known_is_not_drawn_as_it_is_either():
     made = replace(few(), masked=False)
     nothing = {
@@ -333,6 +350,8 @@ def test_too_few_items_of_which_both_views_would_show_something():
         r"views\.items to 6 or fewer, or leave out features that few items have",
     ):
         batches(["views"], few(items=8))
+    with pytest.raises(InputError, match=r"of 0 of the 12 at most; leave out features that few"):
+        batches(["views"], few(present=COUNT))
 
 
 def test_items_that_processes_cannot_share():

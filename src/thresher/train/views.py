@@ -1,6 +1,6 @@
 """Items drawn from the whole catalogue, seen twice with other features hidden, or as they are."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -61,8 +61,9 @@ class ItemViews:
         """How many items each process draws, for a batch of so many pairs over all of them.
 
         Raises:
-            InputError: there are not so many items, the processes cannot share them evenly, or the
-                features cannot be masked as told.
+            InputError: there are not so many items, or not so many that show something in both
+                views; the processes cannot share them evenly; or the features cannot be masked as
+                told.
         """
         count = self.options.items or batch
         if count > len(self.table):
@@ -113,35 +114,35 @@ class ItemViews:
         return self.joined(self.table.take(torch.from_numpy(rows)))
 
     def _hidden(self, epoch: int, step: int, count: int) -> Hidden:
-        """What a step that draws so many items hides; nothing where no views are made."""
-        names = list(self.table.bags)
-        if not self.masked:
-            return self._fit([Hidden(*np.zeros((2, len(names)), dtype=bool))], count)
+        """What a step that draws so many items hides; nothing where no views are made.
+
+        The first masks drawn that leave something of so many items in both views. Where such masks
+        are rare, those of the first step, which `checked` has tried, stand in.
+        """
+        most, names = 0, list(self.table.bags)
         ids = [number for number, name in enumerate(names) if name in self.ids]
         generator = np.random.default_rng((self.seed, epoch, _MASKED, step))
-        return self._fit(
-            (
-                draw_masks(self.options, len(names), ids, generator, self.information)
-                for _ in range(_TRIES)
-            ),
-            count,
-        )
-
-    def _fit(self, tries: Iterable[Hidden], count: int) -> Hidden:
-        """The first masks that leave something of so many items in both views."""
-        most = 0
-        for hidden in tries:
-            shown = self._counts.get(key := np.packbits(hidden).tobytes())
-            if shown is None:
-                shown = self._counts[key] = int(_shown(self._known, hidden).sum())
-            if shown >= count:
+        for _ in range(_TRIES):
+            hidden = Hidden(*np.zeros((2, len(names)), dtype=bool))
+            if self.masked:
+                hidden = draw_masks(self.options, len(names), ids, generator, self.information)
+            if (shown := self._count(hidden)) >= count:
                 return hidden
             most = max(most, shown)
+        if (epoch, step) != (0, 0):
+            return self._hidden(0, 0, count)
+        fewer = f"set views.items to {most} or fewer, or " if most else ""
         raise InputError(
             f"a step draws {count:,} items, and both views show something of {most:,} of the "
-            f"{len(self.table):,} at most; set views.items to {most} or fewer, or leave out "
-            "features that few items have"
+            f"{len(self.table):,} at most; {fewer}leave out features that few items have"
         )
+
+    def _count(self, hidden: Hidden) -> int:
+        """How many items show something in both views; counted once for each masks."""
+        key = np.packbits(hidden).tobytes()
+        if key not in self._counts:
+            self._counts[key] = int(_shown(self._known, hidden).sum())
+        return self._counts[key]
 
     @cached_property
     def _known(self) -> Bool[np.ndarray, "N k"]:
