@@ -340,6 +340,12 @@ def test_a_split_without_a_share_may_be_empty(folder):
     assert (len(trained(data)), len(data.validation)) == (90, 0)
 
 
+def test_a_file_that_gives_splits_needs_only_training_pairs(folder):
+    (folder / "pairs.csv").write_text("query_id,item_id,split\nq0,i0,train\nq1,i0,train\n")
+    data = load_feature_data(SPEC, folder)
+    assert (len(trained(data)), len(data.validation), len(data.test)) == (2, 0, 0)
+
+
 def test_a_pair_without_an_item_is_refused(folder):
     pairs = pa.table({"query_id": ["q0", "q1"], "item_id": ["i0", None]})
     write_table(pairs, folder / "pairs.parquet")

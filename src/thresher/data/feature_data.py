@@ -324,7 +324,7 @@ def _of_pairs(spec: FeatureSpec, base: str | Path) -> FeatureData:
             known if itself is None else known.union(itself.take(rows)),
         )
 
-    data = FeatureData(
+    return FeatureData(
         items=items,
         queries=queries,
         relation=kept,
@@ -337,8 +337,6 @@ def _of_pairs(spec: FeatureSpec, base: str | Path) -> FeatureData:
         items_path=str(items_path),
         queries_path=str(queries_path),
     )
-    _check_splits(data, spec, pairs_path)
-    return data
 
 
 def _table(path: Path) -> pa.Table:
@@ -352,18 +350,3 @@ def _kept(count: int, spec: FeatureSpec) -> Int64[np.ndarray, " kept"]:
     """Which training pairs stay; those of a smaller share are among those of a larger one."""
     order = np.random.default_rng((spec.seed, _THINNED)).permutation(count)
     return np.sort(order[: max(1, round(spec.train_share * count))]).astype(np.int64)
-
-
-def _check_splits(data: FeatureData, spec: FeatureSpec, path: Path) -> None:
-    """InputError for a split that is meant to have something, and has nothing."""
-    sizes = {
-        "train": len(data.relation.indices),
-        "validation": len(data.validation),
-        "test": len(data.test),
-    }
-    for name, size in sizes.items():
-        if not size and (name == "train" or spec.shares.get(name, 0) > 0):
-            raise InputError(
-                f"{path} leaves no pair in the split {name!r}; give more pairs, other shares, or "
-                "another column `split`"
-            )

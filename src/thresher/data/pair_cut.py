@@ -53,7 +53,8 @@ def read_pairs(
         seed: of the cut.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, or names an unknown id or split.
+        InputError: the file cannot be read, lacks a column, names an unknown id or split, has no
+            training pair, or is too short to give each split with a share a pair.
     """
     table = read_table(path)
     require_columns(table, ["query_id", "item_id"], path)
@@ -71,10 +72,18 @@ def read_pairs(
         if own.any():
             findings.append(f"{counted(int(own.sum()), 'pair', 'pairs')} of an item with itself")
         query, item, first = query[~own], item[~own], first[~own]
+    needed = {"train"}  # a file that gives splits may leave out those that nobody measures
     if "split" in table.column_names:
         split = _told(table["split"].take(pa.array(first)), path)
     else:
         split = _drawn(query, together, shares, seed)
+        needed |= {name for name in SPLITS if shares.get(name, 0) > 0}
+    for number, name in enumerate(SPLITS):
+        if name in needed and not (split == number).any():
+            raise InputError(
+                f"{path} leaves no pair in the split {name!r}; give more pairs, other shares, or "
+                "another column `split`"
+            )
     return Cut(query, item, split), tuple(f"{finding} left out" for finding in findings)
 
 

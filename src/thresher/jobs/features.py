@@ -18,8 +18,8 @@ from thresher.config import Config
 from thresher.data.feature_data import FeatureData, load_feature_data
 from thresher.data.features import Bag, Counted, Schema
 from thresher.data.schema import FeatureOptions
-from thresher.data.tables import make_folder
 from thresher.feature_recommender import FeatureRecommender, Queries
+from thresher.jobs.folder import written_to
 from thresher.jobs.next_items import VALIDATED, counted, measured_depths
 from thresher.jobs.objective import build_objective
 from thresher.list_model import write
@@ -46,11 +46,11 @@ def train_features(
         data = load_feature_data(config.build("data"), config.folder)
         schema = schema_of(config, data)
         bags = schema.of_items(data.items)
-        make_folder(out)
         began = time.perf_counter()
-        tower, metrics = _trained(
-            config, data, schema, bags, out, device, resume=resume, quiet=quiet
-        )
+        with written_to(out):
+            tower, metrics = _trained(
+                config, data, schema, bags, out, device, resume=resume, quiet=quiet
+            )
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None

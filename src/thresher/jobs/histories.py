@@ -16,7 +16,7 @@ from thresher.config import Config
 from thresher.data.history import History, load_history
 from thresher.data.relation import Relation
 from thresher.data.sequences import Asked
-from thresher.data.tables import make_folder
+from thresher.jobs.folder import written_to
 from thresher.jobs.next_items import VALIDATED, counted, measured_depths
 from thresher.jobs.objective import build_objective
 from thresher.list_model import write
@@ -37,9 +37,9 @@ def train_histories(
     distributed.init(os.environ, device=device)
     try:
         data = load_history(config.build("data"), config.folder)
-        make_folder(out)
         began = time.perf_counter()
-        tower, metrics = _trained(config, data, out, device, resume=resume, quiet=quiet)
+        with written_to(out):
+            tower, metrics = _trained(config, data, out, device, resume=resume, quiet=quiet)
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None

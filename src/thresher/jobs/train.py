@@ -21,11 +21,12 @@ from thresher.catalogue import Catalogue
 from thresher.config import Config
 from thresher.data.dataset import Dataset, load_dataset
 from thresher.data.labelled import Labelled
-from thresher.data.tables import make_folder, text_of
+from thresher.data.tables import text_of
 from thresher.decide.evidence import Known
 from thresher.evaluate.evaluation import evaluate
 from thresher.family import FEATURES, HISTORY
 from thresher.jobs.features import train_features
+from thresher.jobs.folder import written_to
 from thresher.jobs.histories import train_histories
 from thresher.jobs.objective import build_objective
 from thresher.matcher import Matcher
@@ -76,9 +77,9 @@ def train(
         data = load_dataset(config.build("data"), config.folder)
         # What calibration would refuse is refused now, not after hours of training.
         checked(Labelled.of(data, data.rows("calibration")), config.build("decide"))
-        make_folder(out)
         began = time.perf_counter()
-        trained = _trained(config, data, out, device, resume=resume, quiet=quiet)
+        with written_to(out):
+            trained = _trained(config, data, out, device, resume=resume, quiet=quiet)
         seconds = time.perf_counter() - began
         if distributed.rank() > 0:
             return None
