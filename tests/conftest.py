@@ -1,9 +1,32 @@
-"""Puts this folder on the path, so that tests import their oracles by name."""
+"""Puts this folder on the path, so that tests import their oracles by name, and checks shapes.
+
+A call is checked against its annotations in the modules that state the shapes of arrays. A check
+costs some 25 microseconds, which in the others, about texts and files, was a third of all tests;
+their types are mypy's.
+"""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from jaxtyping import install_import_hook
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+
+
+def stating_shapes() -> list[str]:
+    """The modules that name types of arrays."""
+    package = Path(find_spec("thresher").submodule_search_locations[0])
+    names = []
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text("utf-8")
+        if "from jaxtyping import" in text or "from thresher.types import" in text:
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            names.append(".".join(part for part in parts if part != "__init__"))
+    return names
+
+
+install_import_hook(stating_shapes(), "beartype.beartype")
+sys.path.insert(0, str(HERE))
 torch.set_num_threads(1)
