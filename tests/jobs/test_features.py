@@ -349,6 +349,16 @@ def test_another_run_does_not_go_on_from_a_checkpoint(tmp_path, monkeypatch):
 
 # What is refused.
 
+
+def test_nobody_is_asked_where_the_pairs_give_training_alone(tmp_path):
+    folder = open_readers(tmp_path)
+    given = ((*pair, "train") for pair in pairs())
+    write(folder / "pairs.csv", "query_id,item_id,split", given)
+    train(folder, "train.epochs=1")
+    with pytest.raises(InputError, match=r"nobody is asked in the split 'test'; .* column `split`"):
+        measured(folder)
+
+
 REFUSED = {
     "metric": (["train.metric=P@1"], r"train\.metric is 'P@1'; give one of recall"),
     "depth": (["train.metric=recall@91"], r"a depth of 1 to 90"),

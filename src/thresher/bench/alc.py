@@ -13,6 +13,7 @@ from thresher.bench.table import Column, Row
 from thresher.bench.variants import FULL, WEIGHTS, Variant, ablations
 from thresher.errors import InputError
 from thresher.family import MATCHING
+from thresher.jobs.next_items import SPLITS
 
 PROGRAM = "thresher.bench.cell"
 TABLE, FIGURE = "table", "figure.png"
@@ -109,7 +110,7 @@ class Request:
     def __post_init__(self) -> None:
         runs.among("--grid", [self.grid], GRIDS)
         runs.among("--backbone", self.backbones, BACKBONES)
-        runs.among("--split", [self.split] if self.split else [], runs.SPLITS)
+        runs.among("--split", [self.split] if self.split else [], SPLITS)
         for name, given in (("--seeds", self.seeds), ("--backbone", self.backbones)):
             twice = [value for value in given if list(given).count(value) > 1]
             if twice:

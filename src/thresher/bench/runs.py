@@ -21,11 +21,10 @@ from thresher.data.history import load_history
 from thresher.data.labelled import Labelled
 from thresher.errors import InputError
 from thresher.family import Family, Section, family_of
-from thresher.jobs.next_items import METRICS
+from thresher.jobs.next_items import METRICS, SPLITS, check_asked
 from thresher.towers import FEATURES as FEATURES_KIND
 from thresher.towers import HISTORY as HISTORY_KIND
 
-SPLITS = ("validation", "test")
 RUN = "run.toml"
 _TABLES = ("items", "queries", "pairs", "ignored", "events")
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
@@ -191,10 +190,7 @@ def check_histories(config: Config, depths: Iterable[int]) -> None:
     """
     history = load_history(config.build("data"), config.folder)
     for split in SPLITS:
-        if not len(getattr(history, split)):
-            raise InputError(
-                f"nobody is asked in the split {split!r}; give it a share in [data] shares"
-            )
+        check_asked(getattr(history, split), split)
     measured = [k for k in config.sections["ranking"]["depths"] if k <= len(history.items)]
     for depth in depths:
         if depth not in measured:
@@ -213,10 +209,7 @@ def check_features(config: Config, metric: str) -> FeatureData:
     """
     data = load_feature_data(config.build("data"), config.folder)
     for split in SPLITS:
-        if not len(getattr(data, split)):
-            raise InputError(
-                f"nobody is asked in the split {split!r}; give it a share in [data] shares"
-            )
+        check_asked(getattr(data, split), split)
     depths = [k for k in config.sections["ranking"]["depths"] if k <= len(data.items)]
     name, _, depth = metric.rpartition("@")
     if name not in METRICS or depth not in map(str, depths):

@@ -22,7 +22,7 @@ from thresher.evaluate.evaluation import as_json
 from thresher.evaluate.next_items_page import NextItemsReport, write_next_items
 from thresher.feature_recommender import BLOCK, FeatureRecommender
 from thresher.jobs.nearest import before_and_after, information_of, map_of, texts_of
-from thresher.jobs.next_items import SPLITS, counted, intervals, popular
+from thresher.jobs.next_items import SPLITS, check_asked, counted, intervals, popular
 from thresher.progress import Bar
 from thresher.retrieve import Hits
 
@@ -49,8 +49,7 @@ def evaluate_features(
     artifact, recommender = Artifact.open(folder), FeatureRecommender.open(folder)
     config, data = _trained_on(artifact)
     asked: Asking = getattr(data, split)
-    if not len(asked):
-        raise InputError(f"nobody is asked in the split {split!r}; give it a share in [data]")
+    check_asked(asked, split)
     depths, options = recommender.depths(), recommender.options
     table = recommender.queries.of_asking(data.queries, asked)
     hits = recommender.recommend(asked, table, max(depths))

@@ -1,6 +1,7 @@
 """From an artifact that recommends to numbers and a report."""
 
 import json
+from collections.abc import Sized
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,15 @@ METRICS = (
 """What may choose the weights that are kept, at a depth."""
 
 
+def check_asked(asked: Sized, split: str) -> None:
+    """InputError for a split in which nobody is asked."""
+    if not len(asked):
+        raise InputError(
+            f"nobody is asked in the split {split!r}; give it a share in [data] shares, or rows in "
+            "the column `split` of the pairs"
+        )
+
+
 def evaluate_histories(
     folder: Path, *, split: str = "test", report: bool = True
 ) -> dict[str, float | None]:
@@ -55,8 +65,7 @@ def evaluate_histories(
     base = json.loads((model / "settings.json").read_text("utf-8"))["base"]
     data = load_history(config.build("data"), base)
     asked: Asked = getattr(data, split)
-    if not len(asked):
-        raise InputError(f"nobody is asked in the split {split!r}; give it a share in [data]")
+    check_asked(asked, split)
     depths = recommender.depths()
     hits = recommender.recommend(asked.histories, max(depths))
     options, counts = recommender.options, data.counts()
