@@ -45,7 +45,7 @@ def test_train_evaluate_and_recommend(run, tmp_path):
     )
     assert re.fullmatch(r"validation: recall@1 0\.\d{3}, recall@6 [01]\.\d{3}", lines[1])
     shown = run("evaluate", out, "--no-report").out.splitlines()
-    assert shown[0] == "16 customers, 32 targets"
+    assert shown[0] == "16 lists, 32 targets"
     assert shown[1].split() == ["at", "1", "6"]
     assert [line.split()[0] for line in shown[2:6]] == ["recall", "most", "others", "unseen"]
     assert shown[5].split()[-2:] == ["-", "-"]  # no target was never in training

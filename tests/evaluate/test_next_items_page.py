@@ -205,6 +205,12 @@ def test_the_headline_speaks_of_the_depth_asked_for(tmp_path):
     assert "Lists of 200, by other measures" in text
 
 
+def test_where_queries_ask_nobody_takes(tmp_path):
+    page = page_of(full(asking="queries"), tmp_path)
+    assert "35 % of what queries ask for stands among the first 50 of" in Page(page).text
+    assert "users" not in page
+
+
 def test_one_system_is_compared_with_none(tmp_path):
     text = Page(
         page_of(NextItemsReport(title="t", systems={"m": {"recall@5": 0.0}}), tmp_path)

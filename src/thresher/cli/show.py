@@ -68,13 +68,16 @@ def show_next_items(metrics: Shown) -> str:
         values = [metrics.get(f"{name}@{depth}") for depth in depths]
         shown = [f"{'-' if value is None else format(value, '.4f'):>9}" for value in values]
         lines.append(f"{title:<{width}}" + "".join(shown))
-    head = f"{metrics['users']:,.0f} customers, {metrics['targets']:,.0f} targets"
+    head = f"{metrics['users']:,.0f} lists, {metrics['targets']:,.0f} targets"
     return "\n".join([head, *lines])
 
 
 def show_lists(result: Shown) -> str:
-    """The outcome of `recommend`: where the rows are, or a line for each customer."""
-    head = counted(result["customers"], "customer", "customers")
+    """The outcome of `recommend`: where the rows are, or the lines of each list."""
+    if "queries" in result:
+        head = counted(result["queries"], "query", "queries")
+    else:
+        head = counted(result["customers"], "customer", "customers")
     if passed := result["unknown_events"]:
         head += f"; {counted(passed, 'event', 'events')} of items that the catalogue lacks"
     if empty := result["without_history"]:

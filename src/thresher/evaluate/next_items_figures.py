@@ -39,13 +39,14 @@ _GROUPS = (  # no two alike for colour-blind readers: neighbours in colour diffe
 
 
 def recall_curves(
-    systems: Mapping[str, Curve], intervals: Mapping[int, tuple[float, float]]
+    systems: Mapping[str, Curve], intervals: Mapping[int, tuple[float, float]], sought: str
 ) -> "Figure":
     """Draw recall against N, a curve a system, its name at its end.
 
     Args:
         systems: at least one, each with recall at one N or more; the last is the model.
         intervals: ends of the model's recall at some N, drawn as bars.
+        sought: what recall is a share of, such as "what users take next".
     """
     places = sorted({k for curve in systems.values() for k in curve})
     highest = max(max(curve.values()) for curve in systems.values())
@@ -57,8 +58,8 @@ def recall_curves(
         ax.set_xticks(places, [f"{k:,}" for k in places])
         ax.set_xticks([], minor=True)
         percents(ax.yaxis, next((s for s in _STEPS if top <= 8 * s), _STEPS[-1]))
-        ax.set_xlabel("items listed for each user (N)")
-        ax.set_ylabel("share of what users take next that is listed (recall@N)")
+        ax.set_xlabel("items listed (N)")
+        ax.set_ylabel(f"share of {sought} that is listed (recall@N)")
         for curve, style in zip(systems.values(), styles, strict=True):
             ax.plot(sorted(curve), [curve[k] for k in sorted(curve)], marker="o", **style)
         model = list(systems.values())[-1]

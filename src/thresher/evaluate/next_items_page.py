@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import final
+from typing import Literal, final
 
 from thresher.errors import InputError
 from thresher.evaluate import figures, item_sections
@@ -44,16 +44,17 @@ _SLICES = {
     "tail": "in training, outside that tenth",
 }
 _MEANINGS = {
-    "recall": ("recall", "share of what a user takes next that is listed"),
-    "hit_rate": ("hit rate", "share of the users for whom something listed is right"),
+    "recall": ("recall", "share of what is right that is listed"),
+    "hit_rate": ("hit rate", "share of the lists in which something is right"),
     "ndcg": ("nDCG", "how far up the right items stand; 1 is best"),
     "map": ("MAP", "how few wrong items stand before the right ones; 1 is best"),
     "catalogue_coverage": ("catalogue coverage", "share of the catalogue listed for anyone"),
     "popularity": (
         "popularity",
-        "how often the listed items stand in training, against what people take",
+        "how often the listed items stand in training, against what is right",
     ),
 }
+_SOUGHT = {"users": "what users take next", "queries": "what queries ask for"}
 
 
 @final
@@ -66,6 +67,7 @@ class NextItemsReport:
         systems: name to the numbers of `next_items`; the last is the model, the others are what
             it is compared with. None or NaN is shown as a dash.
         intervals: lower and upper end of some of the model's numbers, by their names.
+        asking: who has a list, "users" or "queries".
         depth: the N that the headline speaks of; the smallest measured when left out.
         facts: what the data holds, such as users, events and items.
         findings: sentences that say what of the data was changed or left out.
@@ -81,6 +83,7 @@ class NextItemsReport:
     title: str
     systems: Mapping[str, Metrics]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    asking: Literal["users", "queries"] = "users"
     depth: int | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[str] = ()
@@ -151,7 +154,8 @@ def _headline(report: NextItemsReport) -> str:
     among = f" of {items:,.0f} items" if items else " items"
     tiles = "".join(_tile(report, k) for k in report.ks())
     return (
-        f"<h1>{percent(share)} of what users take next stands among the first {at:,}{among}</h1>"
+        f"<h1>{percent(share)} of {_SOUGHT[report.asking]} stands among the first {at:,}{among}"
+        "</h1>"
         f"{_against(report, at, share)}"
         f'<dl style="{_TILES}">{tiles}</dl>'
     )
@@ -179,12 +183,13 @@ def _tile(report: NextItemsReport, k: int) -> str:
 def _curves(report: NextItemsReport) -> str:
     systems = {n: found for n, values in report.systems.items() if (found := _recalls(values))}
     ends = {k: e for k in report.ks() if (e := report.intervals.get(f"recall@{k}"))}
-    svg = figures.to_svg(recall_curves(systems, ends), name="recall", label="Recall against N")
-    caption = "The longer the list, the more of what comes next is in it. Higher is better."
+    curves = recall_curves(systems, ends, _SOUGHT[report.asking])
+    svg = figures.to_svg(curves, name="recall", label="Recall against N")
+    caption = "The longer the list, the more of what is right is in it. Higher is better."
     if ends:
         caption += (
             " The pale bars, and the small figures under the headline, are 95\N{NO-BREAK SPACE}% "
-            "intervals over users."
+            f"intervals over {report.asking}."
         )
     title, drawn = "How much is found", figure(svg, caption)
     if len(report.systems) == 1:
@@ -213,10 +218,10 @@ def _beyond_recall(report: NextItemsReport) -> str:
         f"Lists of {report.at():,}, by other measures",
         table([("system", ""), *head], rows),
         note(
-            "Hit rate: users for whom something listed is right. nDCG: how far up the right items "
-            "stand, 1 is best. Catalogue listed: items that stand in at least one list. "
-            "Popularity: how often the listed items stand in training, against what people take; "
-            "above 1 the lists lean to the popular."
+            "Hit rate: lists in which something is right. nDCG: how far up the right items stand, "
+            "1 is best. Catalogue listed: items that stand in at least one list. Popularity: how "
+            "often the listed items stand in training, against what is right; above 1 the lists "
+            "lean to the popular."
         ),
     )
 
@@ -236,7 +241,9 @@ def _slices(report: NextItemsReport) -> str:
     return section(
         "Where it is easy and where it is hard",
         table([("targets that stood", ""), *head], rows),
-        note("Recall of each kind of targets, over the users that have one of the kind."),
+        note(
+            f"Recall of each kind of targets, over the {report.asking} that have one of the kind."
+        ),
     )
 
 

@@ -63,6 +63,7 @@ def evaluate_features(
     if report:
         page = NextItemsReport(
             title=_title(config),
+            asking="queries" if data.examples is None else "users",
             systems={"popularity": listed, "model": metrics},
             intervals=intervals(hits, asked.targets, options, depths),
             facts=_facts(data, asked),
@@ -122,8 +123,8 @@ def recommend_features(
     else:
         write_blocks(blocks, out)
         rows["out"] = str(out)
-    counts = {"customers": len(asked), "without_history": empty, "unknown_events": unknown}
-    return {**counts, **rows}
+    who = "queries" if events is None else "customers"
+    return {who: len(asked), "without_history": empty, "unknown_events": unknown, **rows}
 
 
 def _trained_on(artifact: Artifact) -> tuple[Config, FeatureData]:
