@@ -44,14 +44,15 @@ def test_the_promise_holds_where_every_query_stands_four_times():
     """It is broken no more often than it may be; without the effect, more often."""
     rng = np.random.default_rng(0)
     broken = {True: 0, False: 0}
-    draws, target, confidence = 150, 0.9, 0.9
+    draws, target, confidence = 300, 0.9, 0.9
     for _ in range(draws):
         # Whatever the threshold, the precision is .89: every policy breaks the promise.
         scores, correct = rng.random(600).repeat(4), (rng.random(600) < 0.89).repeat(4)
         groups = np.arange(600).repeat(4)
         fit = np.arange(2400) < 800
         effect = design_effect(correct, groups)
-        for counted in (True, False):
+        # The second is settled, for certain, long before the last draw.
+        for counted in (True, False) if broken[False] <= 41 else (True,):
             answer = certify(
                 scores[~fit],
                 correct[~fit],
@@ -62,5 +63,5 @@ def test_the_promise_holds_where_every_query_stands_four_times():
                 design_effect=effect if counted else 1.0,
             )
             broken[counted] += isinstance(answer, Policy)
-    # Binom(150, .1) exceeds 23 with a probability of 1.4 %.
-    assert broken[True] <= 23 < broken[False]
+    # Binom(300, .1) exceeds 41 with a probability of 2 %.
+    assert broken[True] <= 41 < broken[False]

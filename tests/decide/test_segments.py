@@ -133,7 +133,7 @@ def broken_promises(policy, target):
 
 def test_all_promises_hold_together_as_often_as_promised():
     rng = np.random.default_rng(2025)
-    draws, target, confidence = 100, 0.92, 0.8
+    draws, target, confidence = 200, 0.92, 0.8
     found = own = broken = pooled = naive = 0
     for _ in range(draws):
         scores, correct, names = draw(1_500, rng)
