@@ -344,6 +344,9 @@ def test_a_file_that_gives_splits_needs_only_training_pairs(folder):
     (folder / "pairs.csv").write_text("query_id,item_id,split\nq0,i0,train\nq1,i0,train\n")
     data = load_feature_data(SPEC, folder)
     assert (len(trained(data)), len(data.validation), len(data.test)) == (2, 0, 0)
+    assert data.findings == tuple(
+        f"no pair has the split {name!r}: nobody is asked in it" for name in ("validation", "test")
+    )
 
 
 def test_a_pair_without_an_item_is_refused(folder):

@@ -51,8 +51,7 @@ def test_the_promise_holds_where_every_query_stands_four_times():
         groups = np.arange(600).repeat(4)
         fit = np.arange(2400) < 800
         effect = design_effect(correct, groups)
-        # The second is settled, for certain, long before the last draw.
-        for counted in (True, False) if broken[False] <= 41 else (True,):
+        for counted in (True, False):
             answer = certify(
                 scores[~fit],
                 correct[~fit],

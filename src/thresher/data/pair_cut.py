@@ -41,7 +41,7 @@ def read_pairs(
     shares: Mapping[str, float],
     seed: int,
 ) -> tuple[Cut, tuple[str, ...]]:
-    """Read and cut true pairs; a sentence for each thing that is left out comes along.
+    """Read and cut true pairs; a sentence for each thing that is left out or missing comes along.
 
     Args:
         path: of a file with columns `query_id` and `item_id`, and perhaps `split`.
@@ -72,19 +72,23 @@ def read_pairs(
         if own.any():
             findings.append(f"{counted(int(own.sum()), 'pair', 'pairs')} of an item with itself")
         query, item, first = query[~own], item[~own], first[~own]
-    needed = {"train"}  # a file that gives splits may leave out those that nobody measures
-    if "split" in table.column_names:
+    findings = [f"{finding} left out" for finding in findings]
+    told = "split" in table.column_names
+    if told:
         split = _told(table["split"].take(pa.array(first)), path)
     else:
         split = _drawn(query, together, shares, seed)
-        needed |= {name for name in SPLITS if shares.get(name, 0) > 0}
     for number, name in enumerate(SPLITS):
-        if name in needed and not (split == number).any():
+        if (split == number).any():
+            continue
+        if name == "train" or (not told and shares.get(name, 0) > 0):
             raise InputError(
                 f"{path} leaves no pair in the split {name!r}; give more pairs, other shares, or "
                 "another column `split`"
             )
-    return Cut(query, item, split), tuple(f"{finding} left out" for finding in findings)
+        if told:  # a file may leave out what nobody measures
+            findings.append(f"no pair has the split {name!r}: nobody is asked in it")
+    return Cut(query, item, split), tuple(findings)
 
 
 def places(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " n"]:
