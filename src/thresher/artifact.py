@@ -1,18 +1,18 @@
 """One saved folder: model, index and decision, versioned together, replaced as one.
 
     ARTIFACT/
-      manifest.json      the commit point: which parts belong together, with sizes and hashes
+      manifest.json      the commit point: which parts belong together, with sizes and digests
       model-1f0c.../     config.toml, the tower's weights and settings
-      index-83ab.../     the catalogue's table, vectors and tokens
-      decision-c2d9.../  the confidence model, the policy and the evidence it rests on
+      index-83ab.../     the catalogue's table, vectors and what the re-ranker reads of items
+      decision-c2d9.../  the re-ranker, the policy and the outcomes it rests on
       report/            report.html and report.json; made from the rest, so not a part
 
-A part is written into a folder of its own and never changed. Replacing the manifest, one rename,
-makes it current: a process killed at any moment leaves the artifact of before.
+A part is written into a folder of its own and never changed. Replacing the manifest, one rename
+after everything was synced to disk, makes it current: a process killed at any moment leaves the
+previous artifact. Every file is compared with its digest when the artifact is opened.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,17 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from thresher import __version__
-from thresher.data.tables import make_folder
 from thresher.errors import InputError
+from thresher.files import digest, make_folder, read_json, sync_folder, write_errors, write_json
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("model", "index", "decision")
+MADE_BY = {"model": "train", "index": "index", "decision": "calibrate"}
 Writer = Callable[[Path], None]
+
+# Names that `_write` gives, and nothing wider: a user's own folder may be called model-new.
+_PART = re.compile(rf"({'|'.join(PARTS)})-[0-9a-f]{{12}}")
+_ASIDE = re.compile(rf"\.({'|'.join(PARTS)})-\w{{8}}\.part")
+_TRIES = 5  # at reading an artifact that is replaced meanwhile
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest was read and whose files are all there, in the size written.
+    """A folder whose manifest was read and whose files are all there, as written.
 
     Args:
         folder: where it lies.
@@ -44,33 +50,25 @@ class Artifact:
     manifest: Mapping[str, Any]
 
     @classmethod
-    def open(cls, folder: Path) -> "Artifact":
-        """Reads and checks an artifact.
+    def open(cls, folder: str | Path) -> "Artifact":
+        """Read and check an artifact.
 
         Raises:
             InputError: for a folder that is none, one of another format version, or one with a
-                file that is missing or of another size.
+                file that is missing, changed, a link, or not in the manifest.
         """
-        path = folder / "manifest.json"
-        try:
-            manifest = json.loads(path.read_text("utf-8"))
-            version, _ = manifest["format"], manifest["parts"]
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(
-                f"{folder} is no artifact: it has no manifest.json; `thresher train` makes one"
-            ) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{path} cannot be read ({error}); train the artifact anew") from error
-        if version != FORMAT:
-            raise InputError(
-                f"{folder} was written in format {version!r} (thresher "
-                f"{manifest.get('thresher', 'unknown')}); this version reads format {FORMAT}: "
-                f"train it anew, or use the version that wrote it"
-            )
-        artifact = cls(folder, manifest)
-        for name in PARTS:
-            if name in manifest["parts"]:
-                artifact._check(name)
+        folder = Path(folder)
+        for attempt in range(_TRIES):
+            artifact = cls(folder, _manifest(folder))
+            try:
+                for name in artifact.manifest["parts"]:
+                    artifact._check(name)
+            except InputError:
+                # Another process may have put a new part in place of one that was just named.
+                if attempt + 1 < _TRIES and _manifest(folder) != artifact.manifest:
+                    continue
+                raise
+            break
         return artifact
 
     def has(self, part: str) -> bool:
@@ -84,30 +82,30 @@ class Artifact:
             InputError: when the artifact has no such part, with the command that makes it.
         """
         if not self.has(part):
-            made_by = {"model": "train", "index": "index", "decision": "calibrate"}[part]
             raise InputError(
-                f"{self.folder} has no {part} yet; run `thresher {made_by}` on it first"
+                f"{self.folder} has no {part} yet; run `thresher {MADE_BY[part]}` on it first"
             )
         return self.folder / self.manifest["parts"][part]["folder"]
 
     def fingerprint(self, *parts: str) -> str:
-        """One hash over the contents of these parts: what a policy was fitted on."""
+        """One digest of the contents of these parts: what a policy was fitted on."""
         return _fingerprint(self.manifest["parts"], parts)
 
     def _check(self, part: str) -> None:
-        where = self.folder / self.manifest["parts"][part]["folder"]
-        for name, size in self.manifest["parts"][part]["files"].items():
-            path = where / name
-            found = path.stat().st_size if path.exists() else None
-            if found != size:
-                state = "is missing" if found is None else f"has {found:,} bytes"
-                raise InputError(
-                    f"{path} {state} where {size:,} bytes were written; "
-                    f"the artifact is damaged: restore it or train it anew"
-                )
+        about = self.manifest["parts"][part]
+        where = self.folder / about["folder"]
+        found = {} if where.is_symlink() else _contents(where)
+        if found != about["files"] or _digest(found) != about["digest"]:
+            names = {*found, *about["files"]}
+            wrong = sorted(n for n in names if found.get(n) != about["files"].get(n))
+            raise InputError(
+                f"{where / wrong[0] if wrong else where} is missing or not what was written; the "
+                f"artifact is damaged or was changed: restore it, or run "
+                f"`thresher {MADE_BY[part]}` again"
+            )
 
 
-class Edit:
+class Transaction:
     """New parts of an artifact, written aside; `commit` makes them current together.
 
     Parts not written stay as they are, except dropped ones: a new index, for one, leaves the
@@ -118,7 +116,7 @@ class Edit:
         fresh: take over nothing of an artifact that lies there.
 
     Raises:
-        InputError: when no folder can be made there, or a damaged artifact is to be edited.
+        InputError: when no folder can be made there, or a damaged artifact is to be changed.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
@@ -131,68 +129,101 @@ class Edit:
         self._before = dict(self._parts)
 
     def write(self, part: str, write: Writer) -> None:
-        """Has `write` fill a folder, which becomes the part's new content."""
+        """Have `write` fill a folder, which becomes the part's new content."""
         self._parts[part] = _write(self._folder, part, write)
 
     def drop(self, part: str) -> None:
-        """Leaves a part out."""
+        """Leave a part out."""
         self._parts.pop(part, None)
 
     def fingerprint(self, *parts: str) -> str:
-        """One hash over the contents of these parts, as they will be."""
+        """One digest of the contents of these parts, as they will be."""
         return _fingerprint(self._parts, parts)
 
     def commit(self) -> Artifact:
-        """Replaces the manifest, then removes what no manifest names any more.
+        """Replace the manifest, then remove what no manifest names any more.
 
-        The report goes too when a part is another one now: it tells of what was there before.
+        The report goes too when a part is another one now: it describes the previous artifact.
         """
         manifest = {"format": FORMAT, "thresher": __version__, "parts": self._parts}
-        aside = self._folder / "manifest.json.partial"
-        aside.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-        os.replace(aside, self._folder / "manifest.json")
+        write_json(self._folder / "manifest.json", manifest)
         if self._parts != self._before:
             for name in ("report.html", "report.json"):
                 (self._folder / "report" / name).unlink(missing_ok=True)
         _sweep(self._folder, {part["folder"] for part in self._parts.values()})
-        return Artifact.open(self._folder)
+        return Artifact(self._folder, manifest)
+
+
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    """What the manifest says, once it says what a manifest may."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise InputError(
+            f"{folder} is no artifact: it has no manifest.json; `thresher train` makes one"
+        )
+    manifest = read_json(path, what="the manifest", fix="train again")
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if version != FORMAT:
+        raise InputError(
+            f"{folder} was written in format {version!r} and this version, {__version__}, reads "
+            f"format {FORMAT}: train again, or use the version that wrote it"
+        )
+    parts = manifest.get("parts")
+    sound = isinstance(parts, dict) and all(
+        name in PARTS
+        and isinstance(about, dict)
+        and _PART.fullmatch(str(about.get("folder")))
+        and str(about["folder"]).startswith(f"{name}-")
+        and isinstance(about.get("digest"), str)
+        and isinstance(about.get("files"), dict)
+        and about["files"]
+        for name, about in parts.items()
+    )
+    if not sound or "model" not in parts:
+        raise InputError(f"{path} names parts that no artifact has; restore it, or train again")
+    return manifest
 
 
 def _fingerprint(parts: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    joined = "+".join(f"{name}:{parts[name]['hash']}" for name in names)
+    joined = "+".join(f"{name}:{parts[name]['digest']}" for name in names)
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
+def _contents(folder: Path) -> dict[str, list[Any]]:
+    """Size and digest of every file below a folder; a link counts as none."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    return {str(p.relative_to(folder)): [p.stat().st_size, digest(p)] for p in files}
+
+
+def _digest(files: Mapping[str, Any]) -> str:
+    text = "\n".join(f"{name}\0{size}\0{own}" for name, (size, own) in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _write(folder: Path, name: str, write: Writer) -> dict[str, Any]:
-    aside = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=".part", dir=folder))
-    aside.chmod(0o755)
-    write(aside)
-    files = sorted(p for p in aside.rglob("*") if p.is_file())
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(aside)}\0".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    sizes = {str(p.relative_to(aside)): p.stat().st_size for p in files}
-    final = folder / f"{name}-{digest.hexdigest()[:12]}"
-    if final.exists() and _sizes(final, sizes) == sizes:
-        shutil.rmtree(aside)  # the same contents are there already
-    else:
-        shutil.rmtree(final, ignore_errors=True)
-        aside.rename(final)
-    return {"folder": final.name, "hash": digest.hexdigest(), "files": sizes}
-
-
-def _sizes(folder: Path, names: Mapping[str, int]) -> dict[str, int]:
-    return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
-
-
-# Names that `_write` gives, and nothing wider: a user's own folder may be called model-new.
-_OURS = re.compile(rf"({'|'.join(PARTS)})-[0-9a-f]{{12}}|\.({'|'.join(PARTS)})-\w{{8}}\.part")
+    with write_errors(folder):
+        aside = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=".part", dir=folder))
+        try:
+            aside.chmod(0o755)
+            write(aside)
+            files = _contents(aside)
+            whole = _digest(files)
+            sync_folder(aside)
+            final = folder / f"{name}-{whole[:12]}"
+            if final.exists() and _contents(final) == files:
+                shutil.rmtree(aside)  # the same contents are there already
+            else:
+                shutil.rmtree(final, ignore_errors=True)
+                os.rename(aside, final)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return {"folder": final.name, "digest": whole, "files": files}
 
 
 def _sweep(folder: Path, keep: set[str]) -> None:
-    """Removes parts that no manifest names: replaced ones, and leftovers of killed processes."""
+    """Remove parts that no manifest names: replaced ones, and leftovers of killed processes."""
     for path in folder.iterdir():
-        if path.is_dir() and _OURS.fullmatch(path.name) and path.name not in keep:
-            shutil.rmtree(path)
+        ours = _PART.fullmatch(path.name) or _ASIDE.fullmatch(path.name)
+        if ours and path.name not in keep and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,23 +1,28 @@
-"""What is searched: the items, their vectors, and the words that the learned confidence reads."""
+"""What is searched: the items, their vectors, and what the re-ranker reads of them."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float32, Int64
+from scipy import sparse
 
-from thresher.data.tables import read_table, text_of, write_table
-from thresher.decide.evidence import Evidence, Known
+from thresher.config import Config
+from thresher.data.dataset import Dataset
+from thresher.data.findings import examples_of
+from thresher.data.join import unique_rows
+from thresher.data.queries import Queries
+from thresher.data.tables import read_table, require_columns, text_of, write_table
 from thresher.errors import InputError
-from thresher.retrieve import Index, build
-from thresher.retrieve import load as load_index
-from thresher.retrieve.options import IndexOptions
-from thresher.retrieve.sparse import SparseExact
+from thresher.files import read_json, write_json
+from thresher.rerank import PairFeatures, QueryAliases, compared_columns
+from thresher.retrieve import Hits, Index, build, load
 from thresher.towers import Tower
-from thresher.towers.known import KnownItems
-from thresher.towers.tfidf import TfIdf
+from thresher.towers.item_embeddings import ItemEmbeddings
 
 
 @dataclass(frozen=True)
@@ -25,86 +30,208 @@ class Catalogue:
     """Items with an index over their vectors.
 
     Args:
-        items: table with `id` and the text columns.
-        columns: the text columns.
+        items: table with `id` and any other columns.
+        item_text: the columns that make up the text of an item; perhaps none.
+        query_text: the same for queries.
         index: finds the items closest to a vector.
-        evidence: what the learned confidence knows of items and of training queries.
+        features: what the re-ranker reads of an item beside a query.
+        train_counts: training pairs of each item.
+        tower: that made the vectors.
     """
 
     items: pa.Table
-    columns: tuple[str, ...]
+    item_text: tuple[str, ...]
+    query_text: tuple[str, ...]
     index: Index
-    evidence: Evidence
+    features: PairFeatures
+    train_counts: Int64[np.ndarray, " N"]
+    tower: Tower
 
     @classmethod
     def build(
-        cls,
-        items: pa.Table,
-        columns: tuple[str, ...],
-        tower: Tower,
-        options: IndexOptions,
-        known: Known | None = None,
-        own: KnownItems | None = None,
+        cls, data: Dataset, tower: Tower, config: Config, embeddings: ItemEmbeddings | None
     ) -> "Catalogue":
-        """Encodes the items and indexes them.
-
-        Args:
-            items: the catalogue.
-            columns: its text columns.
-            tower: encodes items, and known queries.
-            options: which index.
-            known: training queries with their items; those of other items are left out.
-            own: what training learnt of single items; an item it does not know has its text alone.
+        """Encode the items of a dataset and index them.
 
         Raises:
             InputError: for an empty catalogue.
         """
-        if not len(items):
-            raise InputError("the catalogue has no items; give a table with at least one row")
-        texts = text_of(items, columns)
-        ids = items["id"].to_pylist()
-        rows = tower.encode(texts)
-        if own is not None:
-            rows = own.vectors(rows, ids)
-        index = SparseExact(rows) if isinstance(tower, TfIdf) else build(rows, kind=options.kind)
-        return cls(items, columns, index, Evidence.build(texts, ids, known, tower.encode))
+        texts, ids = data.aliases()
+        counts = dict(zip(data.items["id"].to_pylist(), data.item_counts().tolist(), strict=True))
+        aliases = QueryAliases(tuple(texts), tuple(ids), counts)
+        compare = compared_columns(data.items, data.queries(), tower.schema)
+        return cls._of(
+            data.items, data.item_text, data.query_text, aliases, compare, tower, config, embeddings
+        )
 
-    def save(self, folder: Path) -> None:
-        """Writes everything into a folder."""
-        write_table(self.items, folder / "items.parquet")
-        sparse = isinstance(self.index, SparseExact)
-        about = {"columns": list(self.columns), "sparse": sparse}
-        (folder / "catalogue.json").write_text(json.dumps(about) + "\n", "utf-8")
-        self.index.save(folder / "vectors")
-        self.evidence.save(folder / "evidence")
+    def over(
+        self,
+        items: pa.Table,
+        tower: Tower,
+        embeddings: ItemEmbeddings | None,
+        config: Config,
+    ) -> "Catalogue":
+        """The same model over other items; training queries of items that stay are kept.
+
+        Raises:
+            InputError: when an id is missing or repeats, or a column is missing.
+        """
+        require_columns(items, ["id", *self.item_text], "the table of items")
+        items = unique_rows(items, "the table of items")
+        before = dict(zip(self.items["id"].to_pylist(), self.train_counts.tolist(), strict=True))
+        aliases = QueryAliases(self.features.aliases.texts, self.features.aliases.item_ids, before)
+        return self._of(
+            items,
+            self.item_text,
+            self.query_text,
+            aliases,
+            self.features.compare,
+            tower,
+            config,
+            embeddings,
+        )
 
     @classmethod
-    def load(cls, folder: Path) -> "Catalogue":
-        """Reads what `save` wrote.
+    def _of(
+        cls,
+        items: pa.Table,
+        item_text: tuple[str, ...],
+        query_text: tuple[str, ...],
+        aliases: QueryAliases,
+        compare: tuple[Any, ...],
+        tower: Tower,
+        config: Config,
+        embeddings: ItemEmbeddings | None,
+    ) -> "Catalogue":
+        if not len(items):
+            raise InputError("the catalogue has no items; give at least one")
+        tower.describe(items)
+        vectors, ids = tower.encode(tower.items()), items["id"].to_pylist()
+        if embeddings is not None:
+            vectors = embeddings.vectors(vectors, ids)
+        options = config.build("index")
+
+        def encode(texts: Sequence[str]) -> Any:
+            rest = {name: [""] * len(texts) for name in query_text[1:]}
+            table = pa.table({query_text[0]: pa.array(texts, pa.string()), **rest})
+            return tower.encode(tower.queries(Queries.of_table(table)))
+
+        features = PairFeatures.build(
+            items,
+            text=item_text,
+            query_text=query_text,
+            compare=compare,
+            aliases=aliases,
+            encode=encode,
+        )
+        counts = np.array([aliases.counts.get(i, 0) for i in ids], np.int64)
+        index = build(vectors, kind=options.kind)
+        return cls(items, item_text, query_text, index, features, counts, tower)
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder."""
+        write_table(self.items, folder / "items.parquet")
+        columns = {"item_text": list(self.item_text), "query_text": list(self.query_text)}
+        write_json(folder / "catalogue.json", columns)
+        np.save(folder / "train_counts.npy", self.train_counts, allow_pickle=False)
+        self.index.save(folder / "vectors")
+        self.features.save(folder / "pair_features")
+
+    @classmethod
+    def load(cls, folder: Path, tower: Tower) -> "Catalogue":
+        """Read what `save` wrote.
 
         Raises:
             InputError: when a file is missing or damaged.
         """
         try:
-            about: dict[str, Any] = json.loads((folder / "catalogue.json").read_text("utf-8"))
-            vectors = folder / "vectors"
-            items, columns = read_table(folder / "items.parquet"), tuple(about["columns"])
-            index = SparseExact.load(vectors) if about["sparse"] else load_index(vectors)
-            evidence = Evidence.load(folder / "evidence", text_of(items, columns))
-            return cls(items, columns, index, evidence)
-        except InputError:
-            raise
+            columns = read_json(folder / "catalogue.json", what="the catalogue", fix="index again")
+            items = read_table(folder / "items.parquet")
+            tower.describe(items)
+            return cls(
+                items,
+                tuple(columns["item_text"]),
+                tuple(columns["query_text"]),
+                load(folder / "vectors"),
+                PairFeatures.load(folder / "pair_features", items),
+                np.load(folder / "train_counts.npy", allow_pickle=False),
+                tower,
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"the index in {folder} cannot be read ({error}); run `thresher index` again"
             ) from error
 
-    def ids(self, rows: np.ndarray) -> list[str | None]:
-        """The item ids of rows; None for row -1."""
-        taken = self.items["id"].take(pa.array(np.maximum(rows, 0))).to_pylist()
-        return [i if r >= 0 else None for i, r in zip(taken, rows, strict=True)]
+    def pair_features(
+        self, queries: Queries, vectors: Any, hits: Hits
+    ) -> Float32[np.ndarray, "Q k F"]:
+        """What the re-ranker weighs of every candidate."""
+        return self.features.read(
+            queries.aligned(), vectors, hits.rows, hits.scores, histories=queries.histories
+        )
 
-    def texts(self, rows: np.ndarray) -> list[str]:
-        """The texts of item rows; empty for row -1."""
-        taken = text_of(self.items.take(pa.array(np.maximum(rows, 0))), self.columns)
-        return [t if r >= 0 else "" for t, r in zip(taken, rows, strict=True)]
+    def rows(self, ids: Sequence[str]) -> Int64[np.ndarray, " n"]:
+        """The rows of items.
+
+        Raises:
+            InputError: for an unknown id.
+        """
+        rows = pc.index_in(
+            pa.array(list(ids), pa.string()), value_set=self.items["id"].combine_chunks()
+        )
+        if rows.null_count:
+            unknown = [i for i, row in zip(ids, rows, strict=True) if not row.is_valid]
+            raise InputError(
+                f"the catalogue has no item {', '.join(map(repr, examples_of(unknown)))}; its ids "
+                f"are such as {self.items['id'][0].as_py()!r}"
+            )
+        return rows.to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def vectors(self, rows: Int64[np.ndarray, " n"]) -> Any:
+        """The vectors of items that are searched."""
+        return self.index.vectors(rows)
+
+    def ids(self, rows: Int64[np.ndarray, " n"]) -> pa.Array:
+        """The item ids of rows; null for row -1."""
+        return self.items["id"].combine_chunks().take(pa.array(rows, mask=rows < 0))
+
+    def texts(self, rows: Int64[np.ndarray, " n"]) -> pa.Array:
+        """The texts of item rows; empty for row -1 and where items have no text."""
+        if not self.item_text:
+            return pa.array([""] * len(rows), pa.string())
+        taken = text_of(self.items.take(pa.array(np.maximum(rows, 0))), self.item_text)
+        return pa.array([t if r >= 0 else "" for t, r in zip(taken, rows, strict=True)], pa.string())
+
+    def hits_of(self, query_ids: pa.StringArray, table: pa.Table) -> Hits:
+        """Candidates of another search engine as hits, best first; unknown items are left out.
+
+        Raises:
+            InputError: when no candidate is of these queries and items, or a score is no number.
+        """
+        query = pc.index_in(table["query_id"].cast(pa.string()), value_set=query_ids)
+        item = pc.index_in(
+            table["item_id"].cast(pa.string()), value_set=self.items["id"].combine_chunks()
+        )
+        q, i = (pc.fill_null(x, -1).to_numpy().astype(np.int64) for x in (query, item))
+        scores = table["score"].cast(pa.float32()).to_numpy()
+        if not np.isfinite(scores).all():
+            raise InputError("a score of the candidates is missing or no finite number; mend it")
+        kept = (q >= 0) & (i >= 0)
+        if not kept.any():
+            raise InputError(
+                "no candidate names both one of these queries and an item of the catalogue; check "
+                "query_id and item_id"
+            )
+        q, i, scores = q[kept], i[kept], scores[kept]
+        order = np.lexsort((i, -scores, q))
+        q, i, scores = q[order], i[order], scores[order]
+        counts = np.bincount(q, minlength=len(query_ids))
+        place = np.arange(len(q)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = np.full((len(query_ids), int(counts.max())), -1, np.int64)
+        best = np.full(rows.shape, -np.inf, np.float32)
+        rows[q, place], best[q, place] = i, scores
+        return Hits(rows, best)
+
+    def same(self, other: "Catalogue") -> bool:
+        """Whether another catalogue has the same items, so that a policy still holds."""
+        return self.items.equals(other.items)

@@ -1,128 +1,186 @@
-"""A run's TOML: every table is bound to the signature of what it builds, before anything loads.
+"""A run, section by section: every table is checked against what it builds, before data is read.
 
-There is no second tree of configuration classes. A section names a constructor (directly, or one
-of several through `kind`), and its keys are that constructor's arguments. An unknown key is an
-error that names the file, the key and the nearest valid one.
+A section names a constructor, directly or through `kind`, and its keys are that constructor's
+arguments: pydantic checks their types, the constructor their ranges. What a run does follows from
+what it has: events or pairs, labels kept apart for calibration or none.
 """
 
+import dataclasses
 import difflib
 import inspect
 import json
-import re
 import tomllib
-import types
-import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from thresher.errors import InputError
-from thresher.family import (
-    MATCHING,
-    Constructor,
-    Family,
-    Section,
-    check_own,
-    check_together,
-    check_views,
-    family_of,
-    towers,
-)
-from thresher.losses import LOSSES
+import pydantic
+import tomli_w
 
+from thresher.data.bundled import bundled_tables
+from thresher.data.masking import ViewOptions
+from thresher.data.options import DataOptions
+from thresher.data.schema import FeatureOptions
+from thresher.decide.options import DecideOptions
+from thresher.errors import InputError
+from thresher.evaluate.options import RecommendOptions
+from thresher.losses import LOSSES
+from thresher.retrieve.options import IndexOptions
+from thresher.towers import TOWERS, default_objective, default_tower, default_training
+from thresher.train.classifiers import ClassifierOptions
+from thresher.train.labels import LABELS
+from thresher.train.options import TrainOptions
+from thresher.train.together import check_together
+
+Section = Mapping[str, Any]
+Constructor = Callable[..., Any]
+
+PLAIN: Mapping[str, Constructor] = {
+    "data": DataOptions,
+    "features": FeatureOptions,
+    "views": ViewOptions,
+    "train": TrainOptions,
+    "classifiers": ClassifierOptions,
+    "index": IndexOptions,
+    "decide": DecideOptions,
+    "recommend": RecommendOptions,
+}
+KINDS: Mapping[str, tuple[Mapping[str, Constructor], str]] = {
+    "tower": (TOWERS, "features"),
+    "labels": (LABELS, "text"),
+}
+ORDER = (
+    *("data", "features", "tower", "labels", "objective", "views"),
+    *("train", "classifiers", "index", "decide", "recommend"),
+)
+LINKS = "query_item"
+PROTOTYPE_LINKS = ("query_text", "text_query", "text_minus_prototype")
+VIEW_LINKS = ("views", "spread_out")
 # What a loss gets from the tower, never from a user.
 _SUPPLIED = ("dim", "generator")
-# What a batch links: queries and their true items; with label prototypes, the items' text besides.
-LINKS = "offered"
-PROTOTYPE_LINKS = (LINKS, "described", "asked", "gap")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run, defaults included: what `train` obeys and the artifact keeps.
+    """A whole run, defaults included: what `train` follows and the artifact keeps.
 
     Args:
-        family: what is retrieved from what, which decides the sections.
-        sections: each a table of plain values.
+        sections: each a table of plain values; `decide` is absent without labels kept apart.
         objective: the terms, each a table with name, kind, links, weight and the loss's arguments.
         folder: where relative paths begin.
     """
 
-    family: Family
     sections: Mapping[str, Section]
     objective: Sequence[Section]
     folder: Path
 
+    @property
+    def decides(self) -> bool:
+        """Whether the run is to certify a threshold."""
+        return "decide" in self.sections
+
     def build(self, section: str) -> Any:
-        """Makes what a section describes, such as `DataSpec` or the tower."""
+        """Make what a section describes, such as `DataOptions` or the tower."""
         values = dict(self.sections[section])
-        if section in self.family.kinds:
-            return self.family.kinds[section].choices[values.pop("kind")](**values)
-        return self.family.plain[section](**values)
+        if section in KINDS:
+            return KINDS[section][0][values.pop("kind")](**values)
+        return PLAIN[section](**values)
 
     def to_toml(self) -> str:
-        """The run as TOML that `thresher train` reads, every default written out."""
-        parts = [_table(f"[{name}]", self.sections[name]) for name in self.sections]
-        at = self.family.order.index("objective")
-        parts[at:at] = [_table("[[objective]]", term) for term in self.objective]
-        return "\n".join(parts)
+        """Write the run as TOML that `thresher train` reads, with every default."""
+        tables = {
+            name: list(self.objective) if name == "objective" else self.sections[name]
+            for name in ORDER
+            if name == "objective" or name in self.sections
+        }
+        return tomli_w.dumps(_without_none(tables))
+
+    def replace(self, **sections: Mapping[str, Any]) -> "Config":
+        """Return the same run with some keys of some sections changed, checked again."""
+        raw: dict[str, Any] = {name: dict(table) for name, table in self.sections.items()}
+        raw["objective"] = [dict(term) for term in self.objective]
+        for name, changed in sections.items():
+            raw[name] = {**raw.get(name, {}), **changed}
+        return resolve(_without_none(raw), self.folder)
 
 
-def read(path: Path | None, overrides: Iterable[str] = ()) -> Config:
-    """Reads a run's TOML and checks every key and value of it; no data is touched.
+def read(source: Path | str | Section | Config | None, overrides: Iterable[str] = ()) -> Config:
+    """Read a run and check every key and value of it; no data is touched.
 
     Args:
-        path: the file; None for all defaults.
+        source: a TOML file, or the same as a mapping of sections; None for all defaults.
         overrides: as given to `--set`: "train.epochs=3".
 
     Raises:
         InputError: for a file that is no TOML, an unknown section or key, a value of the wrong
             type, or a value that the constructor refuses.
     """
-    raw = _toml(path) if path is not None else {}
+    if isinstance(source, Config):
+        raw: dict[str, Any] = tomllib.loads(source.to_toml())
+        folder = source.folder
+    elif isinstance(source, Mapping):
+        raw, folder = {name: table for name, table in source.items()}, Path().resolve()
+    elif source is None:
+        raw, folder = {}, Path().resolve()
+    else:
+        raw, folder = _toml(Path(source)), Path(source).parent.resolve()
     for override in overrides:
         _set(raw, override)
-    tower = _section(raw, "tower").get("kind", MATCHING.kinds["tower"].usual)
-    _check_kind(tower, towers(), "tower")
-    family = family_of(tower)
-    _section(raw, "data")  # is a table
-    check_own(raw, family)
-    _known(raw, family.order, where="section")
-    sections = {name: _bind(made, _section(raw, name), name) for name, made in family.plain.items()}
-    for name, (choices, usual) in family.kinds.items():
-        table: Section = {"kind": usual, **_section(raw, name)}
-        sections[name] = {"kind": table["kind"], **_choose(choices, table, name)}
-    for name in sections:
-        own = family.unsaid(name, sections["tower"]["kind"])
-        unsaid = {k: v for k, v in own.items() if k not in _section(raw, name)}
-        sections[name] = {**sections[name], **unsaid}
-    prototypes = sections.get("labels", {}).get("kind") == "prototype"
-    links = (*(PROTOTYPE_LINKS if prototypes else (LINKS,)), *family.links)
-    tables = _terms(raw, family.objective)
+    return resolve(raw, folder)
+
+
+def resolve(raw: Section, folder: Path) -> Config:
+    """Fill in the defaults of a run and check it as a whole."""
+    _known(raw, ORDER, where="section")
+    data = _bind(DataOptions, _table(raw, "data"), "data")
+    options = DataOptions(**data)
+    events = options.events is not None or (
+        options.bundled is not None and "events" in bundled_tables(options.bundled)
+    )
+    decides = options.calibrates(events=events) or "decide" in raw
+    tower = {**default_tower(events=events, decides=decides), **_table(raw, "tower")}
+    sections: dict[str, Section] = {"data": data}
+    for name, (choices, default) in KINDS.items():
+        given = tower if name == "tower" else _table(raw, name)
+        given = {"kind": default, **given}
+        if name == "tower" and given["kind"] != "features":  # defaults of the other kinds
+            given = {"kind": given["kind"], **_table(raw, name)}
+        _check_kind(given["kind"], choices, name)
+        rest = {k: v for k, v in given.items() if k != "kind"}
+        sections[name] = {"kind": given["kind"], **_bind(choices[given["kind"]], rest, name)}
+    training = default_training(
+        sections["tower"]["kind"], sections["tower"], events=events, decides=decides
+    )
+    for name, constructor in PLAIN.items():
+        if name == "data" or (name == "decide" and not decides):
+            continue
+        defaults = training if name == "train" else {}
+        sections[name] = _bind(constructor, {**defaults, **_table(raw, name)}, name)
+    prototypes = sections["labels"]["kind"] == "prototype"
+    links = (LINKS, *(PROTOTYPE_LINKS if prototypes else ()), *VIEW_LINKS)
+    tables = _terms(raw, default_objective(events=events, decides=decides))
     terms = [_term(t, i, links) for i, t in enumerate(tables)]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
         raise InputError(f"every term of the objective needs its own name, got {names}")
-    ordered = {name: sections[name] for name in family.order if name != "objective"}
-    folder = (path.parent if path is not None else Path()).resolve()
-    config = Config(family, ordered, terms, folder)
+    ordered = {name: sections[name] for name in ORDER if name in sections}
+    config = Config(ordered, terms, folder)
     for name in ordered:
-        if name != "tower" or family is not MATCHING:  # others may load a model
+        if name != "tower" or ordered["tower"]["kind"] != "sentence":  # which loads a model
             config.build(name)
-    check_together(family, ordered)
-    if family is MATCHING:
-        check_views(ordered["tower"]["kind"], terms)
+    check_together(ordered, terms)
     return config
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the TOML file of a run") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} is no TOML file: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as TOML: {error}") from error
 
 
 def _set(raw: dict[str, Any], override: str) -> None:
@@ -132,24 +190,24 @@ def _set(raw: dict[str, Any], override: str) -> None:
         raise InputError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}")
     try:
         parsed = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value.strip()
-    table = _section(raw, section)
+    table = _table(raw, section)
     column, _, inner = name.partition(".")
     if inner:  # a table in a table, such as features.item.price or features.query."history.price"
-        parsed, name = {**_section(table, column), inner.strip('"'): parsed}, column
+        parsed, name = {**_table(table, column), inner.strip('"'): parsed}, column
     raw[section] = {**table, name: parsed}
 
 
-def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = raw.get(name, {})
-    if not isinstance(table, dict):
+    if not isinstance(table, Mapping):
         raise InputError(f"{name} must be a table of keys and values, got {table!r}")
-    return table
+    return dict(table)
 
 
-def _terms(raw: Mapping[str, Any], usual: Sequence[Section]) -> Sequence[Any]:
-    tables = raw.get("objective", usual)
+def _terms(raw: Mapping[str, Any], default: Sequence[Section]) -> Sequence[Any]:
+    tables = raw.get("objective", default)
     if not isinstance(tables, Sequence) or isinstance(tables, str):
         raise InputError(
             f"objective must be a list of tables, each under [[objective]], got {tables!r}"
@@ -163,35 +221,28 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
     where = f"objective.{number}"
     if not isinstance(table, Mapping) or "kind" not in table:
         raise InputError(f"{where} needs a kind; the losses are {', '.join(LOSSES)}")
-    own = {"name": table["kind"], "links": LINKS, "weight": 1.0}
-    rest = {k: v for k, v in table.items() if k not in own}
-    arguments = _choose(LOSSES, rest, where, extra=tuple(own), supplied=_SUPPLIED)
-    given = {k: table.get(k, v) for k, v in own.items()}
-    given["weight"] = _typed(given["weight"], float, f"{where}.weight")
-    for key in ("name", "links"):
-        _typed(given[key], str, f"{where}.{key}")
-    if given["links"] not in links:
-        others = "" if set(PROTOTYPE_LINKS) <= {*links} else ", unless labels.kind is 'prototype'"
-        raise InputError(
-            f"{where}.links must be {' or '.join(map(repr, links))}{others}, got {given['links']!r}"
-        )
-    loss = LOSSES[table["kind"]]
-    width = {"dim": 1} if "dim" in inspect.signature(loss).parameters else {}
-    loss(**arguments, **width)  # refuses values out of range now, not after the data is read
-    return {"name": given["name"], "kind": table["kind"], **arguments, **given}
-
-
-def _choose(
-    kinds: Mapping[str, Constructor],
-    table: Section,
-    where: str,
-    extra: Sequence[str] = (),
-    supplied: Sequence[str] = (),
-) -> Section:
     kind = table["kind"]
-    _check_kind(kind, kinds, where)
-    rest = {k: v for k, v in table.items() if k != "kind"}
-    return _bind(kinds[kind], rest, where, extra=("kind", *extra), supplied=supplied)
+    _check_kind(kind, LOSSES, where)
+    own = _bind(_Term, {k: table[k] for k in ("name", "links", "weight") if k in table}, where)
+    own = {**own, "name": own["name"] or kind}
+    rest = {k: v for k, v in table.items() if k not in ("kind", *own)}
+    arguments = _bind(LOSSES[kind], rest, where, extra=("kind", *own), supplied=_SUPPLIED)
+    if own["links"] not in links:
+        hint = " (with labels.kind = 'prototype' alone)" if own["links"] in PROTOTYPE_LINKS else ""
+        raise InputError(
+            f"{where}.links must be {' or '.join(map(repr, links))}, got {own['links']!r}{hint}"
+        )
+    LOSSES[kind](**arguments)  # refuses values out of range now, not after the data is read
+    return {"name": own["name"], "kind": kind, **arguments, **own}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Term:
+    """What every term of an objective has beside the arguments of its loss."""
+
+    name: str = ""
+    links: str = LINKS
+    weight: float = 1.0
 
 
 def _check_kind(kind: Any, kinds: Collection[str], where: str) -> None:
@@ -201,35 +252,70 @@ def _check_kind(kind: Any, kinds: Collection[str], where: str) -> None:
         )
 
 
+@lru_cache(maxsize=64)
+def _model(constructor: Constructor, supplied: tuple[str, ...]) -> type[pydantic.BaseModel]:
+    """Make a pydantic model with the arguments of a constructor."""
+    factories = {
+        f.name: pydantic.Field(default_factory=f.default_factory)
+        for f in getattr(constructor, "__dataclass_fields__", {}).values()
+        if f.default_factory is not dataclasses.MISSING
+    }
+    arguments: dict[str, Any] = {}
+    for name, p in inspect.signature(constructor, eval_str=True).parameters.items():
+        if name not in supplied:
+            default = ... if p.default is inspect.Parameter.empty else p.default
+            arguments[name] = (p.annotation, factories.get(name, default))
+    return pydantic.create_model(
+        "Section",
+        __config__=pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
+        **arguments,
+    )
+
+
 def _bind(
     constructor: Constructor,
     table: Section,
     where: str,
     extra: Sequence[str] = (),
-    supplied: Sequence[str] = (),
+    supplied: tuple[str, ...] = (),
 ) -> Section:
     """The arguments of a constructor, with its defaults, checked against its signature."""
-    signature = inspect.signature(constructor, eval_str=True).parameters
-    accepted = {name: p for name, p in signature.items() if name not in supplied}
-    _known(table, (*accepted, *extra), where=where)
-    bound: dict[str, Any] = {}
-    for name, parameter in accepted.items():
-        if name in table:
-            bound[name] = _typed(table[name], parameter.annotation, f"{where}.{name}")
-        elif parameter.default is inspect.Parameter.empty:
-            raise InputError(f"{where} needs {name}; add {name} = ... to it")
-        else:
-            bound[name] = _default(constructor, parameter)
-    return bound
+    model = _model(constructor, supplied)
+    _known(table, (*model.model_fields, *extra), where=where)
+    try:
+        # From JSON a strict model takes a list for a tuple, and still no text for a number.
+        bound = model.model_validate_json(json.dumps(_without_none(table), default=str))
+    except pydantic.ValidationError as error:
+        raise InputError(_sentence(error.errors()[0], where, table)) from None
+    return {name: getattr(bound, name) for name in model.model_fields}
 
 
-def _default(constructor: Constructor, parameter: inspect.Parameter) -> Any:
-    """An argument's default; a dataclass hides those that it makes anew each time."""
-    made = {
-        f.name: f.default_factory for f in getattr(constructor, "__dataclass_fields__", {}).values()
-    }
-    factory = made.get(parameter.name, MISSING)
-    return parameter.default if factory is MISSING else factory()
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text in quotes",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table of keys and values",
+    "mapping": "a table of keys and values",
+    "path": "a path in quotes",
+}
+
+
+def _sentence(error: Mapping[str, Any], where: str, table: Section) -> str:
+    """What pydantic refused, in one sentence."""
+    # A union says which of its members failed after the key; only keys are shown.
+    key, *rest = error["loc"]
+    inner = [str(part) for part in rest if isinstance(table.get(key), Mapping) and part in table[key]]
+    name = ".".join([where, str(key), *inner])
+    if error["type"] == "missing":
+        return f"{where} needs {key}; add {key} = ... to it"
+    if error["type"] == "literal_error":
+        allowed = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{name} must be one of {allowed}, got {error['input']!r}"
+    expected = _EXPECTED.get(error["type"].split("_")[0], error["msg"].lower())
+    return f"{name} must be {expected}, got {error['input']!r}"
 
 
 def _known(table: Mapping[str, Any], accepted: Sequence[str], where: str) -> None:
@@ -238,7 +324,7 @@ def _known(table: Mapping[str, Any], accepted: Sequence[str], where: str) -> Non
             full = key if where == "section" else f"{where}.{key}"
             raise InputError(
                 f"{full} is not a known {'section' if where == 'section' else 'key'}"
-                f"{_nearest(key, accepted)}; valid are {', '.join(sorted(accepted))}"
+                f"{_nearest(str(key), accepted)}; valid are {', '.join(sorted(accepted))}"
             )
 
 
@@ -247,56 +333,10 @@ def _nearest(key: str, names: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _typed(value: Any, annotation: Any, where: str) -> Any:
-    """The value, if it has the annotated type; a whole number may stand for a fraction."""
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        options = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return value if value is None else _typed(value, options[0], where)
-    if origin is typing.Literal:
-        allowed = typing.get_args(annotation)
-        if value not in allowed:
-            raise InputError(
-                f"{where} must be one of {', '.join(map(str, allowed))}, got {value!r}"
-            )
-        return value
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where} must be a table of keys and values, got {value!r}")
-        inner = typing.get_args(annotation)[1]
-        return {
-            k: v if inner is Any else _typed(v, inner, f"{where}.{k}") for k, v in value.items()
-        }
-    if origin is tuple:
-        inner = typing.get_args(annotation)[0]
-        if not isinstance(value, list | tuple):
-            raise InputError(f"{where} must be a list, got {value!r}")
-        return tuple(_typed(v, inner, where) for v in value)
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(annotation, type) and (
-        not isinstance(value, annotation) or (isinstance(value, bool) and annotation is not bool)
-    ):
-        raise InputError(f"{where} must be {_NAMES.get(annotation, annotation)}, got {value!r}")
-    return value
-
-
-_NAMES = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-
-
-def _table(header: str, values: Section) -> str:
-    # TOML has no null: an argument left at None is simply not written.
-    lines = [f"{k} = {_value(v)}" for k, v in values.items() if v is not None]
-    return "\n".join([header, *lines, ""])
-
-
-def _value(value: Any) -> str:
+def _without_none(value: Any) -> Any:
+    """The same without what is None, which TOML cannot say, and with lists for tuples."""
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}"
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    """A key as TOML writes it: in quotes, unless it is bare letters, digits and dashes."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, tuple | list):
+        return [_without_none(v) for v in value]
+    return str(value) if isinstance(value, Path) else value

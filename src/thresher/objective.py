@@ -76,7 +76,7 @@ class Objective(nn.Module):
 
     Example:
         >>> from thresher.losses import Softmax
-        >>> objective = Objective([Term("main", Softmax(), links="offered")])
+        >>> objective = Objective([Term("main", Softmax(), links="query_item")])
     """
 
     def __init__(

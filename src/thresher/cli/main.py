@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from thresher import __version__
-from thresher.cli.bench import app as bench_app
 from thresher.cli.data import app as data_app
 from thresher.errors import InputError
 
@@ -23,14 +22,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
-app.add_typer(bench_app, name="bench")
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
-Queries = Annotated[Path | None, typer.Option(help="Table of queries: id and text columns.")]
-Items = Annotated[Path | None, typer.Option(help="Table of items: id and text columns.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Table to write: .parquet, .csv, .tsv, .jsonl, .xlsx; else printed."),
+]
+Queries = Annotated[Path | None, typer.Option(help="Table of queries: id and their columns.")]
 Pairs = Annotated[Path | None, typer.Option(help="Table of true pairs: query_id, item_id.")]
+Target = Annotated[
+    float | None, typer.Option(help="Precision to certify, as in 0.95; else the run's own.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(help="What a column is called in your tables, as in id=offer_id; repeatable."),
+]
 
 
 def _version(wanted: bool) -> bool:
@@ -54,9 +65,8 @@ def _root(
 def train(
     config: Annotated[Path | None, typer.Argument(help="TOML of the run; see --dry-run.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the artifact.")] = Path("runs/model"),
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")
-    ] = None,
+    overrides: Overrides = None,
+    columns: Columns = None,
     resume: Annotated[bool, typer.Option(help="Go on from a killed run's checkpoint.")] = False,
     dry_run: Annotated[
         bool, typer.Option(help="Check, print the full TOML with all defaults, and stop.")
@@ -64,31 +74,31 @@ def train(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model, index the catalogue and certify a threshold."""
+    """Train a model, index the catalogue and certify a threshold where labels are kept apart."""
     from thresher.cli.show import show_training
     from thresher.config import read
 
-    run = read(config, overrides or ())
+    run = read(config, [*(overrides or ()), *_renamed(columns)])
     if dry_run:
         print(run.to_toml())
         return
-    from thresher import jobs
+    from thresher.jobs.train import train as train_run
 
     try:
-        result = jobs.train(run, out, resume=resume, quiet=quiet)
+        result = train_run(run, out, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         _say("stopped", _how_to_go_on(out))
         raise typer.Exit(130) from None
     if result is not None:  # the other processes of torchrun have nothing to say
         # Training was the job, and it is done; whether a threshold exists is asked of `calibrate`.
-        _print(result, as_json, show_training)
+        _print(result[1], as_json, show_training)
 
 
 @app.command()
 def evaluate(
     artifact: ArtifactArgument,
     queries: Queries = None,
-    items: Items = None,
+    items: Annotated[Path | None, typer.Option(help="Another catalogue to measure on.")] = None,
     pairs: Pairs = None,
     split: Annotated[str, typer.Option(help="Split of the training data to measure on.")] = "test",
     open_catalogue: Annotated[
@@ -97,19 +107,21 @@ def evaluate(
     by: Annotated[str | None, typer.Option(help="Also measure by the values of a column.")] = None,
     report: Annotated[bool, typer.Option(help="Write report/report.html as well.")] = True,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure ranking, coverage and what the policy does, on the test split or on other files."""
-    from thresher import jobs
     from thresher.cli.show import show_evaluation
+    from thresher.jobs.evaluate import evaluate as evaluate_artifact
 
     files = {"queries": queries, "items": items, "pairs": pairs}
-    metrics = jobs.evaluate(
+    metrics = evaluate_artifact(
         artifact,
         files={k: v for k, v in files.items() if v is not None},
         split=split,
         remove_items=open_catalogue,
         by=by,
         report=report,
+        quiet=quiet,
     )
     _print(metrics, as_json, show_evaluation)
 
@@ -117,31 +129,53 @@ def evaluate(
 @app.command()
 def calibrate(
     artifact: ArtifactArgument,
-    target: Annotated[
-        float | None, typer.Option(help="Precision to certify, as in 0.95; else the run's own.")
-    ] = None,
-    confidence: Annotated[
+    target: Target = None,
+    confidence_level: Annotated[
         float | None, typer.Option(help="Probability with which it holds, as in 0.95.")
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Column of the queries; one threshold for each value.")
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="reranker, margin or score; else the run's own.")
     ] = None,
     queries: Queries = None,
     pairs: Pairs = None,
     as_json: Json = False,
 ) -> None:
     """Choose and certify the threshold on the calibration split, or on your labelled queries."""
-    from thresher import jobs
     from thresher.cli.show import show_decision
+    from thresher.jobs.calibrate import calibrate as calibrate_artifact
 
-    files = {"queries": queries, "pairs": pairs}
-    decision = jobs.calibrate(
+    given = {"confidence_level": confidence_level, "by": by, "scorer": scorer}
+    decision = calibrate_artifact(
         artifact,
-        target=target,
-        confidence_level=confidence,
-        by=by,
-        files={k: v for k, v in files.items() if v is not None},
+        target,
+        queries=queries,
+        pairs=pairs,
+        **{name: value for name, value in given.items() if value is not None},
     )
+    _print(decision, as_json, show_decision)
+    _answer(decision)
+
+
+@app.command()
+def certify(
+    scores: Annotated[
+        Path, typer.Argument(help="Table: score, correct, and perhaps segment and cluster.")
+    ],
+    target: Annotated[float, typer.Option(help="Precision to certify, as in 0.95.")] = 0.95,
+    confidence_level: Annotated[
+        float, typer.Option(help="Probability with which it holds, as in 0.95.")
+    ] = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the split of the labels.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Certify a threshold on the scores of any system; no model of ours is needed."""
+    from thresher.cli.show import show_decision
+    from thresher.jobs.certify import certify_table
+
+    decision = certify_table(scores, target=target, confidence_level=confidence_level, seed=seed)
     _print(decision, as_json, show_decision)
     _answer(decision)
 
@@ -154,28 +188,53 @@ def index(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put another catalogue behind the model; the policy has to be calibrated again."""
-    from thresher import jobs
+    """Put another catalogue behind the model; a changed one has to be calibrated again."""
     from thresher.cli.show import show_index
+    from thresher.jobs.index import index as index_artifact
 
-    _print(jobs.index(artifact, items), as_json, show_index)
+    _print(index_artifact(artifact, items), as_json, show_index)
 
 
 @app.command()
 def match(
     artifact: ArtifactArgument,
-    queries: Annotated[Path, typer.Option(help="Table of queries: id and text columns.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Table to write: .csv, .parquet or .jsonl; else printed.")
+    queries: Annotated[
+        Path | None, typer.Option(help="Table of queries; - reads lines of text.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="One query, as text; repeatable.")
+    ] = None,
+    out: Out = None,
+    top: Annotated[int, typer.Option(help="Candidates a query.")] = 1,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the queries, or item.NAME of the items, to carry over."),
+    ] = None,
+    review: Annotated[
+        Path | None, typer.Option(help="Table to write of the queries to review alone.")
+    ] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(help="query_id, item_id and score of another search engine.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find each query's item, and say whether to accept it or to have it reviewed."""
-    from thresher import jobs
     from thresher.cli.show import show_matches
+    from thresher.jobs.match import Answers
+    from thresher.jobs.match import match as match_queries
 
-    _print(jobs.match(artifact, queries, out, quiet=quiet), as_json, show_matches)
+    if (queries is None) == (not text):
+        raise InputError("give --queries FILE, --queries - for standard input, or --text, one of")
+    result = match_queries(
+        artifact,
+        text if queries is None else queries,
+        out,
+        answers=Answers(top=top, keep=keep or (), review=review),
+        candidates=candidates,
+        quiet=quiet,
+    )
+    _print(result, as_json, show_matches)
 
 
 @app.command()
@@ -185,28 +244,26 @@ def recommend(
         Path | None, typer.Option(help="Table of events: user_id, item_id, timestamp.")
     ] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="Table of queries: id and features, for a features run.")
+        Path | None, typer.Option(help="Table of queries, or of what is known of users.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Table to write: .parquet, .csv, .tsv, .jsonl.")
-    ] = None,
-    top: Annotated[int, typer.Option(help="Items a customer or query.")] = 20,
+    out: Out = None,
+    top: Annotated[int, typer.Option(help="Items a user or query.")] = 20,
     history: Annotated[
         bool | None,
         typer.Option(
             "--keep-history/--remove-history",
-            help="Whether what a customer had may be listed; else as the model was trained.",
+            help="Whether what a user had may be listed; else as the model was trained.",
         ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the items that customers may want next, or those that queries are for."""
-    from thresher import jobs
+    """List the items that users may want next, or those that queries are for."""
     from thresher.cli.show import show_lists
+    from thresher.jobs.match import recommend as recommend_items
 
     remove = None if history is None else not history
-    result = jobs.recommend(
+    result = recommend_items(
         artifact, events, out, queries=queries, top=top, remove_history=remove, quiet=quiet
     )
     _print(result, as_json, show_lists)
@@ -222,24 +279,54 @@ def nearest(
     top: Annotated[int, typer.Option(help="Neighbours an item.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show the items that a features run sees next to an item."""
-    from thresher import jobs
+    """Show the items whose vectors are closest to those of some items."""
     from thresher.cli.show import show_nearest
+    from thresher.jobs.nearest import nearest as nearest_items
 
-    _print(jobs.nearest(artifact, item, top=top, beside=beside), as_json, show_nearest)
+    _print(nearest_items(artifact, item, top=top, beside=beside), as_json, show_nearest)
 
 
 @app.command()
-def report(
-    artifact: ArtifactArgument,
-    as_json: Json = False,
-) -> None:
-    """Write the HTML report on the test split anew."""
-    from thresher import jobs
+def report(artifact: ArtifactArgument, as_json: Json = False) -> None:
+    """Write the HTML report on the test split again."""
+    from thresher.jobs.evaluate import evaluate as evaluate_artifact
 
-    metrics = jobs.evaluate(artifact)
+    metrics = evaluate_artifact(artifact)
     where = {"report": str(artifact / "report" / "report.html")}
     _print({**where, **metrics}, as_json, lambda _: where["report"])
+
+
+@app.command()
+def compare(
+    configs: Annotated[list[Path], typer.Argument(help="TOMLs of the runs to compare.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = Path(
+        "runs/compare"
+    ),
+    seeds: Annotated[str, typer.Option(help="Seeds, as in 0,1,2.")] = "0,1,2",
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Train and measure several runs over seeds, and print one table."""
+    from thresher.jobs.compare import compare as compare_runs
+
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds takes whole numbers, as in 0,1,2, got {seeds!r}") from None
+    result = compare_runs(configs, out, seeds=numbers, split=split, overrides=overrides or ())
+    _print(result, as_json, lambda shown: shown["table"])
+
+
+def _renamed(columns: Sequence[str] | None) -> list[str]:
+    """`--columns new=old` as overrides of the run."""
+    overrides = []
+    for pair in columns or ():
+        new, equals, old = pair.partition("=")
+        if not equals or not new or not old:
+            raise InputError(f"--columns takes name=your_name, as in id=offer_id, got {pair!r}")
+        overrides.append(f"data.columns.{new}={json.dumps(old)}")
+    return overrides
 
 
 def _print(result: Mapping[str, Any], as_json: bool, show: Any) -> None:
@@ -259,7 +346,7 @@ def _how_to_go_on(out: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; what a user got wrong is one sentence, and exit code 2.
+    """Run a command; what a user got wrong is one sentence, and exit code 2.
 
     Args:
         arguments: those of the command line; the process's own when left out.

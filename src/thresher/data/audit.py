@@ -3,16 +3,20 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 
-from thresher.data.dataset import Dataset, DataSpec, as_dataset, read_tables
+from thresher.data.dataset import Dataset, assembled, joined_tables, of_joined, read_tables
 from thresher.data.findings import SEVERITIES, Audit, Finding, counted, examples_of
-from thresher.data.join import join
+from thresher.data.options import DataOptions
+from thresher.data.relation import Relation
 from thresher.data.split import SPLITS, normalised, straddling
+from thresher.data.tables import require_columns, text_of
+from thresher.errors import InputError
 
 # Largest count that each bar of a histogram holds; the last bar has no end.
 _BARS = (0, 1, 2, 3, 5, 10, 100)
@@ -20,58 +24,116 @@ _BARS = (0, 1, 2, 3, 5, 10, 100)
 _ODD = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|Ã[\x80-\xbf]|â€|Â[\x80-\xbf]")
 
 
-def audit_files(spec: DataSpec, base: str | Path = ".") -> Audit:
-    """Audit files as they are: what does not join is reported, and the rest is looked at.
+@dataclass(frozen=True)
+class _Flat:
+    """The queries of all splits under each other.
 
     Args:
-        spec: where the files are.
+        items: text of each item.
+        queries: text of each query.
+        relation: their true items.
+        split: number of each query's split.
+        by_query: whether all true items of a query are in its split.
+    """
+
+    items: list[str]
+    queries: list[str]
+    relation: Relation
+    split: UInt8[np.ndarray, " Q"]
+    by_query: bool
+
+    @classmethod
+    def of(cls, data: Dataset, *, by_query: bool) -> "_Flat":
+        parts = [data.parts[name] for name in SPLITS]
+        bounds = np.concatenate([[0], *(part.truth.counts() for part in parts)]).cumsum()
+        indices = np.concatenate([part.truth.indices for part in parts])
+        items = text_of(data.items, data.item_text) if data.item_text else []
+        return cls(
+            items,
+            [text for part in parts for text in part.queries.text(data.query_text)],
+            Relation(bounds, indices, len(data.items)),
+            np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.uint8),
+            by_query,
+        )
+
+
+def audit(options: DataOptions, base: str | Path = ".") -> Audit:
+    """Look through the data of a run for what would spoil training or make its numbers lie.
+
+    What does not fit is reported and the rest looked at; what training would refuse is an error.
+
+    Args:
+        options: where the files are.
         base: the folder that relative paths start from.
+
+    Memory: the texts of all items and queries.
 
     Raises:
         InputError: a file cannot be read at all, or lacks a column.
     """
-    tables = read_tables(spec, base)
-    joined = join(tables, open_catalogue=spec.open_catalogue)
-    return audit(as_dataset(joined, tables, spec), joined.findings)
+    tables = read_tables(options, base)
+    paths = {name: str(path) for name, path in options.paths(base).items()}
+    also: tuple[Finding, ...] = ()
+    by_query = "pairs" in tables and options.splits_by == "queries"
+    try:
+        if by_query:
+            for name in ("items", "queries"):
+                require_columns(tables.get(name, tables["items"]), ["id"], paths.get(name, name))
+            require_columns(tables["pairs"], ["query_id", "item_id"], paths["pairs"])
+            joined = joined_tables(options, tables, paths)
+            also = joined.findings
+            data = of_joined(options, joined, paths)
+        else:
+            data = assembled(options, tables, paths)
+    except InputError as error:
+        refused = Finding("refused", "error", 1, (), str(error), "training refuses this data")
+        return Audit(0, 0, 0, {}, {}, {}, (*also, refused))
+    if not by_query:
+        also = tuple(
+            Finding("left-out", "note", 1, (), text, "nothing to do if so meant")
+            for text in data.findings
+        )
+    return audit_dataset(data, also, by_query=by_query)
 
 
-def audit(dataset: Dataset, also: Sequence[Finding] = ()) -> Audit:
-    """Look through a dataset for what would spoil training or make its numbers lie.
+def audit_dataset(
+    data: Dataset, also: Sequence[Finding] = (), *, by_query: bool = True
+) -> Audit:
+    """Look through a dataset.
 
     Args:
-        dataset: what to look through.
+        data: what to look through.
         also: findings made while it was read, to be listed with the others.
-
-    Memory: the texts of all items and queries.
+        by_query: whether all true items of a query are in one split.
     """
-    items, queries = dataset.item_text(), dataset.query_text()
-    relation = dataset.relation
-    found = [
-        *also,
-        *_leaks(dataset, queries),
-        *_empty_splits(dataset),
-        *_conflicts(dataset, queries),
-        *_twin_items(items),
-        *_textless(items, "item"),
-        *_textless(queries, "query"),
-        *_oddities(items, "item"),
-        *_oddities(queries, "query"),
-        *_untrue(dataset, queries, items),
-        *_copies(queries, items),
-    ]
+    flat = _Flat.of(data, by_query=by_query)
+    found = [*also, *_empty_splits(flat)]
+    if data.item_text:
+        found += [
+            *_twin_items(flat.items),
+            *_textless(flat.items, "item"),
+            *_oddities(flat.items, "item"),
+        ]
+    if data.query_text:
+        found += [*_textless(flat.queries, "query"), *_oddities(flat.queries, "query")]
+        if by_query:
+            found += [*_leaks(flat), *_conflicts(flat)]
+            found += _copies(flat.queries, flat.items)
+    if by_query:
+        found += _untrue(flat)
     return Audit(
-        items=len(items),
-        queries=len(queries),
-        pairs=len(relation.indices),
-        splits={name: int((dataset.split == n).sum()) for n, name in enumerate(SPLITS)},
-        items_per_query=_histogram(relation.counts()),
-        queries_per_item=_histogram(relation.item_counts()),
+        items=len(data.items),
+        queries=len(flat.queries),
+        pairs=len(flat.relation.indices),
+        splits={name: int((flat.split == n).sum()) for n, name in enumerate(SPLITS)},
+        items_per_query=_histogram(flat.relation.counts()),
+        queries_per_item=_histogram(flat.relation.item_counts()),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )
 
 
-def _leaks(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
-    torn = straddling(texts, dataset.split)
+def _leaks(flat: _Flat) -> Iterator[Finding]:
+    torn = straddling(flat.queries, flat.split)
     if torn:
         yield Finding(
             "leak",
@@ -84,8 +146,8 @@ def _leaks(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _empty_splits(dataset: Dataset) -> Iterator[Finding]:
-    empty = [name for n, name in enumerate(SPLITS) if not (dataset.split == n).any()]
+def _empty_splits(flat: _Flat) -> Iterator[Finding]:
+    empty = [name for n, name in enumerate(SPLITS) if not (flat.split == n).any()]
     if empty:
         yield Finding(
             "empty-split",
@@ -93,17 +155,17 @@ def _empty_splits(dataset: Dataset) -> Iterator[Finding]:
             len(empty),
             (),
             f"no query is in {' or '.join(empty)}",
-            "training reads train and validation, the threshold is fitted on calibration and "
-            "certified on test: give each of them queries",
+            "training reads train and validation, a threshold is certified on calibration, and "
+            "evaluate reads test: give those that you need queries",
         )
 
 
-def _conflicts(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
+def _conflicts(flat: _Flat) -> Iterator[Finding]:
     """Groups of equal query texts whose members have different truth."""
     groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts):
+    for row, text in enumerate(flat.queries):
         groups[normalised(text)].append(row)
-    truth = dataset.relation.items_of
+    truth = flat.relation.items_of
     torn = {
         text: rows
         for text, rows in groups.items()
@@ -170,27 +232,27 @@ def _oddities(texts: Sequence[str], kind: Literal["item", "query"]) -> Iterator[
         )
 
 
-def _untrue(dataset: Dataset, queries: Sequence[str], items: Sequence[str]) -> Iterator[Finding]:
-    idle = dataset.relation.counts() == 0
+def _untrue(flat: _Flat) -> Iterator[Finding]:
+    idle = flat.relation.counts() == 0
     if idle.any():
         number = int(idle.sum())
         yield Finding(
             "query-without-item",
             "note",
             number,
-            _some(queries, idle),
+            _some(flat.queries, idle),
             f"{counted(number, 'query has', 'queries have')} no true item",
             "right if their item is not in the catalogue: accepting an answer to them then counts "
             "as an error; if their item is merely unknown, remove them",
         )
-    idle = dataset.relation.item_counts() == 0
+    idle = flat.relation.item_counts() == 0
     if idle.any():
         number = int(idle.sum())
         yield Finding(
             "item-without-query",
             "note",
             number,
-            _some(items, idle),
+            _some(flat.items, idle) if flat.items else (),
             f"{counted(number, 'item is', 'items are')} true for no query",
             "nothing to do: they are wrong answers to be told from right ones",
         )

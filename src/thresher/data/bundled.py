@@ -8,6 +8,15 @@ from thresher.errors import InputError
 BUNDLED = ("pricerunner", "online-retail")
 
 
+def bundled_tables(name: str) -> tuple[str, ...]:
+    """The tables of a dataset that ships with the package.
+
+    Raises:
+        InputError: no dataset of that name ships.
+    """
+    return tuple(sorted(path.stem for path in bundled(name).glob("*.parquet")))
+
+
 def bundled(name: str, *, table: str | None = None) -> Path:
     """The folder of a dataset that ships with the package, a parquet file for each table.
 

@@ -10,7 +10,7 @@ _YEAR = re.compile(r"(19|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Codes:
     """The parts of a text that name one product among its siblings.
 
     Args:
@@ -26,10 +26,10 @@ class Marks:
     units: dict[str, set[str]]
 
 
-def marks(text: str) -> Marks:
+def codes_of(text: str) -> Codes:
     """Reads the codes, numbers and units of a text.
 
-    >>> m = marks("Bosch KIN85AF30 64 GB 2018")
+    >>> m = codes_of("Bosch KIN85AF30 64 GB 2018")
     >>> m.codes, sorted(m.numbers), m.units
     (('kin85af30',), ['2018', '30', '64', '85'], {'gb': {'64'}})
     """
@@ -54,10 +54,10 @@ def marks(text: str) -> Marks:
             codes.append(digits)
         if i and found[i - 1].isalpha() and len(found[i - 1]) <= 4 and len(digits) >= 2:
             codes.append(found[i - 1] + word)  # "rf 3111" is also written rf3111
-    return Marks("".join(found), tuple(dict.fromkeys(codes)), frozenset(numbers), units)
+    return Codes("".join(found), tuple(dict.fromkeys(codes)), frozenset(numbers), units)
 
 
-def agreement(query: Marks, item: Marks) -> tuple[int | float, ...]:
+def agreement(query: Codes, item: Codes) -> tuple[int | float, ...]:
     """How the codes, numbers and units of two texts agree; the order is that of `AGREEMENT`."""
     prefix, in_query = 0.0, 0
     for code in item.codes:

@@ -3,7 +3,6 @@
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -32,7 +31,7 @@ class Column:
     name: str
     values: pa.Array
     rows: Int64[np.ndarray, " E"]
-    path: Path
+    path: str
 
     def times(self) -> Times:
         """Moments in time as numbers that grow: numbers as they are, dates since 1970 in UTC.

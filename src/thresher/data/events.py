@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,8 +11,10 @@ from jaxtyping import Bool, Float32, Int64
 
 from thresher.data.columns import Column, Times
 from thresher.data.findings import counted, examples_of
+from thresher.data.histories import Histories
+from thresher.data.queries import Queries
 from thresher.data.sequences import Sequences, bounds
-from thresher.data.tables import read_table, require_columns
+from thresher.data.tables import require_columns
 from thresher.errors import InputError
 
 
@@ -54,35 +55,36 @@ class _Log(NamedTuple):
         return _Log(*(column[rows] for column in self))
 
 
-def read_events(
-    path: str | Path,
+def sorted_events(
+    table: pa.Table,
+    path: str,
     *,
     catalogue: pa.StringArray | None = None,
     kinds: Sequence[str] = (),
     every_kind: bool = True,
-    repeats: Literal["keep", "merge"] = "keep",
-    fewest: int = 1,
+    repeated: Literal["keep", "merge"] = "keep",
+    min_events: int = 1,
 ) -> Events:
-    """Read a table of events and sort it into one sequence a user.
+    """Sort a table of events into one sequence a user.
 
     The rules, in this order; each says in `findings` how many events or users it met:
 
     1. Rows of another kind than those asked for, without a user, or without an item are left out.
     2. Events are sorted by timestamp; at equal times the order of the file holds.
     3. The same user, item and timestamp count once, with the largest weight of their rows.
-    4. The same item several times in a row is kept, or with `repeats="merge"` becomes one event at
+    4. The same item several times in a row is kept, or with `repeated="merge"` becomes one event at
        the first time, with the largest weight.
-    5. Users with fewer than `fewest` events are left out.
+    5. Users with fewer than `min_events` events are left out.
 
     Args:
-        path: a file that `read_table` reads, with columns `user_id`, `item_id`, `timestamp`
-            (numbers, ISO dates or times, text of either), perhaps `event` (its kind) and `weight`
-            (a number, 0 or more; 1 without the column).
+        table: columns `user_id`, `item_id`, `timestamp` (numbers, ISO dates or times, text of
+            either), perhaps `event` (its kind) and `weight` (a number, 0 or more; 1 without it).
+        path: of its file, for messages.
         catalogue: ids of the items there are; those of the events, ascending, when left out.
         kinds: values of `event` to read; every kind when empty.
         every_kind: refuse a file that lacks one of these kinds, which may be misspelt.
-        repeats: see rule 4.
-        fewest: see rule 5; 1 or more.
+        repeated: see rule 4.
+        min_events: see rule 5; 1 or more.
 
     Memory: the table, and about 100 bytes an event while it is sorted.
 
@@ -90,8 +92,6 @@ def read_events(
         InputError: a column is missing, a timestamp or weight is none, a kind does not occur, an
             item is not in the catalogue, or no event is left.
     """
-    path = Path(path)
-    table = read_table(path)
     _check_columns(table, kinds, path, every_kind=every_kind)
     places, found = _usable(table, kinds, path)
     column = {
@@ -111,16 +111,16 @@ def read_events(
         places=places,
         weights=weights.astype(np.float32),
     )
-    log, more = _in_order(log, repeats=repeats)
+    log, more = _in_order(log, repeated=repeated)
     counts = np.bincount(log.users, minlength=len(users))
-    kept = counts >= fewest
+    kept = counts >= min_events
     if not kept.any():
         raise InputError(
-            f"{path}: no user has {counted(fewest, 'event', 'events')}; give longer histories, or "
-            "lower fewest_events"
+            f"{path}: no user has {counted(min_events, 'event', 'events')}; give longer histories, or "
+            "lower min_events"
         )
     log = log.take(np.flatnonzero(kept[log.users]))
-    few = _said((~kept).sum(), "user", "users", f"with fewer than {fewest} events left out")
+    few = _said((~kept).sum(), "user", "users", f"with fewer than {min_events} events left out")
     return Events(
         users=users.filter(pa.array(kept)),
         catalogue=catalogue,
@@ -131,7 +131,40 @@ def read_events(
     )
 
 
-def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path, *, every_kind: bool) -> None:
+def histories_of(
+    table: pa.Table,
+    users: pa.Table | None,
+    items: pa.Table,
+    *,
+    kinds: Sequence[str] = (),
+    repeated: Literal["keep", "merge"] = "keep",
+) -> tuple[Queries, int]:
+    """The histories of users, over a catalogue, and how many events are of items that it lacks.
+
+    Args:
+        table: the events, as in `sorted_events`.
+        users: what is known of users beside their history; None for nothing.
+        items: the catalogue.
+        kinds: values of `event` to read; every kind when empty.
+        repeated: "keep", or "merge" the same item several times in a row.
+
+    Raises:
+        InputError: no event names an item of the catalogue.
+    """
+    done = sorted_events(table, "the events", kinds=kinds, every_kind=False, repeated=repeated)
+    rows = _rows(done.catalogue, items["id"].combine_chunks())
+    if not (rows[done.sequences.items] >= 0).any():
+        raise InputError(
+            f"none of the {len(done.sequences.items):,} events names an item of the catalogue, "
+            f"such as {items['id'][0].as_py()!r}; check the column item_id"
+        )
+    histories = done.sequences.renumbered(rows)
+    lost = len(done.sequences.items) - len(histories.items)
+    at = None if users is None else _rows(done.users, users["id"].combine_chunks())
+    return Queries(done.users, users, at, Histories.of(histories)), lost
+
+
+def _check_columns(table: pa.Table, kinds: Sequence[str], path: str, *, every_kind: bool) -> None:
     require_columns(table, ["user_id", "item_id"], path)
     if "timestamp" not in table.column_names:
         raise InputError(
@@ -146,12 +179,12 @@ def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path, *, every_k
             if kind not in there and every_kind:
                 raise InputError(
                     f"{path} has no event {kind!r}; it has {', '.join(there[:10])}; correct "
-                    "events_of_kind"
+                    "event_kinds"
                 )
 
 
 def _usable(
-    table: pa.Table, kinds: Sequence[str], path: Path
+    table: pa.Table, kinds: Sequence[str], path: str
 ) -> tuple[Int64[np.ndarray, " kept"], list[str]]:
     """The rows that are of the right kind and name a user and an item."""
     findings = []
@@ -184,7 +217,7 @@ def _rows(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " E"]:
 
 
 def _item_rows(
-    ids: pa.StringArray, catalogue: pa.StringArray, path: Path
+    ids: pa.StringArray, catalogue: pa.StringArray, path: str
 ) -> Int64[np.ndarray, " E"]:
     rows = _rows(ids, catalogue)
     unknown = ids.filter(pa.array(rows < 0))
@@ -199,7 +232,7 @@ def _item_rows(
     return rows
 
 
-def _in_order(log: _Log, *, repeats: Literal["keep", "merge"]) -> tuple[_Log, list[str]]:
+def _in_order(log: _Log, *, repeated: Literal["keep", "merge"]) -> tuple[_Log, list[str]]:
     """Events by user and time, each once."""
     alike = log.take(np.lexsort((log.places, log.items, log.times, log.users)))
     once = _merged(alike, alike.users, alike.times, alike.items)
@@ -209,7 +242,7 @@ def _in_order(log: _Log, *, repeats: Literal["keep", "merge"]) -> tuple[_Log, li
     log = once.take(np.lexsort((once.places, once.times, once.users)))
     early = (np.diff(log.places) < 0) & (np.diff(log.users) == 0)
     findings += _said(early.sum(), "event", "events", "not in the order of time, sorted")
-    if repeats == "merge":
+    if repeated == "merge":
         once = _merged(log, log.users, log.items)
         merged = len(log.users) - len(once.users)
         findings += _said(merged, "event", "events", "of the same item as just before, merged")

@@ -65,14 +65,14 @@ class Schema:
         items: the features of an item.
         queries: those of a query: of its own columns, then `history.NAME`.
         history: the column of the queries that holds ids of items; None without one.
-        longest: most items of a history that are read, the last ones.
+        max_history: most items of a history that are read, the last ones.
         readers: by the name of a table of vectors.
     """
 
     items: tuple[Feature, ...]
     queries: tuple[Feature, ...]
     history: str | None
-    longest: int
+    max_history: int
     readers: Mapping[str, Reader]
 
     @classmethod
@@ -105,7 +105,7 @@ class Schema:
         read = of_history(of_items, options) if histories or columns else ()
         of_queries = (*(f for f in own if f.kind != "history"), *read)
         _check_read(of_items, of_queries)
-        of_items, of_queries = tables_named(of_items, of_queries, share=options.share)
+        of_items, of_queries = tables_named(of_items, of_queries, share=options.share_tables)
         members: dict[str, list[tuple[Feature, Counted]]] = {}
         for feature in of_items:
             members.setdefault(feature.table, []).append((feature, items))
@@ -117,7 +117,7 @@ class Schema:
             items=of_items,
             queries=of_queries,
             history=columns[0] if columns else None,
-            longest=options.longest,
+            max_history=options.max_history,
             readers=_with_histories(fitted, of_items, of_queries),
         )
 
@@ -174,7 +174,7 @@ class Schema:
             "items": [asdict(f) for f in self.items],
             "queries": [asdict(f) for f in self.queries],
             "history": self.history,
-            "longest": self.longest,
+            "max_history": self.max_history,
             "tables": about,
         }
         (folder / "schema.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
@@ -193,7 +193,7 @@ class Schema:
             items=tuple(Feature(**f) for f in told["items"]),
             queries=tuple(Feature(**f) for f in told["queries"]),
             history=told["history"],
-            longest=told["longest"],
+            max_history=told["max_history"],
             readers=readers,
         )
 
@@ -267,7 +267,7 @@ def _fit(members: Sequence[tuple[Feature, Counted]], text_bits: int) -> Reader:
         list(zip(columns, weights, strict=True)),
         first.kind,
         first.name,
-        fewest=first.fewest,
+        min_count=first.min_count,
         buckets=first.buckets,
     )
 

@@ -14,6 +14,10 @@ from thresher.data.relation import Relation
 from thresher.data.split import SPLITS, UNASSIGNED
 
 
+FALSE = ("0", "0.0", "0.00", "-1", "-1.0", "false", "f", "no", "n", "negative", "non-match")
+"""What a label of a pair that is not true is called, in lower case."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables as read, and what to call them in messages (their paths)."""
@@ -36,8 +40,9 @@ class Joined:
         items: rows with an id of their own (the first of each id).
         queries: the same.
         relation: the true pairs whose two ids are known, without the ignored ones.
-        ignored: the pairs that count for nothing; none where no table lists any.
+        ignored: the pairs that are neither true nor false; none where no table lists any.
         split: the split the files give each query; `UNASSIGNED` where they give none.
+        unlabelled: queries that no pair names and that belong to no split.
         findings: what was left out or is contradictory.
     """
 
@@ -46,10 +51,16 @@ class Joined:
     relation: Relation
     ignored: Relation
     split: UInt8[np.ndarray, " Q"]
+    unlabelled: Bool[np.ndarray, " Q"]
     findings: tuple[Finding, ...]
 
 
-def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
+def join(
+    tables: Tables,
+    *,
+    open_catalogue: bool = False,
+    without_pairs: Literal["unlabelled", "no_item"] | None = None,
+) -> Joined:
     """Join pairs to queries and items by id.
 
     Args:
@@ -59,6 +70,7 @@ def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
         open_catalogue: whether a query's item may be missing from the catalogue. Then a pair with
             an unknown item is left out (its query stays, perhaps without a true item) and is a
             note rather than an error.
+        without_pairs: what a query is that no pair names; an error where this is not configured.
     """
     items, bad_items = unique_rows(tables.items, tables.items_path, "item")
     queries, bad_queries = unique_rows(tables.queries, tables.queries_path, "query")
@@ -67,18 +79,23 @@ def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
     listed, ignored = true.relation, Relation.none((len(queries), len(items)))
     found = [*_rowless(tables), *bad_items, *bad_queries, *_labels(tables)]
     found += true.unknown(tables, open_catalogue=open_catalogue)
+    named = [true.query_rows]
     if tables.ignored is not None:
         left_out = _Pairs.of(tables.ignored, tables.ignored_path, known)
         ignored = left_out.relation
+        named.append(left_out.query_rows)
         found += left_out.unknown(tables, open_catalogue=open_catalogue)
     relation = listed.without(ignored)
+    alone = ~np.isin(np.arange(len(queries)), np.concatenate(named))
+    found += _without_pairs(queries, alone, without_pairs, tables)
     split, bad_splits = _given_split(queries, true.query_rows, tables)
     found += [
         *bad_splits,
         *_repeated(tables, int(true.known.sum()) - len(listed.indices)),
         *_true_and_ignored(tables, len(listed.indices) - len(relation.indices)),
     ]
-    return Joined(items, queries, relation, ignored, split, tuple(found))
+    unlabelled = alone & (without_pairs != "no_item")
+    return Joined(items, queries, relation, ignored, split, unlabelled, tuple(found))
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,34 @@ def _rowless(tables: Tables) -> Iterator[Finding]:
             )
 
 
+def _without_pairs(
+    queries: pa.Table,
+    alone: Bool[np.ndarray, " Q"],
+    meaning: str | None,
+    tables: Tables,
+) -> Iterator[Finding]:
+    """What to say of queries that no pair names."""
+    if not alone.any():
+        return
+    number, names = int(alone.sum()), queries["id"].filter(pa.array(alone))
+    said = {
+        None: "set data.without_pairs = 'unlabelled' to leave them out, or 'no_item' if the "
+        "catalogue has no item for them, so that accepting an answer is an error",
+        "unlabelled": "they are left out, as configured",
+        "no_item": "their item is not in the catalogue, as configured, and accepting an answer is "
+        "an error",
+    }
+    yield Finding(
+        "query-without-pairs",
+        "error" if meaning is None else "note",
+        number,
+        examples_of(names.slice(0, 100).to_pylist()),
+        f"{tables.pairs_path}: {counted(number, 'query is', 'queries are')} named by no pair, of "
+        f"{len(alone):,} in {tables.queries_path}",
+        said[meaning],
+    )
+
+
 def unique_rows(
     table: pa.Table, path: str, kind: Literal["item", "query"]
 ) -> tuple[pa.Table, list[Finding]]:
@@ -207,15 +252,15 @@ def _labels(tables: Tables) -> Iterator[Finding]:
     """A column of labels with zeros means that somebody gave judged pairs for true ones."""
     if "label" not in tables.pairs.column_names:
         return
-    labels = tables.pairs["label"].cast(pa.string())
-    zeros = pc.sum(pc.is_in(labels, pa.array(["0", "0.0", "false"]))).as_py() or 0
+    labels = pc.utf8_lower(pc.utf8_trim_whitespace(tables.pairs["label"].cast(pa.string())))
+    zeros = pc.sum(pc.is_in(labels, pa.array(FALSE))).as_py() or 0
     if zeros:
         yield Finding(
             "negative-pairs",
             "error",
             zeros,
             (),
-            f"{tables.pairs_path}: {counted(zeros, 'pair has', 'pairs have')} the label 0",
+            f"{tables.pairs_path}: {counted(zeros, 'pair has', 'pairs have')} a label that means false",
             "this file lists true pairs alone, so remove those, or import a folder of judged "
             "pairs as a pair table",
         )

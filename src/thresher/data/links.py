@@ -131,7 +131,7 @@ def batch_links(
     return _links("query", "item", pairs[diagonal], pairs[~diagonal], drawn)
 
 
-def asked_links(
+def text_query_links(
     relation: Relation,
     item_rows: Int[np.ndarray, " own"],
     queries: Int[np.ndarray, " all"],

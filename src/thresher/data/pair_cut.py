@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from thresher.data.findings import counted, examples_of
-from thresher.data.protocols import SPLITS
 from thresher.data.relation import Relation
-from thresher.data.tables import read_table, require_columns
+from thresher.data.split import SPLITS
+from thresher.data.tables import require_columns
 from thresher.errors import InputError
 
 _CUT = 2  # the second of the numbers that seed the cut
@@ -31,32 +31,31 @@ class Cut(NamedTuple):
         return Relation.from_pairs(self.queries[kept], self.items[kept], shape=shape)
 
 
-def read_pairs(
-    path: Path,
+def cut_pairs(
+    table: pa.Table,
+    path: str | Path,
     queries: pa.Table,
     items: pa.Table,
     *,
     same: bool,
-    together: bool,
     shares: Mapping[str, float],
     seed: int,
 ) -> tuple[Cut, tuple[str, ...]]:
-    """Read and cut true pairs; a sentence for each thing that is left out or missing comes along.
+    """Cut true pairs, each by itself; a sentence for each thing that is left out or missing comes along.
 
     Args:
-        path: of a file with columns `query_id` and `item_id`, and perhaps `split`.
+        table: columns `query_id` and `item_id`, and perhaps `split`.
+        path: of its file, for messages.
         queries: the table of the queries, with a column `id`.
         items: the same of the items.
         same: whether queries are the items themselves; a pair of one with itself is left out.
-        together: whether all pairs of a query fall to one split; each by itself otherwise.
         shares: fraction of each split, where the file gives none.
         seed: of the cut.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, names an unknown id or split, has no
+        InputError: the table lacks a column, names an unknown id or split, has no
             training pair, or is too short to give each split with a share a pair.
     """
-    table = read_table(path)
     require_columns(table, ["query_id", "item_id"], path)
     query, item = (
         _known(table[name].combine_chunks(), of["id"].combine_chunks(), name, path)
@@ -73,21 +72,21 @@ def read_pairs(
             findings.append(f"{counted(int(own.sum()), 'pair', 'pairs')} of an item with itself")
         query, item, first = query[~own], item[~own], first[~own]
     findings = [f"{finding} left out" for finding in findings]
-    told = "split" in table.column_names
-    if told:
-        split = _told(table["split"].take(pa.array(first)), path)
+    given = "split" in table.column_names
+    if given:
+        split = _given(table["split"].take(pa.array(first)), path)
     else:
-        split = _drawn(query, together, shares, seed)
+        split = _drawn(len(query), shares, seed)
     for number, name in enumerate(SPLITS):
         if (split == number).any():
             continue
-        if name == "train" or (not told and shares.get(name, 0) > 0):
+        if name == "train" or (not given and shares.get(name, 0) > 0):
             raise InputError(
                 f"{path} leaves no pair in the split {name!r}; give more pairs, other shares, or "
                 "another column `split`"
             )
-        if told:  # a file may leave out what nobody measures
-            findings.append(f"no pair has the split {name!r}: nobody is asked in it")
+        if given and name != "calibration":  # a file may leave out what nobody measures
+            findings.append(f"no pair has the split {name!r}: nothing is evaluated on it")
     return Cut(query, item, split), tuple(findings)
 
 
@@ -97,7 +96,7 @@ def places(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " n"]:
 
 
 def _known(
-    ids: pa.StringArray, of: pa.StringArray, name: str, path: Path
+    ids: pa.StringArray, of: pa.StringArray, name: str, path: str | Path
 ) -> Int64[np.ndarray, " P"]:
     rows = places(ids, of)
     unknown = pc.unique(ids.filter(pa.array(rows < 0))).to_pylist()
@@ -111,24 +110,19 @@ def _known(
     return rows
 
 
-def _told(column: pa.ChunkedArray, path: Path) -> Int64[np.ndarray, " P"]:
+def _given(column: pa.ChunkedArray, path: str | Path) -> Int64[np.ndarray, " P"]:
     numbers = pc.index_in(column.cast(pa.string()), value_set=pa.array(SPLITS))
-    strange = column.filter(pc.is_null(numbers))
-    if len(strange):
+    unknown = column.filter(pc.is_null(numbers))
+    if len(unknown):
         raise InputError(
-            f"{path}: a pair has the split {strange[0].as_py()!r}; splits of a features run are "
+            f"{path}: a pair has the split {unknown[0].as_py()!r}; the splits are "
             f"{', '.join(SPLITS)}, or leave the column out"
         )
     return numbers.to_numpy().astype(np.int64)
 
 
-def _drawn(
-    query: Int64[np.ndarray, " P"], together: bool, shares: Mapping[str, float], seed: int
-) -> Int64[np.ndarray, " P"]:
-    """The split of each pair, drawn by itself or with all of its query."""
-    group, of = np.arange(len(query)), np.arange(len(query))
-    if together:
-        group, of = np.unique(query, return_inverse=True)
-    order = np.random.default_rng((seed, _CUT)).permutation(len(group))
-    ends = np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * len(group)
-    return np.searchsorted(np.round(ends[:2]), order, side="right").astype(np.int64)[of]
+def _drawn(count: int, shares: Mapping[str, float], seed: int) -> Int64[np.ndarray, " P"]:
+    """The split of each pair, drawn by itself."""
+    order = np.random.default_rng((seed, _CUT)).permutation(count)
+    ends = np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * count
+    return np.searchsorted(np.round(ends[:-1]), order, side="right").astype(np.int64)

@@ -1,4 +1,4 @@
-"""Protocols: which events are learnt from, who is asked what comes next, and what is known of them.
+"""Protocols: which events are learnt from, who is evaluated, and what is known of them.
 
 Each is a rule that says for every user, in numbers of events from the oldest, how far training
 reads and where the histories and targets of validation and test end.
@@ -14,10 +14,10 @@ from jaxtyping import Int64
 from thresher.data.columns import Times
 from thresher.data.events import Events
 from thresher.data.findings import counted
-from thresher.data.sequences import Asked, Examples, Sequences, bounds, ranges
+from thresher.data.sequences import Evaluated, Examples, Sequences, bounds, ranges
+from thresher.data.split import check_shares
 from thresher.errors import InputError
 
-SPLITS = ("train", "validation", "test")
 # 10 * 0.7 must be 7 and not a hair under it.
 _HAIR = 1e-9
 
@@ -30,52 +30,63 @@ class Span(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What a protocol says of each user: how many events are learnt from, and what is asked."""
+    """What a protocol says of each user: how many events are learnt from, and what is evaluated."""
 
     train: Int64[np.ndarray, " U"]
     validation: Span
     test: Span
+    calibration: Span | None = None
 
 
 def by_users(
-    counts: Int64[np.ndarray, " U"], *, shares: Mapping[str, float], known: float, seed: int
+    counts: Int64[np.ndarray, " U"],
+    *,
+    shares: Mapping[str, float],
+    history_share: float,
+    seed: int,
 ) -> Cut:
-    """Some users are learnt from, others are asked: the protocol of ComiRec, "users".
+    """Some users are learnt from, others are evaluated: the protocol of ComiRec, "users".
 
     The users are permuted by the seed and cut by the shares. A training user's events are all
-    learnt from. Of an asked user's n events the first floor(known n) are history, the rest targets.
+    learnt from. Of another user's n events the first floor(history_share n) are history, the rest
+    targets.
 
     **Source**: Cen et al., *Controllable multi-interest framework for recommendation* (ComiRec),
-    KDD 2020, section 4.1: shares .8, .1, .1, known .8.
+    KDD 2020, section 4.1: shares 0.8, 0.1, 0.1, history 0.8.
 
     Args:
         counts: number of events of each user.
-        shares: fraction of the users for each split, see `checked`.
-        known: in (0, 1).
+        shares: fraction of the users for each split, see `check_shares`.
+        history_share: in (0, 1).
         seed: of the permutation.
 
     Example:
-        >>> cut = by_users(np.array([5, 5]), shares={"train": .5, "test": .5}, known=.8, seed=0)
+        >>> shares = {"train": 0.5, "test": 0.5}
+        >>> cut = by_users(np.array([5, 5]), shares=shares, history_share=0.8, seed=0)
         >>> sorted(cut.train), sorted(cut.test.known)
         ([0, 5], [0, 4])
     """
     first, second = _cuts(len(counts), shares)
     place = np.argsort(np.random.default_rng(seed).permutation(len(counts)))
-    asked = np.floor(counts * known + _HAIR).astype(np.int64)
+    known = np.floor(counts * history_share + _HAIR).astype(np.int64)
 
     def span(of_split: np.ndarray) -> Span:
-        return Span(np.where(of_split, asked, 0), np.where(of_split, counts, 0))
+        return Span(np.where(of_split, known, 0), np.where(of_split, counts, 0))
 
-    train, test = place < first, place >= second
-    return Cut(np.where(train, counts, 0), span(~train & ~test), span(test))
+    train, test, calibration = place < first, place >= second, None
+    apart = ~train & ~test
+    if shares.get("calibration", 0.0):
+        upto = first + int(len(counts) * shares.get("validation", 0.0) + _HAIR)
+        calibration, apart = span(apart & (place >= upto)), apart & (place < upto)
+    return Cut(np.where(train, counts, 0), span(apart), span(test), calibration)
 
 
 def leave_one_out(counts: Int64[np.ndarray, " U"]) -> Cut:
-    """Every user is asked for the last event, after all before it: "last".
+    """Every user is evaluated on the last event, after all before it: "last".
 
     The last event is the target of the test, the last but one that of validation, and those before
     it are learnt from. The history of the test holds the target of validation. A user of two events
-    is asked in the test alone.
+    is evaluated in the test alone.
 
     **Source**: Kang and McAuley, *Self-attentive sequential recommendation* (SASRec), ICDM 2018,
     section IV.A.
@@ -101,12 +112,12 @@ def by_time(sequences: Sequences, times: Times, *, shares: Mapping[str, float]) 
         validation: history up to T1, targets after T1 up to and with T2
         test:       history up to T2, targets after T2
 
-    A user is asked in validation, in the test, in both or in neither.
+    A user is evaluated in validation, in the test, in both or in neither.
 
     Args:
         sequences: events of all users.
         times: when each of them was.
-        shares: fraction of the events for each split, see `checked`. Events at the very moment of
+        shares: fraction of the events for each split, see `check_shares`. Events at the very moment of
             a cut stay together, so that many equal times shift the shares.
 
     Example:
@@ -144,8 +155,8 @@ def examples(events: Events, train: Int64[np.ndarray, " U"]) -> Examples:
     return Examples(sequences, users, targets, weights[targets])
 
 
-def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
-    """The users of a span, and sentences on those of them who cannot be asked.
+def evaluated(events: Events, span: Span, split: str) -> tuple[Evaluated, list[str]]:
+    """The users of a span, and sentences on those who cannot be evaluated.
 
     Left out are users without a history, and those without a target: an event of weight 0 is none.
     """
@@ -158,7 +169,7 @@ def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
     meant, ready = span.end > 0, (span.known > 0) & (targets > 0)
     rows = np.flatnonzero(ready)
     histories = items[ranges(starts[rows], span.known[rows])]
-    found = Asked(
+    found = Evaluated(
         users=events.users.take(pa.array(rows)),
         histories=Sequences(bounds(span.known[rows]), histories),
         targets=Sequences(bounds(targets[rows]), items[places[wanted]][ready[users]]),
@@ -174,30 +185,10 @@ def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
     ]
 
 
-def checked(shares: Mapping[str, float]) -> None:
-    """Check the shares of train, validation and test; one left out is 0.
-
-    Raises:
-        InputError: another name, a share below 0, none for train, or a sum that is not 1.
-    """
-    for name in shares:
-        if name not in SPLITS:
-            raise InputError(
-                f"the shares of a history name {name!r}; they are those of {', '.join(SPLITS)}"
-            )
-    values = [shares.get(name, 0.0) for name in SPLITS]
-    if min(values) < 0 or values[0] <= 0 or abs(sum(values) - 1) > 1e-6:
-        said = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
-        raise InputError(
-            f"the shares of the history are {said}, which sum to {sum(values):g}; they must be 0 "
-            "or more, that of train above 0, and sum to 1"
-        )
-
-
 def _cuts(size: int, shares: Mapping[str, float]) -> tuple[int, int]:
     """How many of so many fall to train, and how many to train and validation."""
     train = shares.get("train", 0.0)
-    both = train + shares.get("validation", 0.0)
+    both = train + shares.get("validation", 0.0) + shares.get("calibration", 0.0)
     if not shares.get("test", 0.0):
         both = 1.0
     return int(size * train + _HAIR), int(size * both + _HAIR)

@@ -108,7 +108,7 @@ class PairSampler:
             0, such as inverse propensities.
         groups: number of the group of each training query; those of one group stand together in
             `query_rows`. Each query is a group of its own when left out.
-        often: how often each training query is drawn, up to a factor: within its group, or with
+        sample_weight: how much more often than others each training query is drawn: within its group, or with
             "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0 or
             more; all alike when left out.
 
@@ -117,7 +117,7 @@ class PairSampler:
     Raises:
         InputError: the sizes are out of range, there are fewer pairs than one slice, `rarity` is
             missing where it is needed or not one number above 0 for each item, or `groups` or
-            `often` do not fit the training queries.
+            `sample_weight` do not fit the training queries.
 
     Example:
         >>> sampler = PairSampler(data.relation, data.rows("train"), batch_size=256, seed=0)
@@ -143,7 +143,7 @@ class PairSampler:
         sampled: Sampled | None = None,
         rarity: Float[np.ndarray, " N"] | None = None,
         groups: Int[np.ndarray, " Q"] | None = None,
-        often: Float[np.ndarray, " Q"] | None = None,
+        sample_weight: Float[np.ndarray, " Q"] | None = None,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world or mined < 0:
             raise InputError(
@@ -154,17 +154,17 @@ class PairSampler:
         self.pairs = np.stack([query_rows[local[:, 0]], local[:, 1]], axis=1).astype(np.int64)
         self.query_offset = rank * batch_size
         self.offset = self.query_offset * (1 + mined + (sampled.count if sampled else 0))
-        self._lottery: _Lottery | None = None
-        if positives != "every" or often is not None:
-            chances = _often(often, len(query_rows))[local[:, 0]]
+        self._weighted: _WeightedSampler | None = None
+        if positives != "every" or sample_weight is not None:
+            chances = _weights(sample_weight, len(query_rows))[local[:, 0]]
             if positives == "rare":
                 chances = chances * _chances(relation, rarity)[local[:, 1]]
             of = _groups(groups, len(query_rows))[local[:, 0]] if positives != "every" else None
-            self._lottery = _Lottery.of(of, chances)
+            self._weighted = _WeightedSampler.of(of, chances)
         self._shape, self._seed = relation.shape, seed
         self._mined, self._sampled = mined, sampled
         self._rank, self._world, self._batch_size = rank, world, batch_size
-        count = len(self.pairs) if self._lottery is None else self._lottery.count
+        count = len(self.pairs) if self._weighted is None else self._weighted.count
         self.steps = count // (batch_size * world)
         if not self.steps:
             of = "pairs" if positives == "every" else "queries with a true item"
@@ -175,16 +175,16 @@ class PairSampler:
 
     def shares(self) -> Float64[np.ndarray, " N"]:
         """The share of each item among the queries' own columns, over all epochs."""
-        chances = None if self._lottery is None else self._lottery.chances()
+        chances = None if self._weighted is None else self._weighted.chances()
         found = np.bincount(self.pairs[:, 1], chances, minlength=self._shape[1])
         return found / found.sum()
 
     def pairs_of(self, number: int) -> Int64[np.ndarray, "P 2"]:
         """The pairs (query row, item row) of one epoch, as an `order` of it numbers them."""
-        if self._lottery is None:
+        if self._weighted is None:
             return self.pairs
         generator = np.random.default_rng((self._seed, number, _POSITIVES))
-        return self.pairs[self._lottery.draw(generator)]
+        return self.pairs[self._weighted.draw(generator)]
 
     def epoch(
         self,
@@ -251,7 +251,7 @@ class PairSampler:
 
 
 @dataclass(frozen=True)
-class _Lottery:
+class _WeightedSampler:
     """Draws pairs: one of each group, or as many as there are.
 
     Args:
@@ -270,7 +270,7 @@ class _Lottery:
     @classmethod
     def of(
         cls, groups: Int64[np.ndarray, " P"] | None, chances: Float[np.ndarray, " P"]
-    ) -> "_Lottery":
+    ) -> "_WeightedSampler":
         """Of pairs that stand in the order of their groups; without groups, of all of them."""
         below = np.concatenate([[0.0], np.cumsum(chances, dtype=np.float64)])
         if groups is None:
@@ -317,15 +317,15 @@ def _groups(groups: Int[np.ndarray, " Q"] | None, queries: int) -> Int64[np.ndar
     return runs.astype(np.int64)
 
 
-def _often(often: Float[np.ndarray, " Q"] | None, queries: int) -> Float[np.ndarray, " Q"]:
-    if often is None:
+def _weights(weights: Float[np.ndarray, " Q"] | None, queries: int) -> Float[np.ndarray, " Q"]:
+    if weights is None:
         return np.ones(queries)
-    if not (np.isfinite(often) & (often >= 0)).all() or not often.any():
+    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
         raise InputError(
-            f"how often to draw {queries} training queries is given by numbers that are not all "
+            f"sample weights of {queries} training queries are numbers that are not all "
             "finite and 0 or more, or none of them above 0; give one such number a query"
         )
-    return often
+    return weights
 
 
 def _chances(relation: Relation, rarity: Float[np.ndarray, " N"] | None) -> Float[np.ndarray, " N"]:

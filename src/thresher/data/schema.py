@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +27,7 @@ class Feature:
         name: of its column; `history.NAME` for what the items of a history have in column NAME.
         kind: how the column is read (`thresher.data.values`).
         width: numbers of its embedding; 8 to 128 is usual.
-        fewest: values that occur less often have no vector of their own: an id is counted by the
+        min_count: values that occur less often have no vector of their own: an id is counted by the
             training pairs it stands in, any other value by rows. 0 keeps every id.
         buckets: vectors that the values without one of their own share, by their hash; 0 for none,
             such a value is then left out, as if it were missing.
@@ -37,16 +37,23 @@ class Feature:
     name: str
     kind: Kind
     width: int = 64
-    fewest: int = 1
+    min_count: int = 1
     buckets: int = 0
     table: str = ""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.fewest < 0 or self.buckets < 0:
+        if self.width < 1 or self.min_count < 0 or self.buckets < 0:
             raise InputError(
-                f"the feature {self.name!r} has width {self.width}, fewest {self.fewest} and "
+                f"the feature {self.name!r} has width {self.width}, min_count {self.min_count} and "
                 f"buckets {self.buckets}; give a width of 1 or more, and 0 or more of the others"
             )
+
+
+class Read(NamedTuple):
+    """What a tower reads of an item and of a query."""
+
+    items: tuple[Feature, ...]
+    queries: tuple[Feature, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +65,33 @@ class FeatureOptions:
     otherwise; the kind "ignored" leaves a column out.
 
     Args:
-        item: by column of the items, its kind, or a table of its kind, width, fewest, buckets and
+        item: by column of the items, its kind, or a table of its kind, width, min_count, buckets and
             table.
         query: the same for the queries, who take over what is told of items where they are items
             themselves; `history.NAME` is what the items of a history have in NAME.
         width: numbers of the embedding of a feature that says none; 16 to 128 is usual.
-        fewest: values in fewer rows have no vector of their own, where a feature says none.
-        id_pairs: ids in fewer training pairs have no vector of their own, where an id says no
-            `fewest`: what little is learnt of such an id harms more than it helps, and the item is
+        min_count: values in fewer rows have no vector of their own, where a feature says none.
+        id_min_count: ids in fewer training pairs have no vector of their own, where an id says no
+            `min_count`: what little is learnt of such an id harms more than it helps, and the item is
             what its other features say. 0 keeps every id.
-        share: whether features of one name and kind on both sides have one table of vectors.
-        longest: most items of a history that are read, the last ones; 20 to 50 is usual.
+        share_tables: whether features of one name and kind on both sides have one table of vectors.
+        max_history: most items of a history that are read, the last ones; 20 to 50 is usual.
         text_bits: the tokens of a "text" are hashed to 2 ** text_bits vectors.
     """
 
     item: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     width: int = 64
-    fewest: int = 1
-    id_pairs: int = 10
-    share: bool = True
-    longest: int = 50
+    min_count: int = 1
+    id_min_count: int = 10
+    share_tables: bool = True
+    max_history: int = 50
     text_bits: int = 16
 
     def __post_init__(self) -> None:
-        if self.longest < 1 or self.id_pairs < 0:
+        if self.max_history < 1 or self.id_min_count < 0:
             raise InputError(
-                f"features.longest is {self.longest} and id_pairs {self.id_pairs}; give 1 or more, "
+                f"features.max_history is {self.max_history} and id_min_count {self.id_min_count}; give 1 or more, "
                 "and 0 or more"
             )
         for side in ("item", "query"):
@@ -99,7 +106,7 @@ class FeatureOptions:
         """
         said = getattr(self, side)[name]
         keys = dict(said) if isinstance(said, Mapping) else {"kind": said}
-        known = ("kind", "width", "fewest", "buckets", "table")
+        known = ("kind", "width", "min_count", "buckets", "table")
         for key in keys:
             if key not in known:
                 raise InputError(
@@ -118,18 +125,18 @@ class FeatureOptions:
                 f"features.{side}.{name} has the kind {keys['kind']!r}; known are "
                 f"{', '.join(KINDS)} and {IGNORED}{hint}"
             )
-        wrong = [k for k in ("width", "fewest", "buckets") if not isinstance(keys.get(k, 0), int)]
+        wrong = [k for k in ("width", "min_count", "buckets") if not isinstance(keys.get(k, 0), int)]
         if wrong or not isinstance(keys.get("table", ""), str):
             raise InputError(
                 f"features.{side}.{name}.{(wrong or ['table'])[0]} is "
-                f"{keys[(wrong or ['table'])[0]]!r}; width, fewest and buckets are whole numbers, "
+                f"{keys[(wrong or ['table'])[0]]!r}; width, min_count and buckets are whole numbers, "
                 "table is a text"
             )
         return Feature(**{**self.usual(keys["kind"]), **keys, "name": name})
 
     def usual(self, kind: Kind) -> dict[str, Any]:
         """What a feature of this kind has that says nothing else."""
-        return {"width": self.width, "fewest": self.id_pairs if kind == "id" else self.fewest}
+        return {"width": self.width, "min_count": self.id_min_count if kind == "id" else self.min_count}
 
 
 def features_of(
@@ -223,7 +230,7 @@ def tables_named(
     """The features with the names of their tables of vectors filled in.
 
     Raises:
-        InputError: features of one table differ in kind, width, fewest or buckets.
+        InputError: features of one table differ in kind, width, min_count or buckets.
     """
     kinds = {f.name: f.kind for f in items}
 
@@ -237,7 +244,7 @@ def tables_named(
     first: dict[str, tuple[str, str]] = {}
     for side, features in (("item", named_items), ("query", named_queries)):
         for f in features:
-            said = f"{f.kind}, width {f.width}, fewest {f.fewest}, buckets {f.buckets}"
+            said = f"{f.kind}, width {f.width}, min_count {f.min_count}, buckets {f.buckets}"
             name, before = first.setdefault(f.table, (f"features.{side}.{f.name}", said))
             if before != said:
                 raise InputError(

@@ -1,4 +1,4 @@
-"""Sequences of items, one a user, oldest first; what is learnt from them and what is asked."""
+"""Sequences of items, one a user, oldest first; what is learnt from them and what is evaluated."""
 
 from dataclasses import dataclass
 
@@ -41,6 +41,12 @@ class Sequences:
         counts = self.counts()[rows]
         return Sequences(bounds(counts), self.items[ranges(self.starts[rows], counts)])
 
+    def renumbered(self, rows: Int64[np.ndarray, " N"]) -> "Sequences":
+        """The same over another catalogue: item i is item `rows[i]` there, or none for -1."""
+        items = rows[self.items]
+        users = np.repeat(np.arange(len(self)), self.counts())[items >= 0]
+        return Sequences(bounds(np.bincount(users, minlength=len(self))), items[items >= 0])
+
     def relation(self, columns: int) -> Relation:
         """The distinct pairs of user and item, against a catalogue of so many items."""
         users = np.repeat(np.arange(len(self)), self.counts())
@@ -55,7 +61,7 @@ class Examples:
         sequences: events of the training users.
         users: row of the user of each example in `sequences`.
         targets: place of its event in `sequences.items`; never the first one of its user.
-        weights: how often it is to be drawn, relative to the others; above 0.
+        weights: how much more often than others it is drawn; above 0.
 
     Memory: 20 bytes an example, and the sequences.
     """
@@ -75,8 +81,8 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Users who are asked what comes next; each has an event of either kind, or more.
+class Evaluated:
+    """Users whose next items are looked for; each has an event of either kind, or more.
 
     Args:
         users: the id of each user.

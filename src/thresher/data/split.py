@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,8 +21,12 @@ UNASSIGNED = 255
 
 
 def normalised(text: str) -> str:
-    """A text without regard to case and white space: what makes two queries one group."""
-    return " ".join(text.casefold().split())
+    """A text without regard to case, white space and how its accents are coded.
+
+    Two queries with the same normalised text are one group. Canonically equal texts, composed or
+    decomposed, are the same text.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 def split_number(name: str) -> int:
@@ -60,7 +65,7 @@ def assign(
         >>> assign(["iPhone 8", "iphone  8"])[0] == assign(["iphone 8"])[0]
         True
     """
-    parts = _checked(shares)
+    parts = check_shares(shares)
     u = np.array([uniform(text, seed) for text in texts], dtype=np.float64)
     cuts = np.cumsum(parts)
     # The last cut may sum to a hair under 1; no query may fall off the end, nor into a zero share.
@@ -109,15 +114,20 @@ def straddling(texts: Sequence[str], split: UInt8[np.ndarray, " Q"]) -> list[str
     return list(torn)
 
 
-def _checked(shares: Mapping[str, float]) -> list[float]:
+def check_shares(shares: Mapping[str, float]) -> list[float]:
+    """The share of each of `SPLITS`; one left out is 0.
+
+    Raises:
+        InputError: another name, a share below 0, none for train, or a sum that is not 1.
+    """
     for name in shares:
         split_number(name)
     values = [float(shares.get(name, 0.0)) for name in SPLITS]
-    if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+    if min(values) < 0 or values[0] <= 0 or abs(sum(values) - 1) > 1e-6:
         said = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
         raise InputError(
             f"the split shares are {said}, which sum to {sum(values):g}; "
-            "they must be 0 or more and sum to 1"
+            "they must be 0 or more, that of train above 0, and sum to 1"
         )
     return values
 

@@ -40,25 +40,24 @@ class Tokens:
 
     Args:
         bits: tokens are hashed to 2 ** bits numbers; 16 to 20 is usual.
-        shortest: length of the shortest character n-gram, in characters.
-        longest: the same for the longest; 0 switches n-grams off.
+        ngram_range: lengths of the shortest and the longest character n-gram; (0, 0) for none.
         pairs: whether neighbouring words are joined to a token.
         parts: whether words that mix letters and digits are also cut into runs of each.
     """
 
     bits: int = 17
-    shortest: int = 2
-    longest: int = 5
+    ngram_range: tuple[int, int] = (2, 5)
     pairs: bool = True
     parts: bool = True
 
     def __post_init__(self) -> None:
         if not 8 <= self.bits <= 28:
             raise InputError(f"bits must lie between 8 and 28, got {self.bits}")
-        if self.longest and not 1 <= self.shortest <= self.longest:
+        shortest, longest = self.ngram_range
+        if (shortest, longest) != (0, 0) and not 1 <= shortest <= longest:
             raise InputError(
-                f"n-grams run from shortest to longest with 1 <= shortest <= longest, "
-                f"got {self.shortest} to {self.longest}"
+                f"ngram_range is {shortest} to {longest}; give the shortest length, 1 or more, and "
+                "the longest, or (0, 0) for no n-grams"
             )
 
     def of(self, text: str) -> Iterator[str]:
@@ -102,7 +101,8 @@ class Tokens:
             return
         yield "=" + piece
         marked = f"<{piece}>"
-        for n in range(self.shortest, min(self.longest, len(marked)) + 1):
+        shortest, longest = self.ngram_range
+        for n in range(max(shortest, 1), min(longest, len(marked)) + 1):
             for i in range(len(marked) - n + 1):
                 yield marked[i : i + n]
         if self.parts and not (piece.isalpha() or piece.isdigit()):

@@ -155,7 +155,7 @@ class Hashed:
     def counts(columns: Sequence[pa.ChunkedArray], name: str, *, bits: int) -> sparse.csr_matrix:
         """How often each token stands in each row of these columns."""
         texts = [text for column in columns for text in text_of(pa.table({name: column}), [name])]
-        return Tokens(bits=bits, longest=3).counts(texts)
+        return Tokens(bits=bits, ngram_range=(2, 3)).counts(texts)
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def fit_values(
     kind: Kind,
     name: str,
     *,
-    fewest: int,
+    min_count: int,
     buckets: int,
 ) -> Values:
     """The values that occur often enough in these columns, whose rows count as often as is said.
@@ -280,7 +280,7 @@ def fit_values(
     place, size = everything.indices.to_numpy(), len(everything.dictionary)
     total = np.bincount(place, np.concatenate(counts), minlength=size)
     seen = np.bincount(place, np.concatenate(rows_with), minlength=size)
-    kept = np.flatnonzero(total >= fewest)
+    kept = np.flatnonzero(total >= min_count)
     rarity = np.ones(len(kept), np.float32)
     if kind == "words":
         size = sum(len(column) for column, _ in columns)

@@ -1,32 +1,60 @@
-"""From an artifact and queries to decisions."""
+"""From an artifact and queries, or events, to tables of decisions and of lists."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher.data.blocks import read_blocks
-from thresher.data.tables import write_blocks
+from thresher.data.queries import Queries
+from thresher.data.tables import read_table, write_blocks
+from thresher.decide.policy import NoThreshold
 from thresher.errors import InputError
-from thresher.matcher import ACCEPT, REVIEW, Matcher
 from thresher.progress import Bar
+from thresher.retriever import ACCEPT, BLOCK, REVIEW, Retriever
 
-BLOCK = 8192
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What `match` writes beside its decisions.
+
+    Args:
+        top: candidates a query.
+        keep: columns of queries, or `item.NAME` of items, to carry over.
+        review: table of the candidates of just the queries that a person is to look at.
+    """
+
+    top: int = 1
+    keep: Sequence[str] = ()
+    review: Path | None = None
 
 
 def match(
-    folder: Path, queries: Path, out: Path | None = None, *, quiet: bool = False
+    folder: Path,
+    queries: Path | Sequence[str],
+    out: Path | None = None,
+    *,
+    answers: Answers | None = None,
+    candidates: Path | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
-    """Matches a table of queries against the artifact's catalogue and decides.
+    """Match queries against the artifact's catalogue and decide.
 
     Queries are read, and decisions written, a block at a time: the table may be larger than memory.
 
     Args:
         folder: the artifact.
-        queries: table with the text columns of the training queries.
-        out: table to write, one row a query; None returns the rows.
+        queries: table with the columns of the training queries; `-` for lines of text on standard
+            input; or texts.
+        out: table to write, one row a query and place; None returns the rows.
+        answers: what is written.
+        candidates: table of query_id, item_id and score of another search engine.
         quiet: no progress bar.
 
     Returns:
@@ -35,38 +63,130 @@ def match(
     Raises:
         InputError: for an artifact without a policy, or a table that cannot be used.
     """
-    matcher = Matcher.open(folder)
+    model, answers = Retriever.open(folder), answers or Answers()
     counts: Counter[str] = Counter()
-    blocks = _blocks(matcher, queries, counts, quiet)
-    rows: dict[str, Any] = {}
+    found = None if candidates is None else read_table(candidates)
+    blocks = _decided(model, queries, answers, found, counts, quiet)
+    result: dict[str, Any] = {}
+    if answers.review is not None:
+        blocks = _reviewed(blocks, answers.review, result)
     if out is None:
-        rows["matches"] = [row for block in blocks for row in block.to_pylist()]
+        result["matches"] = [row for block in blocks for row in block.to_pylist()]
     else:
         write_blocks(blocks, out)
-        rows["out"] = str(out)
+        result["out"] = str(out)
     return {
         "queries": counts.total(),
         "accepted": counts[ACCEPT],
         "review": counts[REVIEW],
-        "policy": matcher.policy.to_dict() if matcher.policy is not None else None,
-        **rows,
+        "policy": model.policy.to_dict() if model.policy is not None else None,
+        "certified": not isinstance(model.policy, NoThreshold),
+        **result,
     }
 
 
-def _blocks(
-    matcher: Matcher, queries: Path, counts: Counter[str], quiet: bool
+def recommend(
+    folder: Path,
+    events: Path | None = None,
+    out: Path | None = None,
+    *,
+    queries: Path | None = None,
+    top: int = 20,
+    remove_history: bool | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """List items for every user of a table of events, or for every query of a table.
+
+    Events are read as in training: those of the same kinds, repeated ones kept or merged. Events of
+    items that the catalogue lacks are left out; a user of whom nothing else is known has no list.
+
+    Args:
+        folder: the artifact.
+        events: table with user_id, item_id and timestamp, for a model that reads histories.
+        queries: table of queries, or of what is known of users beside their history.
+        out: table to write, a row for each user or query and place; None returns the rows.
+        top: items a user or query.
+        remove_history: leave out what a user has had; as configured when left out.
+        quiet: no progress bar.
+
+    Returns:
+        Counts; with `lists`, the rows, when nothing is written.
+
+    Raises:
+        InputError: for a table that cannot be used, or more items than the catalogue has.
+    """
+    model = Retriever.open(folder)
+    asked = model.as_queries(queries, events=events)
+    who = "queries" if events is None else "users"
+    blocks = _listed(model, asked, who, top, remove_history, quiet)
+    result: dict[str, Any] = {}
+    if out is None:
+        result["lists"] = [row for block in blocks for row in block.to_pylist()]
+    else:
+        write_blocks(blocks, out)
+        result["out"] = str(out)
+    empty = 0 if asked.histories is None else int((asked.histories.lengths() == 0).sum())
+    return {who: len(asked), "without_history": empty, **result}
+
+
+def _listed(
+    model: Retriever, asked: Queries, who: str, top: int, remove: bool | None, quiet: bool
+) -> Iterator[pa.Table]:
+    with Bar(who, quiet=quiet) as bar:
+        bar.start("listing", total=len(asked))
+        for start in range(0, len(asked), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(asked)))
+            part = asked.take(rows)
+            given = {"events": part} if who == "users" else {"events": None, "queries": part}
+            yield model.recommend(k=top, remove_history=remove, **given)
+            bar.advance(len(rows))
+
+
+def _decided(
+    model: Retriever,
+    queries: Path | Sequence[str],
+    answers: Answers,
+    candidates: pa.Table | None,
+    counts: Counter[str],
+    quiet: bool,
 ) -> Iterator[pa.Table]:
     """The decisions on each block of queries, counted."""
     with Bar("queries", quiet=quiet) as bar:
         bar.start("matching", total=None)
-        for block in read_blocks(queries, BLOCK):
-            if "id" not in block.column_names:
+        for block in _blocks_of(queries):
+            if isinstance(block, pa.Table) and "id" not in block.column_names:
                 first = counts.total()
                 numbers = [str(first + i) for i in range(len(block))]
                 block = block.append_column("id", pa.array(numbers, pa.string()))
-            found = matcher.match(block)
-            counts.update(found["decision"].to_pylist())
+            found: pa.Table = model.match(
+                block, answers.top, candidates=candidates, keep=answers.keep
+            )
+            if not isinstance(block, pa.Table) and counts:
+                ids = pc.add(found["query_id"].cast(pa.int64()), counts.total()).cast(pa.string())
+                found = found.set_column(0, "query_id", ids)
+            counts.update(d for d in found["decision"].to_pylist() if d is not None)
             yield found
             bar.advance(len(block))
     if not counts:
         raise InputError(f"{queries} has columns but no rows; give at least one query")
+
+
+def _blocks_of(queries: Path | Sequence[str]) -> Iterable[Any]:
+    if not isinstance(queries, Path):
+        return [list(queries)]
+    if str(queries) == "-":
+        return [[line.rstrip("\n") for line in sys.stdin if line.strip()]]
+    return read_blocks(queries, BLOCK)
+
+
+def _reviewed(
+    blocks: Iterable[pa.Table], path: Path, result: dict[str, Any]
+) -> Iterator[pa.Table]:
+    """The same blocks, with the rows of queries to review written to a table at the end."""
+    kept = []
+    for block in blocks:
+        first = block.filter(pc.equal(block["decision"], REVIEW))["query_id"]
+        kept.append(block.filter(pc.is_in(block["query_id"], value_set=first.combine_chunks())))
+        yield block
+    write_blocks(kept, path, for_spreadsheet=True)
+    result["review_list"] = str(path)

@@ -6,7 +6,7 @@ from thresher.config import Config
 from thresher.losses import LOSSES
 from thresher.objective import Objective, Term, Views
 from thresher.towers.interests import closest_interest
-from thresher.towers.pair import halves
+from thresher.towers.model import halves
 from thresher.types import Embeddings
 
 
@@ -29,7 +29,7 @@ def build_objective(config: Config, dim: int, *, interests: int = 1) -> Objectiv
 
 
 def _views(config: Config, interests: int) -> Views | None:
-    if config.sections.get("labels", {}).get("kind") == "prototype":
+    if config.sections["labels"]["kind"] == "prototype":
         return halves
     if interests == 1:
         return None

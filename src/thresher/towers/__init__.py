@@ -1,33 +1,83 @@
-"""Towers: text in, unit vectors out."""
+"""Towers: queries and items in, unit vectors out; one interface, and a registry of kinds.
+
+A new kind of tower is a class with the methods of `Tower`, a test, and a line of `TOWERS`.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import pyarrow as pa
 from safetensors import SafetensorError
+from torch import nn
 
+from thresher.data.dataset import Dataset
+from thresher.data.queries import Queries
+from thresher.data.schema import FeatureOptions
 from thresher.errors import InputError
-from thresher.towers.sentence import SentenceTower
-from thresher.towers.text import BagTower
-from thresher.towers.tfidf import TfIdf
-from thresher.types import Table
+from thresher.towers.features import FeatureTower
+from thresher.towers.history import HistoryTower
+from thresher.towers.texts import TEXT_ENCODERS, TextTower
+from thresher.towers.vectors import VectorTower
+
+TOWERS: Mapping[str, Any] = {
+    **TEXT_ENCODERS,
+    "history": HistoryTower,
+    "features": FeatureTower,
+    "vectors": VectorTower,
+}
+"""Name in a configuration -> what its settings are the arguments of."""
+
+Section = Mapping[str, Any]
 
 
 @runtime_checkable
 class Tower(Protocol):
-    """What every tower can do. One that learns is an `nn.Module` besides."""
+    """What every tower can do; one that is trained is an `nn.Module`, called with inputs.
 
-    def start_from(self, texts: Sequence[str]) -> None:
-        """Takes what it needs from the texts of catalogue and training queries, such as the idf."""
+    `dim` is the width of a vector, `interests` the number of vectors of a query, side by side.
+    """
+
+    interests: int
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
         ...
 
-    def prepare(self, texts: Sequence[str]) -> Table:
-        """Tokenises once; batches are taken from what it returns."""
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything to train."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Any:
-        """Unit rows: float32 [n, D], or a sparse matrix for the `tfidf` tower."""
+    @property
+    def schema(self) -> Any:
+        """What is read: `items` and `queries`, each a sequence of features."""
+        ...
+
+    def fit(self, data: Dataset, features: FeatureOptions) -> None:
+        """Take vocabulary and sizes from the items and the training queries; draw the start."""
+        ...
+
+    def describe(self, items: pa.Table) -> None:
+        """Take a catalogue, to whose rows histories refer from now on."""
+        ...
+
+    def items(self) -> Any:
+        """The inputs of the catalogue."""
+        ...
+
+    def queries(self, queries: Queries) -> Any:
+        """The inputs of queries."""
+        ...
+
+    def encode(self, inputs: Any) -> Any:
+        """Unit rows without dropout and gradient: float32 [n, dim * interests], or sparse."""
+        ...
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """Parameters by the learning rate they take: "table" and "layers"."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -35,58 +85,77 @@ class Tower(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes the weights into a folder."""
-        ...
-
-    @classmethod
-    def load(cls, folder: Path, **settings: Any) -> "Tower":
-        """A tower of these settings with the weights that were written."""
+        """Write the weights into a folder."""
         ...
 
 
-TOWERS: Mapping[str, type[Tower]] = {
-    "bag": BagTower,
-    "tfidf": TfIdf,
-    "sentence": SentenceTower,
-}
-HISTORY = "history"
-"""The kind of the tower that reads histories, not texts (`thresher.towers.history`)."""
-FEATURES = "features"
-"""The kind of the tower that reads features (`thresher.towers.features`)."""
-READ = {HISTORY: "histories of customers", FEATURES: "features"}
-"""What is read by the kinds of tower that read no texts."""
+def build_tower(kind: str, **settings: Any) -> Tower:
+    """Make a tower that was not trained yet."""
+    made = TOWERS[kind](**settings)
+    tower: Tower = TextTower(made) if kind in TEXT_ENCODERS else made
+    return tower
 
-LEARNING_RATES: Mapping[str, Mapping[str, float]] = {
-    "sentence": {"learning_rate": 2e-5, "head_learning_rate": 5e-4},
-}
-"""The rates at which a kind of tower is trained when a run does not say, where not the usual."""
+
+def default_tower(*, events: bool, decides: bool) -> Section:
+    """The tower of a run that names none: by events, by labels kept apart, by neither."""
+    return {"kind": "history" if events else "bag" if decides else "features"}
+
+
+def default_training(kind: str, *, events: bool) -> Section:
+    """Keys of `[train]` whose default follows from the tower."""
+    if kind == "sentence":
+        return {"learning_rate": 2e-5, "head_learning_rate": 5e-4}
+    if kind == "history":
+        return {
+            "metric": "recall@50",
+            "cluster_from_epoch": -1,
+            "logq": True,
+            "learning_rate": 0.3,
+            "layer_learning_rate": 3e-3,
+        }
+    if kind == "features":
+        return {
+            "metric": "recall@10",
+            "cluster_from_epoch": -1,
+            "logq": True,
+            "learning_rate": 0.1,
+            "layer_learning_rate": 1e-3,
+        }
+    return {}
+
+
+def default_objective(kind: str) -> Sequence[Section]:
+    """The terms of a run that names none."""
+    if kind == "history":
+        return ({"kind": "croloss"},)
+    if kind == "features":
+        return ({"kind": "softmax"},)
+    return ({"kind": "softmax"}, {"kind": "alc"}, {"kind": "tcm"})
 
 
 def save_tower(tower: Tower, folder: Path) -> None:
-    """Writes a tower's kind, settings and weights into a folder."""
+    """Write a tower's kind, settings and weights into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    kind = next(name for name, made_by in TOWERS.items() if type(tower) is made_by)
+    own = tower.encoder if isinstance(tower, TextTower) else tower
+    kind = next(name for name, made_by in TOWERS.items() if type(own) is made_by)
     described = {"kind": kind, **tower.settings()}
     (folder / "tower.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
     tower.save(folder)
 
 
 def load_tower(folder: Path) -> Tower:
-    """Reads what `save_tower` wrote.
+    """Read what `save_tower` wrote.
 
     Raises:
-        InputError: when a file is missing, truncated or of another tower, or the tower reads
-            histories or features.
+        InputError: when a file is missing, truncated or of another tower.
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))
-        if (kind := described.pop("kind")) not in (HISTORY, FEATURES):
-            return TOWERS[kind].load(folder, **described)
+        kind = described.pop("kind")
+        loaded = TOWERS[kind].load(folder, **described)
+        tower: Tower = TextTower.load(loaded, folder) if kind in TEXT_ENCODERS else loaded
+        return tower
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train it anew"
+            f"the tower in {folder} cannot be read ({str(error).splitlines()[0]}); train again"
         ) from error
-    raise InputError(
-        f"the tower in {folder} reads {READ[kind]}, not texts; `thresher recommend`, "
-        "`evaluate` and `report` are for it"
-    )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thresher.data.values import unit
 from thresher.towers.bags import Bags
-from thresher.towers.histories import Histories
+from thresher.data.histories import Histories
 
 Side = Literal["item", "query"]
 

@@ -1,22 +1,33 @@
 """Two towers over features: each feature has a vector, side by side they go through layers."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from safetensors.torch import load_file, save_file
+from scipy import sparse
 from torch import Tensor, nn
 
-from thresher.data.features import Schema
-from thresher.data.schema import Feature
+from thresher.data.dataset import Dataset
+from thresher.data.features import Bag, Counted, Schema
+from thresher.data.histories import Histories
+from thresher.data.queries import Queries
+from thresher.data.schema import Feature, FeatureOptions
+from thresher.data.sequences import Sequences, bounds
+from thresher.data.values import entries
 from thresher.errors import InputError
-from thresher.towers.bags import weighted_sums
-from thresher.towers.feature_inputs import Features, Side
+from thresher.towers.bags import Bags, weighted_sums
+from thresher.towers.encode import vectors
+from thresher.towers.feature_inputs import Features, FeatureTable, QueryTable, Side
 
 _SHORT = 0.3  # of a value's length; 0.1 and 1 were each worse on one of two sets (docs/log.md)
 
@@ -77,7 +88,8 @@ class FeatureTower(nn.Module):
         self.embeddings = nn.ParameterList()
         self.defaults = nn.ParameterDict()
         self.layers = nn.ModuleDict()
-        self.schema: Schema | None = None
+        self._schema: Schema | None = None
+        self._catalogue: tuple[pa.Table, Mapping[str, Bag]] | None = None
 
     def start_from(self, schema: Schema) -> None:
         """Draws tables and layers for the features of a schema; once, before an optimiser."""
@@ -98,7 +110,7 @@ class FeatureTower(nn.Module):
                     nn.init.zeros_(linear.bias)
 
     def _shape(self, schema: Schema) -> None:
-        self.schema = schema
+        self._schema = schema
         self._number = {name: number for number, name in enumerate(schema.readers)}
         widths = {f.table: f.width for f in (*schema.queries, *schema.items)}
         for name, reader in schema.readers.items():
@@ -121,9 +133,94 @@ class FeatureTower(nn.Module):
         Raises:
             InputError: it was given none yet.
         """
-        if self.schema is None:
+        if self._schema is None:
             raise InputError("the tower knows no features yet; give it a schema with start_from")
-        return self.schema
+        return self._schema
+
+    interests = 1
+    trained = True
+
+    @property
+    def schema(self) -> Schema:
+        """What is read of an item and of a query."""
+        return self.known()
+
+    def fit(self, data: Dataset, features: FeatureOptions) -> None:
+        """Fit the schema to the items and training queries, and draw the start; see `start_from`.
+
+        Raises:
+            InputError: a column is absent, empty, or not what it is configured to be.
+        """
+        train = data.part("train")
+        queries = None
+        if (table := train.queries.table) is not None:
+            counts = np.zeros(len(table), np.int64)
+            if train.queries.rows is not None:
+                np.add.at(counts, train.queries.rows, train.truth.counts())
+            queries = Counted(table, counts, data.queries_path)
+        if data.itself:  # queries are items: what is configured of these holds for both
+            features = replace(features, query={**features.item, **features.query})
+        self.start_from(
+            Schema.fitted(
+                Counted(data.items, data.part("train").truth.item_counts(), data.items_path),
+                queries,
+                features,
+                histories=train.queries.histories is not None,
+            )
+        )
+
+    def describe(self, items: pa.Table) -> None:
+        """Take a catalogue, to whose rows histories refer from now on.
+
+        Raises:
+            InputError: a column is missing, or holds what it may not.
+        """
+        self._catalogue = items, self.known().of_items(items)
+
+    def catalogue(self) -> tuple[pa.Table, Mapping[str, Bag]]:
+        """The items, and the bags of their features.
+
+        Raises:
+            InputError: `describe` was not called yet.
+        """
+        if self._catalogue is None:
+            raise InputError("the tower knows no items yet; give it a catalogue with describe")
+        return self._catalogue
+
+    def items(self) -> FeatureTable:
+        """The inputs of the catalogue."""
+        return FeatureTable.of("item", self.catalogue()[1])
+
+    def queries(self, queries: Queries) -> QueryTable:
+        """The inputs of queries: their own columns, and what the items of their history have.
+
+        Raises:
+            InputError: a column is missing, or holds what it may not.
+        """
+        schema, (items, bags) = self.known(), self.catalogue()
+        own: dict[str, Bags] = {}
+        histories, at = queries.histories, None
+        if queries.table is not None and queries.rows is not None:
+            found = schema.of_queries(queries.table)
+            own = {name: Bags.from_csr(_with_nothing(bag)) for name, bag in found.items()}
+            at = torch.from_numpy(queries.rows)
+            if histories is None and schema.history is not None:
+                histories = in_column(queries, schema.history, items)
+        read = {f.name for f in schema.queries}
+        if histories is None and any(name.startswith("history.") for name in read):
+            raise InputError("this model reads histories of users; give events")
+        if histories is not None:
+            histories = histories.cut(schema.max_history)
+        kept = {name: bag for name, bag in bags.items() if f"history.{name}" in read}
+        return QueryTable(own, at, histories, kept)
+
+    def encode(self, inputs: FeatureTable | QueryTable) -> Float32[np.ndarray, "n D"]:
+        """Unit rows without dropout and without gradient."""
+        return vectors(self, inputs)
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """Parameters by the learning rate they take; gradients of the tables are sparse."""
+        return {"table": self.tables(), "layers": self.dense()}
 
     def features(self, side: Side) -> Sequence[Feature]:
         """The features of a side, in the order of its embedding."""
@@ -168,8 +265,8 @@ class FeatureTower(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Writes `model.safetensors`, and the schema."""
-        if self.schema is not None:
-            self.schema.save(folder)
+        if self._schema is not None:
+            self._schema.save(folder)
         save_file(self.state_dict(), folder / "model.safetensors")
 
     @classmethod
@@ -179,3 +276,25 @@ class FeatureTower(nn.Module):
         tower._shape(Schema.load(folder))
         tower.load_state_dict(load_file(folder / "model.safetensors"))
         return tower
+
+
+def in_column(queries: Queries, column: str, items: pa.Table) -> Histories:
+    """The histories that stand in a column of the queries: lists of ids, or text with "|" between.
+
+    Items that the catalogue lacks are left out.
+
+    Raises:
+        InputError: the column holds neither.
+    """
+    table = queries.aligned()
+    rows, ids = entries(table[column], "history", column)
+    places = pc.index_in(ids, value_set=items["id"].combine_chunks())
+    found = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    there = found >= 0
+    counts = np.bincount(rows[there], minlength=len(table))
+    return Histories.of(Sequences(bounds(counts), found[there]))
+
+
+def _with_nothing(bag: Bag) -> Bag:
+    """A last row without a value, for a query that the table lacks."""
+    return sparse.vstack([bag, sparse.csr_matrix((1, bag.shape[1]), dtype=bag.dtype)], format="csr")

@@ -10,14 +10,19 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 from torch import Tensor, nn
 
+from thresher.data.dataset import Dataset
+from thresher.data.histories import Histories
+from thresher.data.queries import Queries
+from thresher.data.schema import Feature, FeatureOptions, Read
+from thresher.data.tables import require_columns
 from thresher.errors import InputError
 from thresher.towers.bags import Bags, weighted_sums
-from thresher.towers.histories import Histories
+from thresher.towers.encode import vectors
 from thresher.towers.interests import Interests
 from thresher.towers.item_tokens import ItemTokens
 from thresher.towers.windows import CausalAttention, Mean, Recurrent
@@ -52,7 +57,7 @@ class HistoryTower(nn.Module):
     Args:
         encoder: "mean", "gru" or "attention".
         dim: width D of the vectors; 32 to 128 is usual.
-        longest: most events that are read, the last ones; 20 to 50 is usual.
+        max_history: most events that are read, the last ones; 20 to 50 is usual.
         interests: vectors a user, side by side; 1 to 8 is usual.
         layers: of "gru" and "attention"; 1 or 2 is usual.
         heads: of "attention"; a divisor of dim.
@@ -61,7 +66,7 @@ class HistoryTower(nn.Module):
         word_bits: words are hashed to 2 ** word_bits numbers; those in use get a row each.
         seed: of the random start.
     Memory:    (items with a training event + category values + words) * dim floats; a batch the
-               distinct items in it and n * longest * dim floats. The gradient of the table is
+               distinct items in it and n * max_history * dim floats. The gradient of the table is
                sparse: it holds the rows in use.
     Raises:    InputError for a setting out of range.
 
@@ -76,7 +81,7 @@ class HistoryTower(nn.Module):
         *,
         encoder: Kind = "mean",
         dim: int = 64,
-        longest: int = 50,
+        max_history: int = 50,
         interests: int = 1,
         layers: int = 1,
         heads: int = 2,
@@ -89,7 +94,7 @@ class HistoryTower(nn.Module):
         self._settings: dict[str, Any] = {
             "encoder": encoder,
             "dim": dim,
-            "longest": longest,
+            "max_history": max_history,
             "interests": interests,
             "layers": layers,
             "heads": heads,
@@ -98,14 +103,14 @@ class HistoryTower(nn.Module):
             "word_bits": word_bits,
         }
         _check(self._settings)
-        self.dim, self.longest, self.interests = dim, longest, interests
+        self.dim, self.max_history, self.interests = dim, max_history, interests
         self.id_dropout, self.seed = id_dropout, seed
         generator = torch.Generator().manual_seed(seed)
         self.encoder = _encoder(self._settings)
         self.encoder.start(generator)
         self.pooling: Interests | None = None
         if interests > 1:
-            self.pooling = Interests(dim, interests=interests, longest=longest)
+            self.pooling = Interests(dim, interests=interests, max_history=max_history)
             self.pooling.start(generator)
         self.linear = nn.Linear(dim, dim)
         nn.init.eye_(self.linear.weight)
@@ -163,9 +168,9 @@ class HistoryTower(nn.Module):
         return F.normalize(vectors, dim=1)[at]
 
     def _users(self, histories: Histories) -> Float[Tensor, "n V"]:
-        vectors, at = self._items(histories.table(self.longest, padding=-1), lowest=-1)
+        vectors, at = self._items(histories.table(self.max_history, padding=-1), lowest=-1)
         events = vectors.index_select(0, at.flatten()).view(*at.shape, self.dim)
-        lengths = histories.lengths().clamp(max=self.longest).to(events.device)
+        lengths = histories.lengths().clamp(max=self.max_history).to(events.device)
         there, lengths = lengths > 0, lengths.clamp(min=1)
         if self.pooling is None:
             users = self.encoder(events, lengths)[:, None]
@@ -223,6 +228,58 @@ class HistoryTower(nn.Module):
         tower.load_state_dict(load_file(folder / "model.safetensors"))
         return tower
 
+    trained = True
+
+    @property
+    def schema(self) -> Read:
+        """What is read of an item, and of a user."""
+        tokens = self.tokens
+        kinds = [("id", "id"), *((name, "words") for name in tokens.text_columns)]
+        kinds += [(name, "categories") for name in tokens.category_columns]
+        items = tuple(Feature(name=name, kind=kind) for name, kind in kinds)
+        return Read(items, (Feature(name="history", kind="history"),))
+
+    def fit(self, data: Dataset, features: FeatureOptions) -> None:
+        """Take the catalogue and draw the table; see `start_from`.
+
+        Raises:
+            InputError: queries have no history, or a column cannot be read.
+        """
+        if data.part("train").queries.histories is None:
+            raise InputError(
+                "this tower reads histories, and queries have none; name events in [data], or "
+                "set tower.kind = 'features'"
+            )
+        chosen = {n: f for n in features.item if (f := features.configured("item", n)) is not None}
+        categories = [n for n, f in chosen.items() if f.kind in ("category", "categories")]
+        texts = [n for n, f in chosen.items() if f.kind in ("words", "text")]
+        texts = [*(n for n in data.item_text if n not in texts), *texts]
+        for name in (*texts, *categories):
+            require_columns(data.items, [name], data.items_path)
+        self.start_from(data.items, texts, categories, data.item_counts())
+
+    def items(self) -> Int64[Tensor, " N"]:
+        """The inputs of the catalogue: its row numbers."""
+        return torch.arange(len(self.catalogue) - 1)
+
+    def queries(self, queries: Queries) -> Histories:
+        """The inputs of users.
+
+        Raises:
+            InputError: they have no history.
+        """
+        if queries.histories is None:
+            raise InputError("this model reads histories of users; give events")
+        return queries.histories.cut(self.max_history)
+
+    def encode(self, inputs: Histories | Int64[Tensor, " n"]) -> Float32[np.ndarray, "n V"]:
+        """Unit rows without dropout and without gradient."""
+        return vectors(self, inputs)
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """Parameters by the learning rate they take; gradients of the table are sparse."""
+        return {"table": self.tables(), "layers": self.dense()}
+
     def _read(self, tokens: ItemTokens) -> None:
         """A table for these tokens, not yet drawn, and a catalogue of no item."""
         self.tokens = tokens
@@ -241,7 +298,7 @@ def _encoder(settings: Mapping[str, Any]) -> Mean | Recurrent | CausalAttention:
     if settings["encoder"] == "gru":
         return Recurrent(settings["dim"], **sizes)
     return CausalAttention(
-        settings["dim"], heads=settings["heads"], longest=settings["longest"], **sizes
+        settings["dim"], heads=settings["heads"], max_history=settings["max_history"], **sizes
     )
 
 
@@ -250,7 +307,7 @@ def _check(settings: Mapping[str, Any]) -> None:
         raise InputError(
             f"encoder is {settings['encoder']!r}; choose one of {', '.join(get_args(Kind))}"
         )
-    for name in ("dim", "longest", "interests", "layers", "heads"):
+    for name in ("dim", "max_history", "interests", "layers", "heads"):
         if settings[name] < 1:
             raise InputError(f"{name} must be at least 1, got {settings[name]}")
     for name in ("dropout", "id_dropout"):

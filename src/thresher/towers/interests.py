@@ -25,13 +25,13 @@ class Interests(nn.Module):
     Args:
         dim: width D of the events' vectors.
         interests: K; 2 to 8 is usual.
-        longest: most events a window can have.
+        max_history: most events a window can have.
     Memory:    n * L * 4 D floats.
     """
 
-    def __init__(self, dim: int, *, interests: int, longest: int) -> None:
+    def __init__(self, dim: int, *, interests: int, max_history: int) -> None:
         super().__init__()
-        self.places = nn.Parameter(torch.empty(longest, dim))
+        self.places = nn.Parameter(torch.empty(max_history, dim))
         self.hidden = nn.Linear(dim, 4 * dim)
         self.weights = nn.Linear(4 * dim, interests, bias=False)
 

@@ -157,7 +157,7 @@ class ItemTokens:
 
 
 def _words(bits: int) -> Tokens:
-    return Tokens(bits=bits, longest=0, pairs=False)
+    return Tokens(bits=bits, ngram_range=(0, 0), pairs=False)
 
 
 def _values(items: pa.Table, name: str) -> tuple[np.ndarray, pa.Array]:

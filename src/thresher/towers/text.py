@@ -30,8 +30,7 @@ class BagTower(nn.Module):
     Args:
         dim: width D of the vectors; 128 to 512 is usual.
         bits: tokens are hashed to 2 ** bits rows of the table.
-        shortest: shortest character n-gram.
-        longest: longest character n-gram; 0 for none.
+        ngram_range: shortest and longest character n-gram; (0, 0) for none.
         token_dropout: share of a text's tokens left out at random in training.
         seed: of the table's random start.
     Memory:    2 ** bits * dim floats.
@@ -43,8 +42,7 @@ class BagTower(nn.Module):
         *,
         dim: int = 256,
         bits: int = 17,
-        shortest: int = 2,
-        longest: int = 3,
+        ngram_range: tuple[int, int] = (2, 3),
         token_dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
@@ -54,7 +52,7 @@ class BagTower(nn.Module):
         if dim < 1:
             raise InputError(f"dim must be at least 1, got {dim}")
         self.dim = dim
-        self.tokens = Tokens(bits=bits, shortest=shortest, longest=longest)
+        self.tokens = Tokens(bits=bits, ngram_range=tuple(ngram_range))
         self.token_dropout = token_dropout
         table = torch.empty(2**bits, dim)
         nn.init.normal_(
@@ -87,7 +85,7 @@ class BagTower(nn.Module):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, without the seed, which only the start needs."""
         t = self.tokens
-        sizes = {"bits": t.bits, "shortest": t.shortest, "longest": t.longest}
+        sizes = {"bits": t.bits, "ngram_range": list(t.ngram_range)}
         return {"dim": self.dim, **sizes, "token_dropout": self.token_dropout}
 
     def save(self, folder: Path) -> None:

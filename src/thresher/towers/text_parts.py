@@ -62,7 +62,7 @@ def part_information(columns: Columns, tokens: Tokens) -> Float64[np.ndarray, "k
     Memory: 12 bytes for each two words in different parts that some item has; see
         `mutual_information`.
     """
-    whole = replace(tokens, longest=0, pairs=False, parts=False)
+    whole = replace(tokens, ngram_range=(0, 0), pairs=False, parts=False)
     counts = list(_counts(columns, whole).values())
     rows = range(0, counts[0].shape[0], ROWS)
     return mutual_information([part[start : start + ROWS] for part in counts] for start in rows)

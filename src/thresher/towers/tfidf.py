@@ -22,12 +22,11 @@ class TfIdf:
 
     Args:
         bits: tokens are hashed to 2 ** bits numbers.
-        shortest: shortest character n-gram.
-        longest: longest character n-gram; 0 for none.
+        ngram_range: shortest and longest character n-gram; (0, 0) for none.
     """
 
-    def __init__(self, *, bits: int = 17, shortest: int = 2, longest: int = 5) -> None:
-        self.tokens = Tokens(bits=bits, shortest=shortest, longest=longest)
+    def __init__(self, *, bits: int = 17, ngram_range: tuple[int, int] = (2, 5)) -> None:
+        self.tokens = Tokens(bits=bits, ngram_range=tuple(ngram_range))
         self.rarity = np.ones(2**bits, np.float32)
 
     def start_from(self, texts: Sequence[str]) -> None:
@@ -50,7 +49,7 @@ class TfIdf:
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
         t = self.tokens
-        return {"bits": t.bits, "shortest": t.shortest, "longest": t.longest}
+        return {"bits": t.bits, "ngram_range": list(t.ngram_range)}
 
     def save(self, folder: Path) -> None:
         """Writes `model.safetensors`."""

@@ -98,15 +98,15 @@ class CausalAttention(nn.Module):
         dim: width D of the events.
         layers: 1 or 2 is usual.
         heads: parts of D that attend on their own; 1 to 4 is usual.
-        longest: most events a window can have.
+        max_history: most events a window can have.
         dropout: share of numbers left out in training, of the events and of what a layer adds.
     Memory:    about n * L * 8 D floats a layer; 3 D of them in the last one.
     """
 
-    def __init__(self, dim: int, *, layers: int, heads: int, longest: int, dropout: float) -> None:
+    def __init__(self, dim: int, *, layers: int, heads: int, max_history: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.places = nn.Parameter(torch.empty(longest, dim))
+        self.places = nn.Parameter(torch.empty(max_history, dim))
         self.layers = nn.ModuleList(_Layer(dim, heads, dropout) for _ in range(layers))
 
     def start(self, generator: torch.Generator) -> None:

@@ -2,20 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from thresher import distributed
-from thresher.data.links import LogQ, all_links, asked_links, batch_links
+from thresher.data.dataset import Part
+from thresher.data.links import LogQ, all_links, text_query_links, batch_links
 from thresher.data.relation import Relation
 from thresher.data.sampler import PairBatch, PairSampler, Sampled
 from thresher.errors import InputError
 from thresher.evaluate.propensity import inverse_propensity
 from thresher.towers.labels import LabelTable
 from thresher.train.options import TrainOptions
-from thresher.train.views import SPREAD, VIEWS, ItemViews, itself
+from thresher.train.views import SPREAD_OUT, VIEWS, ItemViews, itself
 from thresher.types import Batch, Inputs, Links, Table
 
 
@@ -32,7 +34,7 @@ class Pairs:
         ignored: pairs that are neither true nor false; none when left out.
         groups: number of the group, such as a customer, of each query to learn from; those of one
             group stand together. Each is its own when left out.
-        often: how often each query to learn from is drawn, up to a factor; alike when left out.
+        sample_weight: how often each query to learn from is drawn, up to a factor; alike when left out.
         views: draws items and makes views of them, for terms that read these.
     """
 
@@ -42,8 +44,28 @@ class Pairs:
     query_rows: np.ndarray
     ignored: Relation | None = None
     groups: Int[np.ndarray, " Q"] | None = None
-    often: Float[np.ndarray, " Q"] | None = None
+    sample_weight: Float[np.ndarray, " Q"] | None = None
     views: ItemViews | None = None
+
+
+def pairs_of(tower: Any, part: Part, *, views: ItemViews | None = None) -> Pairs:
+    """What a tower learns from: the queries of a split that have a true item.
+
+    Args:
+        tower: that prepares queries and items.
+        part: the training split.
+        views: of items, for terms that read them.
+    """
+    return Pairs(
+        tower.queries(part.queries),
+        tower.items(),
+        part.truth,
+        np.flatnonzero(part.truth.counts()),
+        ignored=part.ignored if len(part.ignored.indices) else None,
+        groups=part.groups,
+        sample_weight=part.sample_weight,
+        views=views,
+    )
 
 
 class Batches:
@@ -73,9 +95,9 @@ class Batches:
         device: torch.device,
     ) -> None:
         rank, world = distributed.rank(), distributed.world()
-        if options.columns == "all" and world > 1:
+        if options.negatives == "catalogue" and world > 1:
             raise InputError(
-                f"train.columns = 'all' trains on one process, and there are {world}; start one"
+                f"train.negatives = 'catalogue' trains on one process, and there are {world}; start one"
             )
         self.pairs, self.options = pairs, options
         self.prototypes, self.device = prototypes, device
@@ -90,19 +112,19 @@ class Batches:
             rank=rank,
             world=world,
             positives=options.positives,
-            mined=options.mined,
+            mined=options.hard_negatives,
             sampled=sampled,
             rarity=_rarity(counts, pairs) if options.positives == "rare" else None,
             groups=pairs.groups,
-            often=pairs.often,
+            sample_weight=pairs.sample_weight,
         )
-        self.read = {VIEWS, SPREAD}.intersection(read)
+        self.read = {VIEWS, SPREAD_OUT}.intersection(read)
         self.viewed = 0
         if self.read:
             self.viewed = _views(pairs).checked(self.size, world)
         self.log_q: LogQ | None = None
         if options.logq:
-            shares, in_batch = self.sampler.shares(), options.in_batch
+            shares, in_batch = self.sampler.shares(), options.in_batch_negatives
             self.log_q = LogQ.expected(shares, sampled, queries=self.size, in_batch=in_batch)
         self.place = np.full(len(pairs.relation), -1, np.int64)
         self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
@@ -117,24 +139,24 @@ class Batches:
         """
         relation, ignored = self.pairs.relation, self.pairs.ignored
         queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
-        if self.options.columns == "all":
-            links = {"offered": all_links(relation, rows.query_rows, ignored=ignored)}
+        if self.options.negatives == "catalogue":
+            links = {"query_item": all_links(relation, rows.query_rows, ignored=ignored)}
             items = self.pairs.items[: len(self.pairs.items)]
             return self._batch({"query": queries, "item": items}, links, epoch, step)
-        offered = batch_links(
+        query_item = batch_links(
             relation,
             rows.query_rows,
             rows.columns,
             offset=self.sampler.offset,
             log_q=self.log_q,
             own=len(rows.item_rows),
-            in_batch=self.options.in_batch,
+            in_batch=self.options.in_batch_negatives,
             ignored=ignored,
         )
-        links = {"offered": offered}
+        links = {"query_item": query_item}
         if self.prototypes:
-            links |= {name: replace(offered, right=side) for name, side in _VIEWS.items()}
-            links["asked"] = asked_links(
+            links |= {name: replace(query_item, right=side) for name, side in _VIEWS.items()}
+            links["text_query"] = text_query_links(
                 relation,
                 rows.item_rows,
                 rows.queries,
@@ -154,9 +176,9 @@ class Batches:
             if VIEWS in self.read:
                 inputs["view_a"], inputs["view_b"] = views.two(rows, epoch, step, rank, world)
                 links[VIEWS] = itself("view_a", "view_b", len(rows))
-            if SPREAD in self.read:
+            if SPREAD_OUT in self.read:
                 inputs["alone"] = views.plain(rows)
-                links[SPREAD] = itself("alone", "alone", len(rows))
+                links[SPREAD_OUT] = itself("alone", "alone", len(rows))
         return Batch(inputs, {name: link.to(self.device) for name, link in links.items()})
 
     def _items(self, rows: PairBatch) -> Inputs:
@@ -170,7 +192,7 @@ class Batches:
 
 
 # With label prototypes: the links that are those of the items, seen from other vectors of theirs.
-_VIEWS = {"described": "text", "gap": "gap"}
+_VIEWS = {"query_text": "text", "text_minus_prototype": "text_minus_prototype"}
 
 
 def _views(pairs: Pairs) -> ItemViews:
@@ -191,10 +213,10 @@ def _an_epoch(pairs: Pairs, options: TrainOptions) -> int:
 
 
 def _sampled(counts: np.ndarray, options: TrainOptions) -> Sampled | None:
-    if not options.sampled:
+    if not options.num_sampled_negatives:
         return None
     return Sampled(
-        count=options.sampled, chances=counts.astype(np.float64) ** options.sampled_power
+        count=options.num_sampled_negatives, chances=counts.astype(np.float64) ** options.sampling_power
     )
 
 

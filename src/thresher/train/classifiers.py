@@ -14,7 +14,7 @@ from thresher.errors import InputError
 from thresher.losses.hinge import HardestHinge
 from thresher.objective import Objective, Term
 from thresher.towers.classifiers import ClassifierRows, fused
-from thresher.towers.pair import TwoTower
+from thresher.towers.model import RetrievalModel
 from thresher.train.batches import Pairs
 from thresher.train.loop import train
 from thresher.train.options import TrainOptions
@@ -70,6 +70,9 @@ class _AtRest(nn.Module):
         self.classifiers = classifiers
         self.dim = classifiers.dim
 
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        return {"table": list(self.parameters())}
+
     def forward(self, inputs: _Rows) -> Tensor:
         own: Tensor = self.classifiers(inputs.rows) if inputs.rows.ndim == 1 else inputs.rows
         return own
@@ -79,7 +82,7 @@ Measure = Callable[[Float32[np.ndarray, "N D"]], Mapping[str, float]]
 
 
 def train_classifiers(
-    model: TwoTower,
+    model: RetrievalModel,
     pairs: Pairs,
     options: ClassifierOptions,
     how: TrainOptions,
@@ -111,18 +114,18 @@ def train_classifiers(
     """
     items = model.vectors(pairs.items)
     rows = ClassifierRows(torch.from_numpy(items)).to(next(model.parameters()).device)
-    stage = TwoTower(_AtRest(rows))
+    stage = RetrievalModel(_AtRest(rows))
     second = replace(
         how,
         epochs=options.epochs,
         learning_rate=options.learning_rate,
-        clustered_from=-1 if how.clustered_from < 0 else 0,
-        columns="batch",
-        mined=0,
-        chunk=0,
+        cluster_from_epoch=-1 if how.cluster_from_epoch < 0 else 0,
+        negatives="batch",
+        hard_negatives=0,
+        mini_batch_size=0,
         precision="float32",
     )
-    objective = Objective([Term("main", HardestHinge(margin=options.margin), links="offered")])
+    objective = Objective([Term("main", HardestHinge(margin=options.margin), links="query_item")])
 
     def validate() -> Mapping[str, float]:
         return measure(fused(items, rows.vectors(), options.weight)) if measure else {}

@@ -20,10 +20,8 @@ from thresher.negatives.mined import mine
 from thresher.objective import Objective
 from thresher.progress import Bar
 from thresher.retrieve import build
-from thresher.towers.features import FeatureTower
-from thresher.towers.history import HistoryTower
 from thresher.towers.labels import PrototypeLabels
-from thresher.towers.pair import TwoTower
+from thresher.towers.model import RetrievalModel
 from thresher.train import checkpoint
 from thresher.train.batches import Batches, Pairs
 from thresher.train.checkpoint import Position
@@ -41,7 +39,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 
 def train(
-    model: TwoTower,
+    model: RetrievalModel,
     objective: Objective,
     pairs: Pairs,
     options: TrainOptions,
@@ -113,7 +111,7 @@ class Run:
 
     def __init__(
         self,
-        model: TwoTower,
+        model: RetrievalModel,
         objective: Objective,
         pairs: Pairs,
         options: TrainOptions,
@@ -164,7 +162,7 @@ class Run:
     def plan(self, epoch: int) -> _Plan:
         """Batches of look-alikes, mined items and label centroids from the weights as they are."""
         size = self.options.cluster_size_at(epoch)
-        mining = self.options.mined > 0 and epoch > 0
+        mining = self.options.hard_negatives > 0 and epoch > 0
         self.refresh()
         if size is None and not mining:
             return _Plan()
@@ -236,8 +234,8 @@ class Run:
         batch = self.batches.of(rows, epoch, step)
         half = self.options.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            if self.options.chunk:
-                logs = cached_step(self.encode, batch, self.objective, chunk=self.options.chunk)
+            if self.options.mini_batch_size:
+                logs = cached_step(self.encode, batch, self.objective, chunk=self.options.mini_batch_size)
             else:
                 logs = plain_step(self.encode, batch, self.objective)
         distributed.average_gradients([*self.model.parameters(), *self.objective.parameters()])
@@ -259,7 +257,7 @@ class Run:
         """One tower for every input."""
         rows: Tensor = self.model(inputs)
         # In chunks a query is encoded twice, the first time without gradient.
-        if name == "query" and rows.requires_grad != bool(self.options.chunk):
+        if name == "query" and rows.requires_grad != bool(self.options.mini_batch_size):
             self.seen.append(rows.detach())
         return rows
 
@@ -305,18 +303,16 @@ class Run:
             self.board.flush()
 
 
-def _groups(model: TwoTower, objective: Objective, options: TrainOptions) -> list[dict[str, Any]]:
+def _groups(model: RetrievalModel, objective: Objective, options: TrainOptions) -> list[dict[str, Any]]:
     """Parameters with their highest learning rate: the tower, the items' own vectors, the heads."""
     labels, tower = model.labels, model.tower
     tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
     layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
-    own = list(tower.parameters())
-    if isinstance(tower, HistoryTower | FeatureTower):
-        own, layers = tower.tables(), tower.dense()
+    own = tower.parameter_groups()
     groups = (
-        (own, options.learning_rate),
+        (own.get("table", []), options.learning_rate),
         (tables, options.label_learning_rate),
-        (layers, options.layer_learning_rate),
+        ([*own.get("layers", []), *layers], options.layer_learning_rate),
         (list(objective.parameters()), options.head_learning_rate),
     )
     return [{"params": params, "peak": peak} for params, peak in groups if params]

@@ -33,19 +33,20 @@ class TrainOptions:
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
             its true items drawn at random, or each customer once, with one event of the history;
             "rare" the same, rare items drawn more often, by inverse propensity.
-        columns: what a query is compared with: the items of the "batch", or "all" items.
-        mined: items a query that are added to the batch: of its closest wrong ones, found anew
+        negatives: what a query is compared with: the items of the "batch", or of the whole
+            "catalogue".
+        hard_negatives: items a query that are added to the batch: of its closest wrong ones, found anew
             before each epoch from the second on.
-        sampled: items a query that are drawn from the whole catalogue and added to the batch.
-        sampled_power: b; an item is drawn in proportion to its training pairs to the power b: 0
+        num_sampled_negatives: items a query that are drawn from the whole catalogue and added to the batch.
+        sampling_power: b; an item is drawn in proportion to its training pairs to the power b: 0
             draws all items alike, 1 by popularity, 0.75 is usual between.
-        in_batch: whether the items of the other queries of a batch are negatives, beside those that
+        in_batch_negatives: whether the items of the other queries of a batch are negatives, beside those that
             are mined or sampled.
         logq: correct for how often each item stands in a batch.
-        clustered_from: first epoch, from 0, whose batches hold look-alike queries; -1 for never.
+        cluster_from_epoch: first epoch, from 0, whose batches hold look-alike queries; -1 for never.
         cluster_size: number of look-alikes that are kept together in the last epoch.
         cluster_growth: how many times larger the clusters are in each epoch than in the one before.
-        chunk: rows encoded at a time with cached gradients; 0 encodes the whole batch at once.
+        mini_batch_size: rows encoded at a time with cached gradients; 0 encodes the whole batch at once.
         metric: the validation metric that chooses the best weights; higher is better.
         patience: epochs without a better metric before training stops; 0 for never.
         checkpoint_steps: steps between checkpoints; 0 for one at the end of each epoch.
@@ -63,16 +64,16 @@ class TrainOptions:
     initial_accumulator: float = 0.0
     warmup_ratio: float = 0.05
     positives: Literal["every", "one", "rare"] = "every"
-    columns: Literal["batch", "all"] = "batch"
-    mined: int = 0
-    sampled: int = 0
-    sampled_power: float = 0.0
-    in_batch: bool = True
+    negatives: Literal["batch", "catalogue"] = "batch"
+    hard_negatives: int = 0
+    num_sampled_negatives: int = 0
+    sampling_power: float = 0.0
+    in_batch_negatives: bool = True
     logq: bool = False
-    clustered_from: int = 2
+    cluster_from_epoch: int = 2
     cluster_size: int = 64
     cluster_growth: float = 1.0
-    chunk: int = 0
+    mini_batch_size: int = 0
     metric: str = "P@1"
     patience: int = 0
     checkpoint_steps: int = 0
@@ -95,7 +96,12 @@ class TrainOptions:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
-        for name in ("mined", "sampled", "sampled_power", "initial_accumulator"):
+        for name in (
+            "hard_negatives",
+            "num_sampled_negatives",
+            "sampling_power",
+            "initial_accumulator",
+        ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"train.{name} must be 0 or more, got {getattr(self, name)}")
         if self.cluster_size < 1 or self.cluster_growth < 1:
@@ -106,24 +112,24 @@ class TrainOptions:
         self._check_columns()
 
     def _check_columns(self) -> None:
-        if self.logq and (self.mined or self.columns == "all"):
+        if self.logq and (self.hard_negatives or self.negatives == "catalogue"):
             raise InputError(
                 "train.logq corrects how items are drawn into a batch of pairs; set it to false "
-                "with train.mined or train.columns = 'all'"
+                "with train.hard_negatives or train.negatives = 'catalogue'"
             )
-        if (self.mined or self.sampled) and self.columns == "all":
+        if (self.hard_negatives or self.num_sampled_negatives) and self.negatives == "catalogue":
             raise InputError(
-                "train.mined and train.sampled add nothing to train.columns = 'all'; leave them out"
+                "train.hard_negatives and train.num_sampled_negatives add nothing to train.negatives = 'catalogue'; leave them out"
             )
-        if not (self.in_batch or self.mined or self.sampled):
+        if not (self.in_batch_negatives or self.hard_negatives or self.num_sampled_negatives):
             raise InputError(
-                "train.in_batch = false leaves a query without negatives; add train.sampled = 10, "
-                "or train.mined"
+                "train.in_batch_negatives = false leaves a query without negatives; add train.num_sampled_negatives = 10, "
+                "or train.hard_negatives"
             )
 
     def cluster_size_at(self, epoch: int) -> int | None:
         """How many look-alikes an epoch keeps together; None where its batches are random."""
-        if not 0 <= self.clustered_from <= epoch:
+        if not 0 <= self.cluster_from_epoch <= epoch:
             return None
         return max(2, round(self.cluster_size / self.cluster_growth ** (self.epochs - 1 - epoch)))
 

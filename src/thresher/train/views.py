@@ -1,19 +1,24 @@
 """Items drawn from the whole catalogue, seen twice with other features hidden, or as they are."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
+from thresher.data.dataset import Dataset
 from thresher.data.masking import Hidden, ViewOptions, draw_masks
+from thresher.data.tables import text_of
 from thresher.errors import InputError
+from thresher.towers.bags import Bags
 from thresher.towers.feature_inputs import Features, FeatureTable
+from thresher.towers.text_parts import joined, part_information, part_table
 from thresher.types import Inputs, Links
 
-VIEWS, SPREAD = "views", "spread"
+VIEWS, SPREAD_OUT = "views", "spread_out"
 """Links that a term may read: of two views of one item, and of items to themselves."""
 
 _DRAWN, _MASKED, _DROPPED = 5, 6, 7  # beside what the sampler draws from the same seed
@@ -149,6 +154,68 @@ class ItemViews:
         """Of which item which feature is known."""
         known = [bags.offsets.diff() > 0 for bags in self.table.bags.values()]
         return torch.stack(known, dim=1).numpy()
+
+
+SEVERAL = ("categories", "words", "text")
+"""Kinds of feature with several values, of which views drop some."""
+
+
+def views_of(
+    options: ViewOptions, tower: Any, data: Dataset, terms: Sequence[Mapping[str, Any]], *, seed: int
+) -> ItemViews | None:
+    """What the terms of a run on views draw; None where no term reads any.
+
+    Views of a tower of features hide features; those of a bag of tokens hide parts of the text.
+
+    Args:
+        options: how views are made.
+        tower: that reads the items of `data`.
+        data: the catalogue.
+        terms: of the objective.
+        seed: of every draw.
+
+    Raises:
+        InputError: the tower has no parts that could be hidden.
+    """
+    read = {term["links"] for term in terms}
+    if not read.intersection((VIEWS, SPREAD_OUT)):
+        return None
+    masked, information = VIEWS in read, None
+    correlated = masked and options.masking == "correlated"
+    if isinstance(table := tower.items(), FeatureTable):
+        if correlated:
+            information = tower.schema.information(tower.catalogue()[1])
+        return ItemViews(
+            table,
+            options,
+            ids=[f.name for f in tower.schema.items if f.kind == "id"],
+            several=[f.name for f in tower.schema.items if f.kind in SEVERAL],
+            information=information,
+            seed=seed,
+            masked=masked,
+        )
+    if not isinstance(table, Bags):
+        raise InputError(
+            "a term reads views of items, which are parts of a bag of tokens or features; leave "
+            "the term out, or set tower.kind to 'bag' or 'features'"
+        )
+    # Without a view nothing is hidden, and an item stays the bag that it is everywhere else.
+    parts = FeatureTable("item", {"text": table})
+    if masked:
+        columns = {name: text_of(data.items, [name]) for name in data.item_text}
+        parts = part_table(columns, tower.encoder.tokens)
+        if correlated:
+            information = part_information(columns, tower.encoder.tokens)
+    return ItemViews(
+        parts,
+        options,
+        ids=(),
+        several=tuple(parts.bags),
+        information=information,
+        seed=seed,
+        masked=masked,
+        joined=joined,
+    )
 
 
 def _shown(known: Bool[np.ndarray, "n k"], hidden: Hidden) -> Bool[np.ndarray, " n"]:

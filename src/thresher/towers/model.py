@@ -13,7 +13,7 @@ from thresher.types import Embeddings, Inputs
 
 
 @final
-class TwoTower(nn.Module):
+class RetrievalModel(nn.Module):
     """Encodes queries by their text, and items by their text and what training learnt of each.
 
     Args:
@@ -41,6 +41,6 @@ class TwoTower(nn.Module):
 
 
 def halves(embeddings: Embeddings) -> Mapping[str, Float[Tensor, "C D"]]:
-    """The views of label prototypes [prototype | text]: item, text, and gap = text - prototype."""
+    """The views of label prototypes [prototype | text]: item, text, and text - prototype."""
     prototype, text = embeddings["item"].chunk(2, dim=1)
-    return {"item": prototype, "text": text, "gap": text - prototype}
+    return {"item": prototype, "text": text, "text_minus_prototype": text - prototype}

@@ -20,7 +20,7 @@ LABELS: Mapping[str, Any] = {"shared": SharedLabels, "prototype": PrototypeLabel
 
 
 @dataclass(frozen=True)
-class KnownItems:
+class ItemEmbeddings:
     """What training learnt of each item beside the tower; an item that is new has its text alone.
 
     Args:
@@ -74,7 +74,7 @@ class KnownItems:
         (folder / "items.json").write_text(json.dumps(about) + "\n", "utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "KnownItems | None":
+    def load(cls, folder: Path) -> "ItemEmbeddings | None":
         """Reads what `save` wrote; None where nothing was, for a model of texts alone.
 
         Raises:
@@ -95,5 +95,5 @@ class KnownItems:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(
                 f"the items' own vectors in {folder} cannot be read "
-                f"({str(error).splitlines()[0]}); train the model anew"
+                f"({str(error).splitlines()[0]}); train again"
             ) from error

@@ -1,4 +1,4 @@
-"""The learned confidence: how probable it is that a candidate is the match, given all the signs."""
+"""The re-ranker: how probable it is that a candidate is the match, given all pair features."""
 
 import json
 import os
@@ -9,17 +9,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.optimize import minimize
 
-from thresher.decide.evidence import NAMES
 from thresher.errors import InputError
 
-# Strength of the pull of the weights to 0, as if on scaled signs: that of about one query.
+# Strength of the pull of the weights to 0, as if on scaled features: that of about one query.
 RIDGE = 1.0
 STEPS = 500
 
 
 @dataclass(frozen=True)
-class Learned:
-    """Weighs the signs of every candidate, proposes the likeliest, and says how sure that is.
+class Reranker:
+    """Weigh the features of every candidate, propose the likeliest, and say how certain that is.
 
     Equation:   s_j = b + sum_f w_f (x_jf - mean_f) / scale_f           for each candidate j
                 p_j = exp(s_j) / (1 + sum_i exp(s_i));  p_none = 1 / (1 + sum_i exp(s_i))
@@ -28,14 +27,14 @@ class Learned:
     fits, and when several fit equally well, which is what ambiguity is.
 
     Source:     conditional logit, McFadden 1974, with an outside option of utility 0; fitted by
-                maximum likelihood with a ridge on the weights. The signs are ours.
+                maximum likelihood with a ridge on the weights. The features are ours.
 
     Args:
-        names: the signs, in the order of the weights.
-        mean: of each sign where it was fitted.
+        names: the features, in the order of the weights.
+        mean: of each feature where it was fitted.
         scale: its standard deviation there.
-        weights: of the scaled signs, in log odds against "none of them".
-        bias: log odds when every sign is at its mean.
+        weights: of the scaled features, in log odds against "none of them".
+        bias: log odds when every feature is at its mean.
     """
 
     names: tuple[str, ...]
@@ -47,18 +46,21 @@ class Learned:
     @classmethod
     def fit(
         cls,
-        signs: Float32[np.ndarray, "Q k F"],
+        features: Float32[np.ndarray, "Q k F"],
         correct: Bool[np.ndarray, "Q k"],
         missing: Bool[np.ndarray, "Q k"],
-    ) -> "Learned":
+        *,
+        names: tuple[str, ...],
+    ) -> "Reranker":
         """Fits the weights on candidates whose truth is known.
 
         Args:
-            signs: as `Reader.read` gives them.
+            features: as `PairFeatures.read` gives them.
             correct: whether each candidate is a true item of its query.
             missing: places without a candidate.
+            names: of the features.
 
-        Memory: a float64 copy of the signs.
+        Memory: a float64 copy of the features.
 
         Raises:
             InputError: when all candidates are right or all are wrong.
@@ -66,10 +68,10 @@ class Learned:
         seen = correct[~missing]
         if seen.all() or not seen.any():
             raise InputError(
-                f"the learned confidence needs right and wrong candidates to learn from, got "
-                f"{int(seen.sum())} right ones of {len(seen)}; use confidence = 'margin'"
+                f"the re-ranker needs right and wrong candidates to learn from, got "
+                f"{int(seen.sum())} right ones of {len(seen)}; use scorer = 'margin'"
             )
-        x = signs.astype(np.float64)
+        x = features.astype(np.float64)
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
         x -= mean
@@ -83,28 +85,28 @@ class Learned:
             method="L-BFGS-B",
             options={"maxiter": STEPS},
         )
-        return cls(NAMES, mean, scale, found.x[:-1], float(found.x[-1]))
+        return cls(names, mean, scale, found.x[:-1], float(found.x[-1]))
 
     def probabilities(
-        self, signs: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
+        self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
     ) -> Float64[np.ndarray, "Q k"]:
         """How probable it is that each candidate is the match; 0 where there is none."""
-        logits = (signs - self.mean) / self.scale @ self.weights + self.bias
+        logits = (features - self.mean) / self.scale @ self.weights + self.bias
         return _softmax(logits, missing)[:, :-1]
 
     def rank(
-        self, signs: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
-    ) -> tuple[Int64[np.ndarray, "Q k"], Float64[np.ndarray, " Q"]]:
-        """The order of each query's candidates, likeliest first, and the confidence in the first.
+        self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
+    ) -> tuple[Int64[np.ndarray, "Q k"], Float64[np.ndarray, "Q k"]]:
+        """The order of each query's candidates, likeliest first, and how probable each one is.
 
         Args:
-            signs: of the candidates.
-            missing: places without a candidate; they come last. Without any, confidence is 0.
+            features: of the candidates.
+            missing: places without a candidate; they come last, with a probability of 0.
         """
-        p = self.probabilities(signs, missing)
+        p = self.probabilities(features, missing)
         # A probability may be too small to differ from 0, and is still that of a candidate.
         order = np.argsort(np.where(missing, 1.0, -p), axis=1, kind="stable")
-        return order, p.max(axis=1, initial=0.0)
+        return order, np.take_along_axis(p, order, axis=1)
 
     def save(self, path: Path) -> None:
         """Writes JSON, aside and then renamed."""
@@ -118,11 +120,11 @@ class Learned:
         os.replace(aside, path)
 
     @classmethod
-    def load(cls, path: Path) -> "Learned":
+    def load(cls, path: Path) -> "Reranker":
         """Reads what `save` wrote.
 
         Raises:
-            InputError: when the file is damaged, or was fitted on other signs.
+            InputError: when the file is damaged, or was fitted on other features.
         """
         try:
             values = json.loads(path.read_text("utf-8"))
@@ -132,10 +134,8 @@ class Learned:
             raise InputError(
                 f"{path} cannot be read ({error}); run `thresher calibrate`"
             ) from error
-        if names != NAMES or any(len(a) != len(NAMES) for a in (mean, scale, weights)):
-            raise InputError(
-                f"{path} weighs other signs than this version reads; run `thresher calibrate`"
-            )
+        if any(array.shape != (len(names),) for array in (mean, scale, weights)):
+            raise InputError(f"{path} has weights of other features; run `thresher calibrate`")
         return cls(names, mean, scale, weights, bias)
 
 

@@ -1,4 +1,4 @@
-"""What speaks for a candidate: the numbers that the learned confidence weighs."""
+"""Pair features of a query and a candidate: the numbers that the re-ranker weighs."""
 
 import json
 from collections import Counter
@@ -11,40 +11,40 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from scipy import sparse
 
-from thresher.data.codes import AGREEMENT, Marks, agreement, marks
+from thresher.data.codes import AGREEMENT, Codes, agreement, codes_of
 from thresher.data.tokens import Tokens, idf, log_counts, words
-from thresher.decide.habits import HABITS, Habits
-from thresher.decide.rowwise import overlap, present, unit_rows, weighted_overlap
+from thresher.rerank.term_weights import TERM_FEATURES, TermWeights
+from thresher.rerank.rowwise import overlap, present, unit_rows, weighted_overlap
 
 TOKENS = Tokens(bits=17)
-WORDS = Tokens(bits=20, longest=0, pairs=False, parts=False)
-# Words, joined neighbours and the letters and digits of codes: what habits are learnt of.
-SPELLINGS = Tokens(bits=20, longest=0)
+WORDS = Tokens(bits=20, ngram_range=(0, 0), pairs=False, parts=False)
+# Words, joined neighbours and the letters and digits of codes: what term weights are learnt of.
+SPELLINGS = Tokens(bits=20, ngram_range=(0, 0))
 BLOCK = 2048
 MOST_NAMES = 16
 
 ABSOLUTE = (
     "score",
     "tf-idf",
-    "best known query, score",
-    "best known query, tf-idf",
-    "known queries, log",
+    "best alias, score",
+    "best alias, tf-idf",
+    "aliases, log",
     "rare pieces of the item found",
     "rare pieces of the query found",
     "rare words of the item found",
     "rare words of the query found",
     "rare words of the item missing",
     "rare words of the query missing",
-    *HABITS,
+    *TERM_FEATURES,
     *AGREEMENT,
 )
-# Signs that say more beside the best other candidate than alone: all but the count.
-RELATIVE = tuple(name for name in ABSOLUTE if name != "known queries, log")
+# Features that say more beside the best other candidate than alone: all but the count.
+RELATIVE = tuple(name for name in ABSOLUTE if name != "aliases, log")
 # Of these the lowest leads, not the highest.
 AGAINST = (
     "rare words of the item missing",
     "rare words of the query missing",
-    *HABITS[:2],
+    *TERM_FEATURES[:2],
     "query code not in the item, characters",
     "numbers only in the item",
     "numbers only in the query",
@@ -64,20 +64,20 @@ NAMES = (*ABSOLUTE, *(f"{name}, lead" for name in RELATIVE), *OF_QUERY)
 
 
 @dataclass(frozen=True)
-class Known:
+class QueryAliases:
     """Training queries and the item of each: other names under which an item goes.
 
     Args:
         texts: of the queries.
         item_ids: the item of each.
-        asked: how many queries an item had, where more than stand here.
+        counts: how many training pairs an item has, where more than stand here.
     """
 
     texts: tuple[str, ...]
     item_ids: tuple[str, ...]
-    asked: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
-    def few(self, most: int) -> "Known":
+    def few(self, most: int) -> "QueryAliases":
         """At most so many names an item, spread evenly over those it has; all are counted."""
         have = Counter(self.item_ids)
         seen: Counter[str] = Counter()
@@ -90,7 +90,7 @@ class Known:
                 kept.append(i)
         asked = {item: total for item, total in have.items() if total > most}
         texts, ids = (tuple(x[i] for i in kept) for x in (self.texts, self.item_ids))
-        return Known(texts, ids, {**asked, **self.asked})
+        return QueryAliases(texts, ids, {**asked, **self.counts})
 
 
 Encode = Callable[[Sequence[str]], Any]
@@ -104,38 +104,38 @@ class Evidence:
         texts: of the items.
         counts: token counts of the items [N, V].
         word_counts: word counts of the items.
-        known: training queries, sorted by item row.
-        known_vectors: their unit vectors, dense or sparse [M, D].
-        known_counts: their token counts [M, V].
-        known_start: where each item's known queries begin; the last entry is M.
+        aliases: training queries, sorted by item row.
+        alias_vectors: their unit vectors, dense or sparse [M, D].
+        alias_counts: their token counts [M, V].
+        alias_start: where each item's aliases begin; the last entry is M.
         asked: how many training queries each item had, those not kept included.
     """
 
     texts: list[str]
     counts: sparse.csr_matrix
     word_counts: sparse.csr_matrix
-    known: Known
-    known_vectors: Any
-    known_counts: sparse.csr_matrix
-    known_start: Int64[np.ndarray, " N1"]
+    aliases: QueryAliases
+    alias_vectors: Any
+    alias_counts: sparse.csr_matrix
+    alias_start: Int64[np.ndarray, " N1"]
     asked: Int64[np.ndarray, " N"]
 
     @classmethod
     def build(
-        cls, texts: list[str], ids: Sequence[str], known: Known | None, encode: Encode
+        cls, texts: list[str], ids: Sequence[str], aliases: QueryAliases | None, encode: Encode
     ) -> "Evidence":
-        """Tokenises the items and the known queries; known queries of other items are left out.
+        """Tokenises the items and the aliases; aliases of other items are left out.
 
-        Of an item with many known queries 16 stay: each candidate is compared with all of its own.
+        Of an item with many aliases 16 stay: each candidate is compared with all of its own.
         """
         rows = {item: row for row, item in enumerate(ids)}
-        given = (known or Known((), ())).few(MOST_NAMES)
+        given = (aliases or QueryAliases((), ())).few(MOST_NAMES)
         inside = [i for i, item in enumerate(given.item_ids) if item in rows]
         inside.sort(key=lambda i: rows[given.item_ids[i]])
-        kept = Known(
+        kept = QueryAliases(
             tuple(given.texts[i] for i in inside),
             tuple(given.item_ids[i] for i in inside),
-            {item: count for item, count in given.asked.items() if item in rows},
+            {item: count for item, count in given.counts.items() if item in rows},
         )
         at = np.array([rows[item] for item in kept.item_ids], np.int64)
         start = np.searchsorted(at, np.arange(len(ids) + 1)).astype(np.int64)
@@ -144,43 +144,43 @@ class Evidence:
             vectors = vectors.astype(np.float16)
         counts = TOKENS.counts(kept.texts)
         asked = np.diff(start)
-        asked[[rows[item] for item in kept.asked]] = list(kept.asked.values())
+        asked[[rows[item] for item in kept.counts]] = list(kept.counts.values())
         own = (TOKENS.counts(texts), WORDS.counts(texts))
         return cls(texts, *own, kept, vectors, counts, start, asked)
 
     def save(self, folder: Path) -> None:
         """Writes the arrays; texts of items are the catalogue's to keep."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("counts", "word_counts", "known_counts"):
+        for name in ("counts", "word_counts", "alias_counts"):
             sparse.save_npz(folder / f"{name}.npz", getattr(self, name))
-        if isinstance(self.known_vectors, np.ndarray):
-            np.save(folder / "known_vectors.npy", self.known_vectors, allow_pickle=False)
+        if isinstance(self.alias_vectors, np.ndarray):
+            np.save(folder / "alias_vectors.npy", self.alias_vectors, allow_pickle=False)
         else:
-            sparse.save_npz(folder / "known_vectors.npz", self.known_vectors)
-        np.save(folder / "known_start.npy", self.known_start, allow_pickle=False)
+            sparse.save_npz(folder / "alias_vectors.npz", self.alias_vectors)
+        np.save(folder / "alias_start.npy", self.alias_start, allow_pickle=False)
         np.save(folder / "asked.npy", self.asked, allow_pickle=False)
-        known = self.known
-        lines = {"texts": known.texts, "item_ids": known.item_ids, "asked": dict(known.asked)}
-        (folder / "known.json").write_text(json.dumps(lines, ensure_ascii=False), "utf-8")
+        aliases = self.aliases
+        lines = {"texts": aliases.texts, "item_ids": aliases.item_ids, "counts": dict(aliases.counts)}
+        (folder / "aliases.json").write_text(json.dumps(lines, ensure_ascii=False), "utf-8")
 
     @classmethod
     def load(cls, folder: Path, texts: list[str]) -> "Evidence":
         """Reads what `save` wrote."""
-        lines = json.loads((folder / "known.json").read_text("utf-8"))
-        dense = folder / "known_vectors.npy"
+        lines = json.loads((folder / "aliases.json").read_text("utf-8"))
+        dense = folder / "alias_vectors.npy"
         vectors = (
             np.load(dense, allow_pickle=False)
             if dense.exists()
-            else sparse.load_npz(folder / "known_vectors.npz")
+            else sparse.load_npz(folder / "alias_vectors.npz")
         )
         return cls(
             texts,
             sparse.load_npz(folder / "counts.npz"),
             sparse.load_npz(folder / "word_counts.npz"),
-            Known(tuple(lines["texts"]), tuple(lines["item_ids"]), lines["asked"]),
+            QueryAliases(tuple(lines["texts"]), tuple(lines["item_ids"]), lines["counts"]),
             vectors,
-            sparse.load_npz(folder / "known_counts.npz"),
-            np.load(folder / "known_start.npy", allow_pickle=False),
+            sparse.load_npz(folder / "alias_counts.npz"),
+            np.load(folder / "alias_start.npy", allow_pickle=False),
             np.load(folder / "asked.npy", allow_pickle=False),
         )
 
@@ -194,21 +194,21 @@ class Reader:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        both = sparse.vstack([evidence.counts, evidence.known_counts]).tocsr()
+        both = sparse.vstack([evidence.counts, evidence.alias_counts]).tocsr()
         self._rarity = idf(both)
         self._items = unit_rows(log_counts(evidence.counts), self._rarity)
-        self._known = unit_rows(log_counts(evidence.known_counts), self._rarity)
+        self._alias_lexical = unit_rows(log_counts(evidence.alias_counts), self._rarity)
         self._pieces = present(evidence.counts)
         self._piece_total = self._pieces @ self._rarity
         self._word_rarity = idf(evidence.word_counts)
         self._words = present(evidence.word_counts)
         self._word_total = self._words @ self._word_rarity
-        self._habits = Habits.learn(
+        self._terms = TermWeights.learn(
             present(SPELLINGS.counts(evidence.texts)),
-            present(SPELLINGS.counts(evidence.known.texts)),
-            np.repeat(np.arange(len(evidence.texts)), np.diff(evidence.known_start)),
+            present(SPELLINGS.counts(evidence.aliases.texts)),
+            np.repeat(np.arange(len(evidence.texts)), np.diff(evidence.alias_start)),
         )
-        self._marks = [marks(text) for text in evidence.texts]
+        self._codes = [codes_of(text) for text in evidence.texts]
 
     def read(
         self,
@@ -217,7 +217,7 @@ class Reader:
         rows: Int64[np.ndarray, "Q k"],
         scores: Float32[np.ndarray, "Q k"],
     ) -> Float32[np.ndarray, "Q k F"]:
-        """The signs of every candidate, in the order of `NAMES`; a missing one has zeros.
+        """The features of every candidate, in the order of `NAMES`; a missing one has zeros.
 
         Args:
             texts: of the queries.
@@ -250,18 +250,18 @@ class Reader:
         word = self._coverage(
             present(found), self._words, self._word_total, self._word_rarity, query, item
         )
-        signs = [
+        features = [
             scores.ravel(),
             overlap(lexical, self._items, query, item),
-            *self._known_signs(vectors, lexical, query, item),
+            *self._alias_features(vectors, lexical, query, item),
             *pieces[:2],
             *word,
-            *self._habits.signs(present(SPELLINGS.counts(texts)), query, item),
-            *_agreements([marks(t) for t in texts], self._marks, query, item),
+            *self._terms.features(present(SPELLINGS.counts(texts)), query, item),
+            *_agreements([codes_of(t) for t in texts], self._codes, query, item),
         ]
-        absolute = np.stack(signs, axis=-1).astype(np.float32).reshape(*shape, -1)
+        absolute = np.stack(features, axis=-1).astype(np.float32).reshape(*shape, -1)
         absolute[missing] = np.nan
-        relative = _leads(_WAY * absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
+        relative = leads(_WAY * absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
         of_query = self._of_query(texts, absolute, found)
         spread = np.broadcast_to(of_query[:, None], (*shape, of_query.shape[1]))
         return np.nan_to_num(np.concatenate([absolute, relative, spread], axis=-1))
@@ -285,17 +285,17 @@ class Reader:
             mine - shared,
         ]
 
-    def _known_signs(
+    def _alias_features(
         self, vectors: Any, lexical: sparse.csr_matrix, query: np.ndarray, item: np.ndarray
     ) -> list[np.ndarray]:
-        """How close the closest known query of each candidate is, by vector and by words."""
-        start, stop = self.evidence.known_start[item], self.evidence.known_start[item + 1]
+        """How close the closest alias of each candidate is, by vector and by words."""
+        start, stop = self.evidence.alias_start[item], self.evidence.alias_start[item + 1]
         many = stop - start
         first = np.concatenate([[0], np.cumsum(many)])
         known = np.repeat(start - first[:-1], many) + np.arange(first[-1])
         asked = np.repeat(query, many)
-        close = overlap(vectors, self.evidence.known_vectors, asked, known)
-        alike = overlap(lexical, self._known, asked, known)
+        close = overlap(vectors, self.evidence.alias_vectors, asked, known)
+        alike = overlap(lexical, self._alias_lexical, asked, known)
         best = [np.full(len(item), 0.0, np.float32) for _ in range(2)]
         has = many > 0
         for value, out in ((close, best[0]), (alike, best[1])):
@@ -327,18 +327,18 @@ class Reader:
         ).astype(np.float32)
 
 
-def _leads(signs: Float32[np.ndarray, "Q k S"]) -> Float32[np.ndarray, "Q k S"]:
-    """Each candidate's sign minus the best of the others; 0 for a candidate without others."""
-    padded = np.where(np.isnan(signs), -np.inf, signs)
+def leads(features: Float32[np.ndarray, "Q k S"]) -> Float32[np.ndarray, "Q k S"]:
+    """Each candidate's feature minus the best of the others; 0 for a candidate without others."""
+    padded = np.where(np.isnan(features), -np.inf, features)
     ordered = np.sort(padded, axis=1)
-    best, second = ordered[:, -1:], ordered[:, -2:-1] if signs.shape[1] > 1 else ordered[:, -1:]
+    best, second = ordered[:, -1:], ordered[:, -2:-1] if features.shape[1] > 1 else ordered[:, -1:]
     others = np.where(padded == best, second, best)
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(others), signs - others, 0.0)
+        return np.where(np.isfinite(others), features - others, 0.0)
 
 
 def _agreements(
-    queries: list[Marks], items: list[Marks], query: np.ndarray, item: np.ndarray
+    queries: list[Codes], items: list[Codes], query: np.ndarray, item: np.ndarray
 ) -> list[np.ndarray]:
     pairs = zip(query.tolist(), item.tolist(), strict=True)
     table = np.array([agreement(queries[q], items[i]) for q, i in pairs], np.float32)

@@ -1,0 +1,139 @@
+"""From labelled queries to a decision: fit the re-ranker, choose and certify the threshold."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thresher.data.dataset import Part
+from thresher.data.split import normalised, uniform
+from thresher.decide.options import DecideOptions
+from thresher.decide.outcomes import Outcomes
+from thresher.decide.policy import NoThreshold, Policy, load_policy, save_policy
+from thresher.errors import InputError
+from thresher.files import read_json, write_json
+from thresher.rerank import Reranker, cross_fit
+
+if TYPE_CHECKING:
+    from thresher.retriever import Retriever
+
+MIN_LABELS = 100
+# Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
+_PART_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What turns the scores of one model and index into decisions.
+
+    Args:
+        options: the scorer, and what has to be certified of it.
+        policy: the certified threshold, or why there is none.
+        outcomes: the labels that it rests on.
+        reranker: weighs candidates, when that is the scorer.
+    """
+
+    options: DecideOptions
+    policy: Policy | NoThreshold
+    outcomes: Outcomes
+    reranker: Reranker | None = None
+
+    def bound(self, fitted_on: str) -> "Decision":
+        """The same decision, which names the model and index that it is for."""
+        return replace(self, policy=replace(self.policy, fitted_on=fitted_on))
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder."""
+        write_json(folder / "settings.json", asdict(self.options))
+        if self.reranker is not None:
+            self.reranker.save(folder / "reranker.json")
+        save_policy(self.policy, folder / "policy.json")
+        self.outcomes.save(folder / "outcomes.parquet")
+
+    @classmethod
+    def load(cls, folder: Path, *, fitted_on: str) -> "Decision":
+        """Read what `save` wrote, and refuse what was fitted on another model or index.
+
+        Raises:
+            InputError: when a file is damaged, or the policy is of something else.
+        """
+        settings = read_json(folder / "settings.json", what="the decision", fix="calibrate again")
+        try:
+            options = DecideOptions(**settings)
+        except TypeError as error:
+            raise InputError(f"the decision in {folder} cannot be read ({error})") from None
+        path = folder / "reranker.json"
+        return cls(
+            options,
+            load_policy(folder / "policy.json", fitted_on=fitted_on),
+            Outcomes.load(folder / "outcomes.parquet"),
+            Reranker.load(path) if options.scorer == "reranker" else None,
+        )
+
+
+def check_labels(part: Part, options: DecideOptions) -> None:
+    """InputError with too few labelled queries, or without the column of the segments."""
+    if len(part.queries) < MIN_LABELS:
+        raise InputError(
+            f"calibration needs at least {MIN_LABELS} labelled queries, and some thousands to "
+            f"certify a high precision, got {len(part.queries)}; label more of them, or give the "
+            "calibration split a larger share in [data] shares"
+        )
+    if options.by is not None:
+        part.queries.column(options.by)
+
+
+def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Decision:
+    """Fit the re-ranker on one part of labelled queries, and certify a threshold on the other.
+
+    Queries of the same text stay in one part. The thresholds to try are chosen on the first part
+    too, with confidences of re-rankers that were fitted without the query.
+
+    Args:
+        model: the tower and catalogue.
+        part: queries that nothing was trained on.
+        options: the scorer, target, confidence level, segments.
+
+    Raises:
+        InputError: with too few labelled queries, or without the column of the segments.
+    """
+    check_labels(part, options)
+    queries = part.queries
+    texts = [normalised(text) for text in queries.text(model.catalogue.query_text)]
+    keys = texts if model.catalogue.query_text else queries.ids.to_pylist()
+    _, clusters = np.unique(keys, return_inverse=True)
+    selection = np.array([uniform(k, options.seed + _PART_SEED) for k in keys])
+    selection = selection < options.selection_share
+    k = min(options.candidates, len(model.items))
+    vectors, hits = model.hits(queries, k, ignored=part.ignored)
+    if options.scorer == "reranker":
+        reranker, confidence, correct = cross_fit(
+            model.catalogue.pair_features(queries, vectors, hits),
+            hits.rows,
+            part.truth,
+            selection=selection,
+            clusters=clusters,
+            names=model.catalogue.features.names,
+            seed=options.seed,
+        )
+    else:
+        reranker, confidence = None, options.confidence(hits.scores)
+        correct = part.truth.correct(hits.rows[:, :1])[:, 0]
+    outcomes = Outcomes(
+        ids=queries.ids.to_pylist(),
+        confidence=confidence,
+        correct=correct,
+        selection=selection,
+        segments=queries.column(options.by) if options.by else None,
+        clusters=clusters.reshape(-1).astype(np.int64),
+    )
+    policy = outcomes.certify(
+        target=options.target, confidence_level=options.confidence_level, by=options.by
+    )
+    if model.folder is not None:
+        from thresher.artifact import Artifact
+
+        fitted_on = Artifact.open(model.folder).fingerprint("model", "index")
+        policy = replace(policy, fitted_on=fitted_on)
+    return Decision(options, policy, outcomes, reranker)

@@ -1,0 +1,660 @@
+"""One trained model over one catalogue: encode, search, match, recommend, evaluate, calibrate."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from thresher.artifact import Artifact, Transaction
+from thresher.catalogue import Catalogue
+from thresher.config import Config, read
+from thresher.data.dataset import Dataset, Part, labelled
+from thresher.data.events import histories_of
+from thresher.data.frames import Frame, like, to_table
+from thresher.data.queries import Queries
+from thresher.data.relation import Relation
+from thresher.data.tables import require_columns
+from thresher.decide.options import DecideOptions
+from thresher.decide.policy import NoThreshold, Policy
+from thresher.decision import Decision, fit_decision
+from thresher.errors import InputError
+from thresher.files import FolderLock, read_json, write_json
+from thresher.retrieve import Hits, search_without
+from thresher.towers import Tower, load_tower, save_tower
+from thresher.towers.item_embeddings import ItemEmbeddings
+
+ACCEPT, REVIEW = "accept", "review"
+BLOCK = 8192  # queries that are encoded, searched and decided at a time
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Ranked candidates of each query, and the confidence in the first one.
+
+    Args:
+        hits: candidates, likeliest first, with the scores of the tower.
+        confidence: in the first candidate; higher is more certain; -inf without any.
+        chances: confidence of each of the first candidates where a re-ranker gives one.
+    """
+
+    hits: Hits
+    confidence: Float64[np.ndarray, " Q"]
+    chances: Float64[np.ndarray, "Q c"] | None = None
+
+
+class Retriever:
+    """A trained model, the catalogue it searches, and what turns its scores into decisions.
+
+    `thresher.train` makes one and `thresher.open` reads one. Queries and items may be data frames
+    (pandas, polars, Arrow), paths of tables, lists of dicts, or texts; tables come back as the
+    kind of frame that came in, and as Arrow tables for everything else.
+
+    Args:
+        config: the run.
+        tower: encodes queries and items.
+        catalogue: the items, their index, and what the re-ranker reads of them.
+        embeddings: what training learnt of single items beside the tower.
+        decision: re-ranker, policy and the outcomes it rests on; None before calibration.
+        train_queries: number of queries that the model was trained on.
+        data: what it was trained on, while it is in memory.
+        folder: of the artifact, once it was saved.
+
+    Example:
+        >>> import thresher
+        >>> model = thresher.train(items=items, queries=offers, pairs=pairs)  # doctest: +SKIP
+        >>> model.match(new_offers)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tower: Tower,
+        catalogue: Catalogue,
+        *,
+        embeddings: ItemEmbeddings | None = None,
+        decision: Decision | None = None,
+        train_queries: int = 0,
+        data: Dataset | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.config, self.tower, self.catalogue = config, tower, catalogue
+        self.embeddings, self.decision = embeddings, decision
+        self.train_queries, self.data, self.folder = train_queries, data, folder
+
+    # What it is made of
+
+    @property
+    def items(self) -> pa.Table:
+        """The catalogue; column `id` and any others."""
+        return self.catalogue.items
+
+    @property
+    def policy(self) -> Policy | NoThreshold | None:
+        """The certified threshold, or why there is none; None before calibration."""
+        return None if self.decision is None else self.decision.policy
+
+    @property
+    def options(self) -> DecideOptions:
+        """How scores become decisions; the raw score where nothing was calibrated."""
+        if self.decision is not None:
+            return self.decision.options
+        return DecideOptions(scorer="score")
+
+    def as_queries(
+        self, queries: Frame | None = None, *, events: Frame | None = None
+    ) -> Queries:
+        """Queries as the model reads them.
+
+        Args:
+            queries: a frame or table with the columns of the training queries, a list of texts,
+                or one text. Without a column `id` queries are numbered from 0.
+            events: a table of user_id, item_id and timestamp: what users did, oldest first.
+
+        Raises:
+            InputError: for neither, a column that is missing, or events of no known item.
+        """
+        if isinstance(queries, Queries):
+            return queries
+        table = None if queries is None else self._query_table(queries)
+        if events is not None:
+            data = self.config.build("data")
+            return histories_of(to_table(events, what="events"), table, self.items, data)
+        if table is None:
+            raise InputError("nothing to look for was given; give queries, or events of users")
+        return Queries.of_table(table)
+
+    def _query_table(self, queries: Frame) -> pa.Table:
+        columns = self.catalogue.query_text
+        texts = [queries] if isinstance(queries, str) and not Path(queries).is_file() else queries
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+            if not columns:
+                raise InputError("this model reads no text; give a table with its columns")
+            # Of several text columns the first takes the whole text.
+            rest = dict.fromkeys(columns[1:], pa.array([""] * len(texts), pa.string()))
+            table = pa.table({columns[0]: pa.array(texts, pa.string()), **rest})
+        else:
+            table = to_table(texts, what="queries")
+        require_columns(table, columns, "the table of queries")
+        return table
+
+    # Searching
+
+    def encode(self, queries: Frame) -> Any:
+        """Unit vectors of queries: float32 [n, dim]; sparse for the `tfidf` tower.
+
+        Args:
+            queries: as in `as_queries`.
+        """
+        return self.tower.encode(self.tower.queries(self.as_queries(queries)))
+
+    def hits(
+        self,
+        queries: Queries,
+        k: int,
+        *,
+        allow: Bool[np.ndarray, " N"] | None = None,
+        ignored: Relation | None = None,
+        candidates: Hits | None = None,
+    ) -> tuple[Any, Hits]:
+        """The vectors of queries, and the k closest items of each, in the tower's own order.
+
+        Args:
+            queries: as in `as_queries`.
+            k: items a query.
+            allow: items that may be found; all when left out.
+            ignored: items that may not be found, one row a query.
+            candidates: found by another search engine, in place of a search.
+
+        Raises:
+            InputError: when k is not between 1 and the number of items.
+        """
+        vectors = self.tower.encode(self.tower.queries(queries))
+        if candidates is not None:
+            return vectors, search_without(candidates.padded, k, ignored)
+        index, interests = self.catalogue.index, self.tower.interests
+        known = np.asarray(abs(vectors).sum(axis=1)).ravel() > 0
+        each = vectors.reshape(-1, self.tower.dim) if interests > 1 else vectors
+
+        def search(depth: int) -> Hits:
+            return index.search(each, depth, allow=allow).merged(interests)
+
+        found = search_without(search, k, ignored)
+        # A query of which nothing is known is as close to one item as to another.
+        rows = np.where(known[:, None], found.rows, -1)
+        return vectors, Hits(rows, np.where(rows < 0, -np.inf, found.scores).astype(np.float32))
+
+    def propose(
+        self,
+        queries: Queries,
+        *,
+        depth: int = 0,
+        allow: Bool[np.ndarray, " N"] | None = None,
+        ignored: Relation | None = None,
+        candidates: Hits | None = None,
+    ) -> Proposals:
+        """Rank the candidates of each query and give the confidence in the first one.
+
+        Args:
+            queries: as in `as_queries`.
+            depth: items a query to return at least; beyond the candidates in the tower's order.
+            allow: items that may be proposed; all when left out.
+            ignored: items that may not be proposed, one row a query.
+            candidates: found by another search engine, in place of a search.
+        """
+        many = min(self.options.candidates, len(self.items))
+        k = min(max(depth, many), len(self.items))
+        vectors, hits = self.hits(queries, k, allow=allow, ignored=ignored, candidates=candidates)
+        if self.decision is None or self.decision.reranker is None:
+            return Proposals(hits, self.options.confidence(hits.scores))
+        near = hits.top(many)
+        order, chances = self.decision.reranker.rank(
+            self.catalogue.pair_features(queries, vectors, near), near.rows < 0
+        )
+        rows = np.concatenate([np.take_along_axis(near.rows, order, 1), hits.rows[:, many:]], 1)
+        scores = np.take_along_axis(near.scores, order, 1)
+        scores = np.concatenate([scores, hits.scores[:, many:]], axis=1)
+        return Proposals(Hits(rows, scores), chances[:, 0], chances)
+
+    # What users call
+
+    def search(self, queries: Frame, k: int = 10) -> Any:
+        """List the k closest items of each query, in the tower's order.
+
+        Args:
+            queries: as in `as_queries`.
+            k: items a query.
+
+        Returns:
+            A row for each query and place: `query_id`, `item_id`, `rank` from 1, `score`.
+
+        Raises:
+            InputError: when k is not between 1 and the number of items.
+        """
+        asked = self.as_queries(queries)
+        tables = [self._listed(part, self.hits(part, k)[1], "query_id") for part in _blocks(asked)]
+        return like(pa.concat_tables(tables).drop_columns("item"), queries)
+
+    def match(
+        self,
+        queries: Frame | None = None,
+        k: int = 1,
+        *,
+        events: Frame | None = None,
+        candidates: Frame | None = None,
+        keep: Sequence[str] = (),
+    ) -> Any:
+        """Find the item of each query, and decide whether to accept it.
+
+        Args:
+            queries: as in `as_queries`, with the column of the policy's segments if it has any.
+            k: candidates a query; a decision is about the first, the others are for the reviewer.
+            events: what users did, for a model that reads histories.
+            candidates: `query_id`, `item_id` and `score` of another search engine, to be re-ranked
+                and decided in place of a search.
+            keep: columns of the queries to carry over; those of items are named `item.NAME`.
+
+        Returns:
+            A row for each query and place: `query_id`, `query`, `item_id`, `item`, `rank`,
+            `score`, `confidence`, `decision` ("accept" or "review", null from rank 2 on), `policy`,
+            and what is kept.
+
+        Raises:
+            InputError: when the model is not calibrated, or a column is missing.
+        """
+        asked = self.as_queries(queries, events=events)
+        found = None if candidates is None else self.candidates_of(asked, candidates)
+        tables = [
+            self.decide(part, k, keep=keep, candidates=None if found is None else found[rows])
+            for part, rows in _numbered(asked)
+        ]
+        return like(pa.concat_tables(tables), queries if queries is not None else events)
+
+    def decide(
+        self,
+        queries: Queries,
+        k: int = 1,
+        *,
+        keep: Sequence[str] = (),
+        candidates: Hits | None = None,
+    ) -> pa.Table:
+        """The rows of `match` for one block of queries."""
+        if self.policy is None:
+            raise InputError(
+                "no threshold was certified for this model and index yet; call calibrate, or run "
+                "`thresher calibrate` on the artifact, first"
+            )
+        if not 1 <= k <= len(self.items):
+            raise InputError(f"k is {k}; give 1 to {len(self.items)}, the size of the catalogue")
+        found = self.propose(queries, depth=k, candidates=candidates)
+        rows = found.hits.rows[:, :k]
+        accepted = np.zeros(len(queries), bool)
+        if isinstance(self.policy, Policy):
+            by = self.policy.by
+            segments = queries.column(by) if by else None
+            accepted = self.policy.decide(found.confidence, segments) & (rows[:, 0] >= 0)
+        shown = rows >= 0
+        shown[:, 0] = True  # a query without a candidate still has its row
+        query, place = np.nonzero(shown)
+        confidence = np.full(rows.shape, np.nan)
+        if found.chances is not None:
+            width = min(k, found.chances.shape[1])
+            confidence[:, :width] = found.chances[:, :width]
+        confidence[:, 0] = found.confidence
+        decision = np.full(rows.shape, None, object)
+        decision[:, 0] = np.where(accepted, ACCEPT, REVIEW)
+        at = rows[query, place]
+        texts = np.array(queries.text(self.catalogue.query_text), object)
+        table = pa.table(
+            {
+                "query_id": queries.ids.take(pa.array(query)),
+                "query": pa.array(texts[query], pa.string()),
+                "item_id": self.catalogue.ids(at),
+                "item": self.catalogue.texts(at),
+                "rank": pa.array(place + 1, pa.int32()),
+                "score": pa.array(found.hits.scores[query, place]),
+                "confidence": pa.array(confidence[query, place], from_pandas=True),
+                "decision": pa.array(decision[query, place], pa.string()),
+                "policy": pa.array([getattr(self.policy, "id", "")] * len(query), pa.string()),
+            }
+        )
+        return self._kept(table, queries, keep, query, at)
+
+    def recommend(
+        self,
+        events: Frame | None = None,
+        k: int = 20,
+        *,
+        queries: Frame | None = None,
+        remove_history: bool | None = None,
+    ) -> Any:
+        """List the k items that users are likeliest to want next, or that queries are for.
+
+        Args:
+            events: user_id, item_id and timestamp, for a model that reads histories.
+            k: items a user or query; fewer where little is left.
+            queries: a table of queries, or of what is known of users beside their history.
+            remove_history: leave out what a user has had; as configured when left out.
+
+        Returns:
+            A row for each place of each list: `user_id` or `query_id`, `item_id`, `rank`, `score`,
+            `item`. A user of whom nothing is known has no row.
+
+        Raises:
+            InputError: when k is not between 1 and the number of items.
+        """
+        asked = self.as_queries(queries, events=events)
+        who = "query_id" if events is None else "user_id"
+        tables = [
+            self._listed(part, self.lists(part, k, remove_history=remove_history), who)
+            for part in _blocks(asked)
+        ]
+        return like(pa.concat_tables(tables), events if queries is None else queries)
+
+    def lists(
+        self,
+        queries: Queries,
+        k: int,
+        *,
+        ignored: Relation | None = None,
+        remove_history: bool | None = None,
+    ) -> Hits:
+        """The k items to list for each query: as configured without what it had, or that raised.
+
+        Args:
+            queries: as in `as_queries`.
+            k: items a query.
+            ignored: items that may not be listed, one row a query.
+            remove_history: leave out what is in the history; as configured when left out. Asked to
+                keep it, the configured `repeat_boost` holds.
+        """
+        options = self.config.build("recommend")
+        remove = options.remove_history if remove_history is None else remove_history
+        ignored = Relation.none((len(queries), len(self.items))) if ignored is None else ignored
+        if queries.histories is None:
+            if self.config.sections["data"]["queries"] is None and self.data is None:
+                ignored = ignored.union(self._themselves(queries))
+            return self.hits(queries, k, ignored=ignored)[1]
+        had = queries.histories.relation(len(self.items))
+        if remove:
+            return self.hits(queries, k, ignored=ignored.union(had))[1]
+        vectors, found = self.hits(queries, k, ignored=ignored)
+        if options.repeat_boost:
+            return found.raised(had, partial(self._scores, vectors), options.repeat_boost, k)
+        return found
+
+    def nearest(self, item_ids: Sequence[str] | str, k: int = 10) -> pa.Table:
+        """List the items whose vectors are closest to those of some items.
+
+        Args:
+            item_ids: ids of items of the catalogue.
+            k: neighbours an item.
+
+        Returns:
+            A row for each place: `item_id`, `neighbour_id`, `rank`, `score`, `neighbour`.
+
+        Raises:
+            InputError: for an unknown id, or more neighbours than there are.
+        """
+        ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
+        rows = self.catalogue.rows(ids)
+        itself = Relation.from_pairs(
+            np.arange(len(rows)), rows, shape=(len(rows), len(self.items))
+        )
+        vectors, index = self.catalogue.vectors(rows), self.catalogue.index
+        if not 1 <= k < len(self.items):
+            raise InputError(f"k is {k}; give 1 to {len(self.items) - 1}, the other items")
+        found = search_without(partial(index.search, vectors), k, itself)
+        table = self._listed(Queries.of_ids(ids), found, "item")
+        return table.rename_columns(["item_id", "neighbour_id", "rank", "score", "neighbour"])
+
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        queries: Frame | None = None,
+        pairs: Frame | None = None,
+        by: str | None = None,
+    ) -> dict[str, float | None]:
+        """Measure ranking, coverage and what the policy does.
+
+        Args:
+            split: of the data that the model was trained on.
+            queries: labelled queries of your own, with `pairs`, in place of a split.
+            pairs: their true items: `query_id`, `item_id`.
+            by: column of the queries whose values are measured one by one.
+
+        Returns:
+            A flat table of numbers, named as in `thresher.evaluate`; None where one is not defined.
+
+        Raises:
+            InputError: for a split without queries, or data that cannot be used.
+        """
+        from thresher.measure import measure
+
+        return measure(self, self.labelled(split, queries, pairs), by=by).numbers()
+
+    def calibrate(
+        self,
+        target: float | None = None,
+        *,
+        queries: Frame | None = None,
+        pairs: Frame | None = None,
+        **options: Any,
+    ) -> Policy | NoThreshold:
+        """Fit the re-ranker and certify a threshold on labels that training has not seen.
+
+        Args:
+            target: precision to certify, as in 0.95; as configured when left out.
+            queries: labelled queries of your own, in place of the calibration split.
+            pairs: their true items: `query_id`, `item_id`.
+            options: other keys of `[decide]`, such as `confidence_level` or `by`.
+
+        Returns:
+            The policy, or why no threshold could be certified. An artifact that lies in `folder`
+            is brought up to date.
+
+        Raises:
+            InputError: with too few labels, or an option that is none.
+        """
+        given = {**({} if target is None else {"target": target}), **options}
+        config = self.config.replace(decide=given)
+        part = self.labelled("calibration", queries, pairs)
+        self.config = config
+        self.decision = fit_decision(self, part, config.build("decide"))
+        if self.folder is not None:
+            with FolderLock(self.folder, "calibrate"):
+                edit = Transaction(self.folder)
+                edit.write("decision", self.decision.save)
+                edit.commit()
+        return self.decision.policy
+
+    def index(self, items: Frame) -> None:
+        """Put another catalogue behind the model; a changed one has to be calibrated again.
+
+        Args:
+            items: the new catalogue: `id` and the columns that the model reads.
+
+        Raises:
+            InputError: when an id is missing or repeats, or a column is missing.
+        """
+        table = to_table(items, what="items")
+        before = self.catalogue
+        self.catalogue = before.over(table, self.tower, self.embeddings, self.config)
+        if not before.same(self.catalogue):
+            self.decision = None
+        if self.folder is not None:
+            self.save(self.folder)
+
+    def labelled(
+        self, split: str, queries: Frame | None = None, pairs: Frame | None = None
+    ) -> Part:
+        """Queries whose true items are known, over the present catalogue.
+
+        Args:
+            split: of the data that the model was trained on, without queries and pairs.
+            queries: labelled queries.
+            pairs: their true items.
+
+        Raises:
+            InputError: for one without the other, a split without queries, or data that is gone.
+        """
+        if (queries is None) != (pairs is None):
+            raise InputError("queries and pairs go together; give both, or neither")
+        if queries is not None and pairs is not None:
+            table = self._query_table(queries)
+            return labelled(table, to_table(pairs, what="pairs"), self.items)
+        if self.data is None:
+            self.data = _reloaded(self.config)
+        part = self.data.part(split).over(self.data.items, self.items)
+        if not len(part.queries):
+            raise InputError(
+                f"the data has no queries in the split {split!r}; give it a share in [data] "
+                "shares, or give labelled queries and pairs"
+            )
+        return part
+
+    # Saving
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model, its index and its decision into one folder.
+
+        Raises:
+            InputError: when the folder cannot be written.
+        """
+        folder = Path(folder)
+        with FolderLock(folder, "save"):
+            edit = Transaction(folder, fresh=True)
+            edit.write("model", self._write_model)
+            edit.write("index", self.catalogue.save)
+            if self.decision is not None:
+                fitted_on = edit.fingerprint("model", "index")
+                self.decision = self.decision.bound(fitted_on)
+                edit.write("decision", self.decision.save)
+            edit.commit()
+        self.folder = folder
+        return folder
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Retriever":
+        """Read an artifact.
+
+        Raises:
+            InputError: for a damaged artifact, or a policy of another model or index.
+        """
+        artifact = Artifact.open(folder)
+        model = artifact.part("model")
+        settings = read_json(model / "settings.json", what="the settings", fix="train again")
+        config = read(model / "config.toml")
+        config = replace(config, folder=Path(settings["base"]))
+        tower = load_tower(model / "tower")
+        decision = None
+        if artifact.has("decision"):
+            decision = Decision.load(
+                artifact.part("decision"), fitted_on=artifact.fingerprint("model", "index")
+            )
+        return cls(
+            config,
+            tower,
+            Catalogue.load(artifact.part("index"), tower),
+            embeddings=ItemEmbeddings.load(model / "items"),
+            decision=decision,
+            train_queries=settings["train_queries"],
+            folder=Path(folder),
+        )
+
+    def _write_model(self, folder: Path) -> None:
+        save_tower(self.tower, folder / "tower")
+        if self.embeddings is not None:
+            self.embeddings.save(folder / "items")
+        (folder / "config.toml").write_text(self.config.to_toml(), "utf-8")
+        settings = {"base": str(self.config.folder), "train_queries": self.train_queries}
+        write_json(folder / "settings.json", settings)
+
+    # Rows of answers
+
+    def candidates_of(self, queries: Queries, candidates: Frame) -> Hits:
+        """The candidates of another search engine as hits, best first."""
+        table = to_table(candidates, what="candidates")
+        require_columns(table, ["query_id", "item_id", "score"], "the table of candidates")
+        return self.catalogue.hits_of(queries.ids, table)
+
+    def _listed(self, queries: Queries, hits: Hits, who: str) -> pa.Table:
+        query, place = np.nonzero(hits.rows >= 0)
+        rows = hits.rows[query, place]
+        return pa.table(
+            {
+                who: queries.ids.take(pa.array(query)),
+                "item_id": self.catalogue.ids(rows),
+                "rank": pa.array(place + 1, pa.int32()),
+                "score": pa.array(hits.scores[query, place]),
+                "item": self.catalogue.texts(rows),
+            }
+        )
+
+    def _kept(
+        self,
+        table: pa.Table,
+        queries: Queries,
+        keep: Sequence[str],
+        query: Int64[np.ndarray, " n"],
+        rows: Int64[np.ndarray, " n"],
+    ) -> pa.Table:
+        for name in keep:
+            own = name.removeprefix("item.")
+            if name.startswith("item."):
+                require_columns(self.items, [own], "the catalogue")
+                column = self.items[own].take(pa.array(rows, mask=rows < 0))
+            else:
+                column = pa.chunked_array([queries.values(own)]).take(pa.array(query))
+            if name in table.column_names:
+                raise InputError(f"keep names {name!r}, which the answer has already")
+            table = table.append_column(name, column)
+        return table
+
+    def _scores(
+        self, vectors: Float32[np.ndarray, "n V"], user: np.ndarray, item: np.ndarray
+    ) -> Float32[np.ndarray, " p"]:
+        """The score of each pair of a query and an item; of several interests the best."""
+        distinct, at = np.unique(item, return_inverse=True)
+        items = self.catalogue.vectors(distinct)[at]
+        each = vectors.reshape(len(vectors), -1, self.tower.dim)[user]
+        return np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
+
+    def _themselves(self, queries: Queries) -> Relation:
+        """Queries that are items of the catalogue, which are not listed for themselves."""
+        own = pc.index_in(queries.ids, value_set=self.items["id"].combine_chunks())
+        rows = pc.fill_null(own, -1).to_numpy().astype(np.int64)
+        query = np.flatnonzero(rows >= 0)
+        return Relation.from_pairs(query, rows[query], shape=(len(queries), len(self.items)))
+
+
+def _reloaded(config: Config) -> Dataset:
+    """The data of a run, read again."""
+    from thresher.data.dataset import load_dataset
+
+    options = config.build("data")
+    if options.bundled is None and options.pairs is None and options.events is None:
+        raise InputError(
+            "this model was trained on data frames, which are not kept; give queries and pairs"
+        )
+    return load_dataset(options, config.folder)
+
+
+def _numbered(queries: Queries) -> Iterator[tuple[Queries, Int64[np.ndarray, " n"]]]:
+    for start in range(0, max(len(queries), 1), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(queries)))
+        yield queries.take(rows), rows
+
+
+def _blocks(queries: Queries) -> Iterator[Queries]:
+    for part, _ in _numbered(queries):
+        yield part
+
+
+Numbers = Mapping[str, float | None]
