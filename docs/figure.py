@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from thresher.artifact import Artifact
-from thresher.evaluate.report import save_figure
 from thresher.jobs.data import labelled_queries
 from thresher.jobs.measure import Measured
 from thresher.jobs.report import report_of
 from thresher.matcher import Matcher
+from thresher.report import save_figure
 
 OUT = Path(__file__).parent / "images" / "precision-coverage.png"
 

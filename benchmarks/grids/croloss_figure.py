@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from thresher.evaluate.figures import BLUE, INK, QUIET, VERMILION, drawing
+from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thresher.bench.table import Row
-from thresher.evaluate.figures import BLUE, INK, QUIET, VERMILION, drawing, percents, to_png
+from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing, percents, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from thresher.bench.ssl_map import Terrain
 from thresher.bench.ssl_tuning import Tuned, Tuning
 from thresher.bench.table import Column
 from thresher.errors import InputError
-from thresher.evaluate.information_figure import heat_map
+from thresher.report.item_figures import heat_map
 from thresher.family import FEATURES
 
 TABLE, FIGURE, INFORMATION = "table", "figure.png", "information.png"

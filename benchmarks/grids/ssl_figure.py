@@ -8,7 +8,7 @@ import numpy as np
 from thresher.bench.ssl_arms import PLAIN
 from thresher.bench.ssl_gain import Gain, gain
 from thresher.bench.ssl_tuning import Tuned
-from thresher.evaluate.figures import BLUE, INK, QUIET, VERMILION, drawing
+from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

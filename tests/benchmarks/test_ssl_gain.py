@@ -10,7 +10,7 @@ from thresher.bench.ssl_figure import gain_map, gain_panels
 from thresher.bench.ssl_gain import Gain, gain, markdown, popularity, said
 from thresher.bench.ssl_tuning import Setting, Tuned
 from thresher.bench.table import Column, Row
-from thresher.evaluate.figures import BLUE
+from thresher.report.figures import BLUE
 
 
 def row(name, *values, key="test/recall@10"):

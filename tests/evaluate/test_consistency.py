@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles import coverage as oracle
 from thresher.errors import InputError
 from thresher.evaluate import consistency
-from thresher.evaluate.consistency import members_of_categories, members_of_items, opis
+from thresher.evaluate.consistency import members_of_items, opis
 
 
 def shifted(by):
@@ -93,11 +93,6 @@ def test_blocks_change_nothing(monkeypatch):
 def test_members():
     # Item 4 is true for queries 0 and 2, item 7 for query 1 alone.
     assert members_of_items(np.array([0, 1, 2]), np.array([4, 7, 4])).tolist() == [[0, 0], [2, 0]]
-    # Query 1 has no true item.
-    assert members_of_categories(["tv", "tv", "cpu"], np.array([1, 0, 2])).tolist() == [
-        [0, 1],
-        [2, 0],
-    ]
 
 
 def test_nothing_to_compare():
@@ -110,5 +105,3 @@ def test_nothing_to_compare():
 def test_a_range_that_is_none():
     with pytest.raises(InputError, match=r"rates 0\.2 to 0\.1"):
         opis(*shifted(0.1), false_accepts=(0.2, 0.1))
-    with pytest.raises(InputError, match="2 categories for 3 queries"):
-        members_of_categories(["a", "b"], np.array([1, 1, 1]))

@@ -1,4 +1,4 @@
-"""Items in a plane: alike ones together, whatever their lengths; pictures that hold them all."""
+"""Items in a plane: alike ones together, whatever their lengths."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from thresher.evaluate.information_figure import heat_map
 from thresher.evaluate.item_map import FEWEST, item_map
-from thresher.evaluate.next_items_figures import scattered_items
 
 
 def groups(each):
@@ -75,48 +73,3 @@ def test_many_equal_items_among_others_have_places():
     vectors[:15] = vectors[0]
     vectors[15] = 0  # an item that nothing is known of
     assert np.isfinite(item_map(vectors)).all()
-
-
-# The pictures
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
-
-
-def test_heat_map_writes_every_value_and_colours_by_pairs_alone():
-    information = np.array([[9.0, 0.5, 0.25], [0.5, 4.0, -1e-9], [0.25, -1e-9, 3.0]])
-    ax = heat_map(["id", "_title $x$", "price"], information).axes[0]
-    expected = ["9.00", "0.50", "0.25", "0.50", "4.00", "0.00", "0.25", "0.00", "3.00"]
-    assert texts(ax) == expected
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["id", "_title $x$", "price"]
-    (mesh,) = ax.collections
-    assert mesh.get_clim() == (0, 0.5)  # the entropy of 9 would leave all else pale
-    assert np.diag(mesh.get_array().mask.reshape(3, 3)).all()
-
-
-@pytest.mark.parametrize("information", [np.array([[2.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])])
-def test_heat_map_of_one_feature_or_of_unrelated_ones(information):
-    ax = heat_map(["a", "b"][: len(information)], information).axes[0]
-    assert len(texts(ax)) == information.size
-
-
-def test_every_item_is_drawn_once_under_its_name():
-    labels = [f"_{place}" for place in range(10) for _ in range(12 - place)] + ["", ""]
-    coordinates = np.random.default_rng(0).standard_normal((len(labels), 2))
-    figure = scattered_items(coordinates, labels)
-    # 12, 11 ... 5 of the eight most frequent; 4 and 3 of the others, and two that have none
-    names = [f"_{place} ({12 - place})" for place in range(8)] + ["other (9)"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == names
-    lines = figure.axes[0].get_lines()
-    drawn = np.concatenate([np.column_stack(line.get_data()) for line in lines])
-    assert sorted(map(tuple, drawn)) == sorted(map(tuple, coordinates))
-    styles = {(line.get_color(), line.get_marker()) for line in lines}
-    assert len(styles) == 9
-    over = [line.get_zorder() for line in lines]
-    assert over == [*sorted(over[:-1]), min(over)]  # the fewer, the more on top; the rest below
-
-
-def test_without_a_rest_none_is_named():
-    figure = scattered_items(np.zeros((2, 2)), ["a", "a"])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a (2)"]

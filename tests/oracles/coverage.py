@@ -8,8 +8,12 @@ def accepted(confidence, correct, threshold):
 
 
 def coverage_at(confidence, correct, precision, floor):
+    if len(confidence) < floor:
+        return float("nan")
     best = 0.0
     for threshold in confidence:
+        if threshold == float("-inf"):  # nothing was proposed
+            continue
         n, right = accepted(confidence, correct, threshold)
         if n >= floor and right / n >= precision:
             best = max(best, n / len(confidence))

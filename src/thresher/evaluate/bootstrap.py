@@ -1,21 +1,27 @@
 """How far a number could have come out otherwise: percentile intervals over the queries.
 
 Queries are drawn again with replacement, as many as there are, and the metric is computed on each
-draw; the interval leaves out equal tails. **Source**: Efron and Tibshirani, *An Introduction to
-the Bootstrap*, 1993, chapter 13. Queries are taken to be independent: where many share one text,
-the true interval is wider.
+draw; the interval leaves out equal tails. Queries are taken to be independent: where many share one
+text, the true interval is wider.
+
+Source: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
+from thresher.data.relation import Relation
+from thresher.data.sequences import Sequences
 from thresher.errors import InputError
 from thresher.evaluate.coverage import FLOOR, check_confidence, last_of_block
+from thresher.evaluate.evaluation import KS, PRECISIONS, Accepted, Retrieved, sureness
+from thresher.evaluate.ranking import Placed
 
 _CELLS = 1 << 22  # draws x queries held at a time: 32 MB
+_MOST = 1 << 27  # draws x queries in all: a minute of work
 
 
 class Interval(NamedTuple):
@@ -26,122 +32,152 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap(
-    metric: Callable[[Int64[np.ndarray, " Q"]], float],
-    queries: int,
+def intervals(
+    hits: Retrieved,
+    truth: Relation,
+    *,
+    confidence: Float[np.ndarray, " Q"] | None = None,
+    accepted: Accepted | None = None,
+    targets: Sequences | None = None,
+    count_repeats: bool = False,
+    ks: Sequence[int] = KS,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the numbers of `evaluate` that decisions rest on, by their names.
+
+    P@1, recall@k, coverage@precision=t and certified_coverage@precision=t; the arguments are those
+    of `evaluate`. With many queries fewer draws are made than the usual 1,000.
+    """
+    if not len(truth):
+        return {}
+    placed = Placed.of(hits.rows, truth, targets if count_repeats else None)
+    columns = {"P@1": placed.precision(1)}
+    columns |= {f"recall@{k}": placed.recall(k) for k in ks if k <= placed.width}
+    for target, taken in (accepted or {}).items():
+        columns[f"certified_coverage@precision={target:g}"] = taken.astype(np.float64)
+    draws = min(1000, max(100, _MOST // len(truth)))
+    generator = np.random.default_rng(seed)
+    values = np.stack(list(columns.values()), axis=1)
+    means = bootstrap_means(values, generator=generator, draws=draws)
+    coverages = bootstrap_coverages(
+        sureness(hits, confidence),
+        placed.first_is_right(),
+        precisions=PRECISIONS,
+        generator=generator,
+        draws=draws,
+    )
+    found = dict(zip(columns, means, strict=True))
+    found |= {
+        f"coverage@precision={target:g}": interval
+        for target, interval in zip(PRECISIONS, coverages, strict=True)
+    }
+    return {name: (i.low, i.high) for name, i in found.items() if not np.isnan(i.low)}
+
+
+def bootstrap_means(
+    values: Float[np.ndarray, "Q m"],
     *,
     generator: np.random.Generator,
     draws: int = 1000,
     level: float = 0.95,
-) -> Interval:
-    """The interval of any number that is computed from a set of queries.
+) -> list[Interval]:
+    """The interval of the mean of each column, all from the same draws of queries.
 
     Args:
-        metric: from row numbers of queries, repeats among them, to the number.
-        queries: how many queries there are.
-        generator: the source of the draws; the same seed gives the same interval.
+        values: a row a query; NaN values (queries without a true item) are left out of a mean.
+        generator: the source of the draws; the same seed gives the same intervals.
         draws: how often to draw.
         level: share of the draws inside, a fraction.
 
     Returns:
-        The metric of all queries, and the ends; draws where it is NaN are left out.
+        Draws without a value of a column are left out of its interval; the difference of two
+        columns gives the interval of a difference.
+
+    Memory: 4M draws x queries at a time.
 
     Raises:
         InputError: fewer than one query or draw, or a level that is no fraction.
 
     Example:
-        >>> values = np.array([0.0, 1.0, 1.0, 1.0])
-        >>> bootstrap(lambda rows: values[rows].mean(), 4, generator=np.random.default_rng(0)).value
-        0.75
+        >>> values = np.array([[0.0], [1.0], [np.nan], [1.0]])
+        >>> round(bootstrap_means(values, generator=np.random.default_rng(0))[0].value, 3)
+        0.667
     """
-    sampled = [
-        float(metric(rows)) for block in _draws(queries, draws, generator, level) for rows in block
-    ]
-    return _interval(float(metric(np.arange(queries))), np.array(sampled), level)
+    known = ~np.isnan(values)
+    filled, counted = np.where(known, values, 0.0).astype(np.float64), known.astype(np.float64)
+
+    def means(times: Float64[np.ndarray, "b Q"]) -> Float64[np.ndarray, "b m"]:
+        there = times @ counted
+        return times @ filled / np.where(there > 0, there, np.nan)
+
+    rows = np.concatenate([means(t) for t in _times(len(values), draws, generator, level)])
+    own = means(np.ones((1, len(values))))[0]
+    return [_interval(value, drawn, level) for value, drawn in zip(own, rows.T, strict=True)]
 
 
-def bootstrap_mean(
-    values: Float[np.ndarray, " Q"],
-    *,
-    generator: np.random.Generator,
-    draws: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """The interval of a mean over queries; NaN values (queries without a true item) are left out.
-
-    Memory: 4M draws x queries at a time.
-
-    Raises:
-        InputError: see `bootstrap`.
-    """
-    known = values[~np.isnan(values)].astype(np.float64)
-    if not len(known):
-        return Interval(float("nan"), float("nan"), float("nan"))
-    sampled = [known[rows].mean(axis=1) for rows in _draws(len(known), draws, generator, level)]
-    return _interval(float(known.mean()), np.concatenate(sampled), level)
-
-
-def bootstrap_coverage(
+def bootstrap_coverages(
     confidence: Float[np.ndarray, " Q"],
     correct: Bool[np.ndarray, " Q"],
     *,
-    precision: float,
+    precisions: Sequence[float],
     generator: np.random.Generator,
     floor: int = FLOOR,
     draws: int = 1000,
     level: float = 0.95,
-) -> Interval:
-    """The interval of the coverage at a precision; the threshold is chosen anew on each draw.
+) -> list[Interval]:
+    """The interval of the coverage at each precision; thresholds are chosen again on each draw.
 
-    The same as `bootstrap` of `precision_coverage_curve(...).coverage_at(precision)` over queries
-    sorted by falling confidence, but sorted once for all draws.
+    The same as the intervals of `precision_coverage_curve(...).coverage_at(precision)`, but the
+    queries are sorted once for all draws.
 
     Memory: 4M draws x queries at a time.
 
     Raises:
-        InputError: a confidence is NaN; see also `bootstrap`.
+        InputError: a confidence is NaN; see also `bootstrap_means`.
     """
     check_confidence(confidence, len(correct))
     order = np.argsort(-confidence, kind="stable")
-    last = last_of_block(confidence[order].astype(np.float64))
-    right = correct[order]
+    ordered = confidence[order].astype(np.float64)
+    last = last_of_block(ordered)
+    last, right = last[ordered[last] > -np.inf], correct[order]
 
-    def coverage(times: Int64[np.ndarray, "b Q"]) -> Float64[np.ndarray, " b"]:
+    def coverage(times: Float64[np.ndarray, "b Q"]) -> Float64[np.ndarray, "b t"]:
         """`times`: how often each query was drawn, most confident first."""
         accepted = np.cumsum(times, axis=1)[:, last]
-        good = np.cumsum(times * right, axis=1)[:, last]
-        share = good / np.maximum(accepted, 1)
-        fine = (share >= precision) & (accepted >= max(floor, 1))
-        return np.where(fine, accepted, 0).max(axis=1) / times.sum(axis=1)
+        share = np.cumsum(times * right, axis=1)[:, last] / np.maximum(accepted, 1)
+        enough = accepted >= max(floor, 1)
+        best = [
+            np.where(enough & (share >= p), accepted, 0).max(axis=1, initial=0) for p in precisions
+        ]
+        few = np.nan if len(correct) < floor else 1.0
+        return few * np.stack(best, axis=1) / len(correct)
 
-    queries = len(correct)
-    sampled = [coverage(_times(rows, queries)) for rows in _draws(queries, draws, generator, level)]
-    value = coverage(np.ones((1, queries), dtype=np.int64))
-    return _interval(float(value[0]), np.concatenate(sampled), level)
-
-
-def _times(rows: Int64[np.ndarray, "b Q"], queries: int) -> Int64[np.ndarray, "b Q"]:
-    """How often each place stands in each draw."""
-    shifted = rows + np.arange(len(rows))[:, None] * queries
-    return np.bincount(shifted.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.int64)
+    rows = np.concatenate([coverage(t) for t in _times(len(correct), draws, generator, level)])
+    own = coverage(np.ones((1, len(correct))))[0]
+    return [_interval(value, drawn, level) for value, drawn in zip(own, rows.T, strict=True)]
 
 
-def _draws(
+def _times(
     queries: int, draws: int, generator: np.random.Generator, level: float
-) -> Iterator[Int64[np.ndarray, "b Q"]]:
+) -> Iterator[Float64[np.ndarray, "b Q"]]:
+    """How often each query stands in each draw, some draws at a time."""
     if queries < 1 or draws < 1 or not 0 < level < 1:
         raise InputError(
-            f"A bootstrap of {draws} draws over {queries} queries at level {level} was asked; "
-            "give at least one of each, and a level between 0 and 1."
+            f"a bootstrap of {draws} draws over {queries} queries at level {level} was asked for; "
+            "give at least one of each, and a level between 0 and 1"
         )
     step = max(1, _CELLS // queries)
     for start in range(0, draws, step):
-        yield generator.integers(0, queries, size=(min(step, draws - start), queries))
+        rows: Int64[np.ndarray, "b Q"] = generator.integers(
+            0, queries, size=(min(step, draws - start), queries)
+        )
+        shifted = rows + np.arange(len(rows))[:, None] * queries
+        yield np.bincount(shifted.ravel(), minlength=rows.size).reshape(rows.shape).astype(float)
 
 
 def _interval(value: float, sampled: Float64[np.ndarray, " draws"], level: float) -> Interval:
     known = sampled[~np.isnan(sampled)]
     if not len(known):
-        return Interval(value, float("nan"), float("nan"))
+        return Interval(float(value), float("nan"), float("nan"))
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
+    return Interval(float(value), float(low), float(high))

@@ -4,10 +4,8 @@ A global threshold works when every class reaches its operating point at the sam
 measures how far the classes disagree over the thresholds that matter.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from thresher.errors import InputError
 
@@ -29,9 +27,8 @@ def opis(
     sensitivity (true pairs that score d or above);
     OPIS = 1000 x mean over d and over classes i of (U_i(d) - mean_i U_i(d))^2,
     d in even steps from the score that 10 % of all false pairs reach to the score of 1 %.
-    **Source**: Zhang et al., "Threshold-consistent margin loss for open-world deep metric
-    learning", ICLR 2024 (arXiv:2307.04047). **Differs** (reconstructed for retrieval, where the
-    full matrix of pairs is not at hand): the pairs are those retrieved, so the false ones are
+    Source: Zhang et al., ICLR 2024 (arXiv:2307.04047). Differs (reconstructed for retrieval, where
+    the full matrix of pairs is not at hand): the pairs are those retrieved, so the false ones are
     hard, and a true item that was not retrieved scores below every threshold.
 
     Args:
@@ -42,8 +39,7 @@ def opis(
         false_accepts: the range of the global rate of false accepts, low and high.
         thresholds: number of steps.
 
-    Returns:
-        NaN when fewer than two classes have both true and false pairs.
+    Returns: NaN when fewer than two classes have both true and false pairs.
 
     Memory: O(members), and 4M pairs and 4M classes x thresholds at a time: about 0.3 GB.
 
@@ -53,11 +49,11 @@ def opis(
     low, high = false_accepts
     if not 0 < low < high < 1 or thresholds < 1:
         raise InputError(
-            f"OPIS was asked for false-accept rates {low} to {high} in {thresholds} steps; give "
-            "0 < low < high < 1 and at least one step."
+            f"OPIS was asked for at false-accept rates {low} to {high} in {thresholds} steps; give "
+            "0 < low < high < 1 and at least one step"
         )
-    asked = np.unique(members[:, 0])
-    false = scores[asked][~correct[asked] & np.isfinite(scores[asked])]
+    own = np.unique(members[:, 0])
+    false = scores[own][~correct[own] & np.isfinite(scores[own])]
     if not len(false):
         return float("nan")
     first, last = np.quantile(false.astype(np.float64), [1 - high, 1 - low])
@@ -84,19 +80,6 @@ def members_of_items(
     kept = counts[inverse] >= 2
     _, classes = np.unique(true_items[kept], return_inverse=True)
     return np.stack([true_queries[kept], classes], axis=1).astype(np.int64)
-
-
-def members_of_categories(
-    categories: Shaped[np.ndarray, " Q"] | Sequence[str], counts: Int[np.ndarray, " Q"]
-) -> Int64[np.ndarray, "M 2"]:
-    """Classes that are categories: every query with a true item belongs to its own."""
-    if len(categories) != len(counts):
-        raise InputError(
-            f"There are {len(categories)} categories for {len(counts)} queries; give one for each."
-        )
-    answerable = np.flatnonzero(counts > 0)
-    _, classes = np.unique(np.asarray(categories)[answerable], return_inverse=True)
-    return np.stack([answerable, classes], axis=1).astype(np.int64)
 
 
 def _utility(

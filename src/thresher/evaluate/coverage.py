@@ -1,11 +1,12 @@
 """How much can be accepted automatically, and at what precision.
 
 A threshold accepts every query whose confidence reaches it. Queries of equal confidence are
-accepted or reviewed together: no threshold can tell them apart, so they count as one block.
+accepted or reviewed together: no threshold can tell them apart, so they count as one block. A query
+for which nothing was proposed has the confidence -inf, and no threshold accepts it.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -16,19 +17,6 @@ FLOOR = 50
 """Accepted queries below which a precision is no evidence: a handful of lucky ones would do."""
 
 
-class Accepted(NamedTuple):
-    """What a threshold accepts: the share of all queries, how many, and how many of them wrong."""
-
-    coverage: float
-    precision: float
-    accepted: int
-    errors: int
-
-
-NOTHING = Accepted(0.0, float("nan"), 0, 0)
-"""The precision of nothing is NaN."""
-
-
 @final
 @dataclass(frozen=True, eq=False)
 class PrecisionCoverageCurve:
@@ -37,10 +25,10 @@ class PrecisionCoverageCurve:
     Cov(t) = (queries with confidence >= t) / Q and Prec(t) = (right ones among them) / (them).
 
     Args:
-        thresholds: the distinct confidences, falling.
+        thresholds: the distinct finite confidences, falling.
         accepted: queries accepted at each.
         right: those of them whose top item is true.
-        queries: number of all queries, Q.
+        queries: number of all queries, Q, also those without a proposal.
     """
 
     thresholds: Float64[np.ndarray, " T"]
@@ -64,53 +52,42 @@ class PrecisionCoverageCurve:
         C@1(pi) = max {Cov(t) : Prec(t) >= pi, at least `floor` accepted}; 0 when there is no such
         t. The threshold is chosen on the very queries it is judged on (an oracle), so this bounds
         what a certified threshold can reach and promises nothing.
-        **Source**: coverage at a precision, El-Yaniv and Wiener 2010 (JMLR 11); the
-        floor is ours.
+        Source: coverage at a precision, El-Yaniv and Wiener 2010 (JMLR 11); the floor is ours.
 
         Args:
             precision: wanted share of right answers, a fraction.
             floor: least number of accepted queries that counts as evidence.
+
+        Returns:
+            A fraction; NaN for fewer queries than the floor, of which nothing can be said.
+
+        Raises:
+            InputError: the precision is not a fraction above 0.
         """
-        at = self._best(precision, floor)
-        return 0.0 if at is None else float(self.coverage[at])
-
-    def threshold_at(self, precision: float, *, floor: int = FLOOR) -> float | None:
-        """The threshold of `coverage_at`, None when there is none."""
-        at = self._best(precision, floor)
-        return None if at is None else float(self.thresholds[at])
-
-    def accepted_at(self, threshold: float) -> Accepted:
-        """What a given threshold accepts; the precision of nothing is NaN."""
-        if np.isnan(threshold):
-            raise InputError("The threshold is NaN; give a number.")
-        at = int(np.searchsorted(-self.thresholds, -threshold, side="right")) - 1
-        if at < 0:
-            return NOTHING
-        accepted, right = int(self.accepted[at]), int(self.right[at])
-        return Accepted(accepted / self.queries, right / accepted, accepted, accepted - right)
+        if not 0 < precision <= 1:
+            raise InputError(
+                f"coverage was asked for at precision {precision}; give a fraction above 0 and at "
+                "most 1, such as 0.95"
+            )
+        if self.queries < floor:
+            return float("nan")
+        good = self.accepted[(self.precision >= precision) & (self.accepted >= floor)]
+        return int(good.max(initial=0)) / max(self.queries, 1)
 
     def aurc(self) -> float:
         """The mean error rate over all coverages: 0 is perfect, lower is better.
 
         AURC = sum over blocks b of (Cov_b - Cov_{b-1}) (1 - Prec_b): the area under the error rate
         against coverage, a whole block of equal confidence at the rate of accepting it whole.
-        Without ties this is the mean over n of the error rate among the n most confident.
-        **Source**: Geifman, Uziel, El-Yaniv 2019 (arXiv:1805.08206); the tie rule is
-        ours.
+        Queries without a proposal are wrong, and come last. Without ties this is the mean over n of
+        the error rate among the n most confident.
+        Source: Geifman, Uziel, El-Yaniv 2019 (arXiv:1805.08206); the tie rule is ours.
         """
         if not self.queries:
             return float("nan")
-        share = np.diff(self.coverage, prepend=0.0)
-        return float((share * (1 - self.precision)).sum())
-
-    def _best(self, precision: float, floor: int) -> int | None:
-        if not 0 < precision <= 1:
-            raise InputError(
-                f"Coverage was asked at precision {precision}; give a fraction above 0 and at "
-                "most 1, such as 0.95."
-            )
-        good = np.flatnonzero((self.precision >= precision) & (self.accepted >= floor))
-        return int(good[-1]) if len(good) else None
+        share = np.diff(np.append(self.coverage, 1.0), prepend=0.0)
+        right = self.right[-1] if len(self.right) else 0
+        return float((share * (1 - np.append(self.precision, right / self.queries))).sum())
 
 
 def precision_coverage_curve(
@@ -120,7 +97,7 @@ def precision_coverage_curve(
 
     Args:
         confidence: how sure the match of each query is, higher is surer; -inf where nothing was
-            retrieved.
+            proposed.
         correct: whether its top item is true; False for a query that has no true item.
 
     Memory: O(Q).
@@ -137,6 +114,7 @@ def precision_coverage_curve(
     order = np.argsort(-confidence, kind="stable")
     ordered = confidence[order].astype(np.float64)
     last = last_of_block(ordered)
+    last = last[ordered[last] > -np.inf]
     right = np.cumsum(correct[order], dtype=np.int64)[last]
     return PrecisionCoverageCurve(ordered[last], last + 1, right, len(correct))
 
@@ -156,11 +134,11 @@ def check_confidence(confidence: Float[np.ndarray, " Q"], queries: int) -> None:
     """
     if len(confidence) != queries:
         raise InputError(
-            f"There are {len(confidence)} confidences for {queries} queries; give one for each."
+            f"there are {len(confidence)} confidences for {queries} queries; give one for each"
         )
     missing = np.flatnonzero(np.isnan(confidence))
     if len(missing):
         raise InputError(
             f"{len(missing)} of {queries} confidences are NaN (first at query {missing[0]}); "
-            "give a number for every query, -inf where nothing was retrieved."
+            "give a number for every query, -inf where nothing was proposed"
         )

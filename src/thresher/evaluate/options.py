@@ -1,38 +1,38 @@
-"""How lists of next items are ranked and counted: the keys of the `[ranking]` table."""
+"""How lists of items are made and measured: the keys of the `[recommend]` table."""
 
 import math
 from dataclasses import dataclass
 
 from thresher.errors import InputError
+from thresher.evaluate.evaluation import KS
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingOptions:
-    """How lists of next items are made and measured.
+class RecommendOptions:
+    """How lists of items are made and measured.
 
     Args:
-        remove_history: leave out of a customer's list what is in the history.
-        again: added to the score of an item that is in the history: 0.1 to 0.5 where people come
-            back for the same, and more to list those first.
-        repeats: count a target that comes several times as often as it comes; else once.
-        depths: lengths of the lists that are measured, ascending.
+        remove_history: leave out of a user's list what is in the history.
+        repeat_boost: added to the score of an item that is in the history: 0.1 to 0.5 where people
+            come back for the same, and more to list those first.
+        count_repeats: count a target that comes several times as often as it comes; else once.
+        ks: lengths of the lists that are measured, ascending.
     """
 
     remove_history: bool = False
-    again: float = 0.0
-    repeats: bool = False
-    depths: tuple[int, ...] = (20, 50, 100, 200, 500)
+    repeat_boost: float = 0.0
+    count_repeats: bool = False
+    ks: tuple[int, ...] = KS
 
     def __post_init__(self) -> None:
-        if not self.depths or min(self.depths) < 1 or sorted(set(self.depths)) != [*self.depths]:
+        if not self.ks or min(self.ks) < 1 or sorted(set(self.ks)) != [*self.ks]:
             raise InputError(
-                f"ranking.depths must be whole numbers of 1 or more, ascending, got "
-                f"{list(self.depths)}"
+                f"recommend.ks must be whole numbers of 1 or more, ascending, got {list(self.ks)}"
             )
-        if not 0 <= self.again < math.inf:
-            raise InputError(f"ranking.again must be 0 or more, got {self.again}")
-        if self.again and self.remove_history:
+        if not 0 <= self.repeat_boost < math.inf:
+            raise InputError(f"recommend.repeat_boost must be 0 or more, got {self.repeat_boost}")
+        if self.repeat_boost and self.remove_history:
             raise InputError(
-                f"ranking.again is {self.again}, but ranking.remove_history leaves out what it "
-                "would raise; leave out one of the two"
+                f"recommend.repeat_boost is {self.repeat_boost}, but recommend.remove_history "
+                "leaves out what it would raise; leave out one of the two"
             )

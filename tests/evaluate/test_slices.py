@@ -1,18 +1,18 @@
-"""Kinds of targets: the head, the tail, and what was rare in training."""
+"""Kinds of items: the head, the tail, and what was rare in training."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles import next_items as oracle
-from thresher.evaluate.target_kinds import target_kinds
+from oracles import evaluation as oracle
+from thresher.evaluate import item_kinds, slices_by
 
 
 def kinds_of(counts):
-    """The items of each kind, when every item is a target once."""
-    found = target_kinds(np.array(counts, dtype=np.int64), np.arange(len(counts)))
-    return {name: np.flatnonzero(kept).tolist() for name, kept in found.items()}
+    """The items of each kind."""
+    found = item_kinds(np.array(counts, dtype=np.int64))
+    return {name: np.flatnonzero(members).tolist() for name, members in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,17 @@ def test_head_by_hand(counts, head):
 @given(st.lists(st.integers(0, 12), max_size=40))
 def test_each_item_is_of_one_kind_by_count_and_of_one_by_popularity(counts):
     found = kinds_of(counts)
-    assert found["head"] == sorted(oracle.head(counts))
+    assert found == oracle.kinds(counts) | {"head": sorted(oracle.head(counts))}
     for kinds in (("unseen", "rare", "frequent"), ("unseen", "head", "tail")):
         assert sorted(item for kind in kinds for item in found[kind]) == list(range(len(counts)))
     lowest = min((counts[item] for item in found["head"]), default=0)
     assert all(counts[item] <= lowest for item in found["tail"])
 
 
-def test_a_target_that_comes_again_is_of_its_kind_again():
-    kinds = target_kinds(np.array([9, 1, 0]), np.array([1, 0, 1, 2]))
-    assert kinds["tail"].tolist() == [True, False, True, False]
-    assert kinds["head"].tolist() == [False, True, False, False]
+def test_values_of_a_column_by_their_text():
+    slices = slices_by([3, None, 3, "x"], name="shop")
+    assert {name: mask.tolist() for name, mask in slices.items()} == {
+        "shop=": [False, True, False, False],
+        "shop=3": [True, False, True, False],
+        "shop=x": [False, False, False, True],
+    }
