@@ -24,7 +24,7 @@ from typing import Any
 
 from thresher import __version__
 from thresher.errors import InputError
-from thresher.files import digest, make_folder, read_json, sync_folder, write_errors, write_json
+from thresher.files import digest, make_folder, read_json, refusal, sync_folder, write_json
 
 FORMAT = 2
 PARTS = ("model", "index", "decision")
@@ -201,23 +201,26 @@ def _digest(files: Mapping[str, Any]) -> str:
 
 
 def _write(folder: Path, name: str, write: Writer) -> dict[str, Any]:
-    with write_errors(folder):
+    aside = None
+    try:
         aside = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=".part", dir=folder))
-        try:
-            aside.chmod(0o755)
-            write(aside)
-            files = _contents(aside)
-            whole = _digest(files)
-            sync_folder(aside)
-            final = folder / f"{name}-{whole[:12]}"
-            if final.exists() and _contents(final) == files:
-                shutil.rmtree(aside)  # the same contents are there already
-            else:
-                shutil.rmtree(final, ignore_errors=True)
-                os.rename(aside, final)
-        except BaseException:
+        aside.chmod(0o755)
+        write(aside)
+        files = _contents(aside)
+        whole = _digest(files)
+        sync_folder(aside)
+        final = folder / f"{name}-{whole[:12]}"
+        if final.exists() and _contents(final) == files:
+            shutil.rmtree(aside)  # the same contents are there already
+        else:
+            shutil.rmtree(final, ignore_errors=True)
+            os.rename(aside, final)
+    except BaseException as error:
+        if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
-            raise
+        if isinstance(error, OSError):
+            raise refusal(folder, error) from error
+        raise
     return {"folder": final.name, "digest": whole, "files": files}
 
 

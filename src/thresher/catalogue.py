@@ -14,7 +14,6 @@ from scipy import sparse
 from thresher.config import Config
 from thresher.data.dataset import Dataset
 from thresher.data.findings import examples_of
-from thresher.data.join import unique_rows
 from thresher.data.queries import Queries
 from thresher.data.tables import read_table, require_columns, text_of, write_table
 from thresher.errors import InputError
@@ -59,7 +58,10 @@ class Catalogue:
         texts, ids = data.aliases()
         counts = dict(zip(data.items["id"].to_pylist(), data.item_counts().tolist(), strict=True))
         aliases = QueryAliases(tuple(texts), tuple(ids), counts)
-        compare = compared_columns(data.items, data.queries(), tower.schema)
+        table = data.part("train").queries.table
+        text = (*data.item_text, *data.query_text)
+        ignored = config.build("features").ignored()
+        compare = compared_columns(data.items, table, text, ignored)
         return cls._of(
             data.items, data.item_text, data.query_text, aliases, compare, tower, config, embeddings
         )
@@ -77,7 +79,7 @@ class Catalogue:
             InputError: when an id is missing or repeats, or a column is missing.
         """
         require_columns(items, ["id", *self.item_text], "the table of items")
-        items = unique_rows(items, "the table of items")
+        _check_ids(items)
         before = dict(zip(self.items["id"].to_pylist(), self.train_counts.tolist(), strict=True))
         aliases = QueryAliases(self.features.aliases.texts, self.features.aliases.item_ids, before)
         return self._of(
@@ -116,15 +118,16 @@ class Catalogue:
             table = pa.table({query_text[0]: pa.array(texts, pa.string()), **rest})
             return tower.encode(tower.queries(Queries.of_table(table)))
 
+        counts = np.array([aliases.counts.get(i, 0) for i in ids], np.int64)
         features = PairFeatures.build(
             items,
             text=item_text,
             query_text=query_text,
             compare=compare,
             aliases=aliases,
+            train_counts=counts,
             encode=encode,
         )
-        counts = np.array([aliases.counts.get(i, 0) for i in ids], np.int64)
         index = build(vectors, kind=options.kind)
         return cls(items, item_text, query_text, index, features, counts, tower)
 
@@ -235,3 +238,13 @@ class Catalogue:
     def same(self, other: "Catalogue") -> bool:
         """Whether another catalogue has the same items, so that a policy still holds."""
         return self.items.equals(other.items)
+
+
+def _check_ids(items: pa.Table) -> None:
+    """InputError for a row without an id, or two of one id."""
+    ids = items["id"]
+    missing = ids.null_count + (pc.sum(pc.equal(ids, "")).as_py() or 0)
+    twice = len(ids) - missing - len(pc.unique(ids.drop_null()))
+    if missing or twice > 0:
+        what = f"{missing:,} without an id" if missing else f"{twice:,} with the id of another"
+        raise InputError(f"the table of items has rows {what}; give every row an id of its own")

@@ -19,16 +19,21 @@ from typing import Any
 import pydantic
 import tomli_w
 
-from thresher.data.bundled import bundled_tables
 from thresher.data.masking import ViewOptions
-from thresher.data.options import DataOptions
+from thresher.data.options import SHARES, DataOptions
 from thresher.data.schema import FeatureOptions
 from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
 from thresher.evaluate.options import RecommendOptions
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
-from thresher.towers import TOWERS, default_objective, default_tower, default_training
+from thresher.towers import (
+    TOWERS,
+    build_tower,
+    default_objective,
+    default_tower,
+    default_training,
+)
 from thresher.train.classifiers import ClassifierOptions
 from thresher.train.labels import LABELS
 from thresher.train.options import TrainOptions
@@ -47,10 +52,7 @@ PLAIN: Mapping[str, Constructor] = {
     "decide": DecideOptions,
     "recommend": RecommendOptions,
 }
-KINDS: Mapping[str, tuple[Mapping[str, Constructor], str]] = {
-    "tower": (TOWERS, "features"),
-    "labels": (LABELS, "text"),
-}
+KINDS: Mapping[str, Mapping[str, Constructor]] = {"tower": TOWERS, "labels": LABELS}
 ORDER = (
     *("data", "features", "tower", "labels", "objective", "views"),
     *("train", "classifiers", "index", "decide", "recommend"),
@@ -84,8 +86,10 @@ class Config:
     def build(self, section: str) -> Any:
         """Make what a section describes, such as `DataOptions` or the tower."""
         values = dict(self.sections[section])
+        if section == "tower":
+            return build_tower(values.pop("kind"), **values)
         if section in KINDS:
-            return KINDS[section][0][values.pop("kind")](**values)
+            return KINDS[section][values.pop("kind")](**values)
         return PLAIN[section](**values)
 
     def to_toml(self) -> str:
@@ -136,23 +140,21 @@ def resolve(raw: Section, folder: Path) -> Config:
     _known(raw, ORDER, where="section")
     data = _bind(DataOptions, _table(raw, "data"), "data")
     options = DataOptions(**data)
-    events = options.events is not None or (
-        options.bundled is not None and "events" in bundled_tables(options.bundled)
-    )
-    decides = options.calibrates(events=events) or "decide" in raw
-    tower = {**default_tower(events=events, decides=decides), **_table(raw, "tower")}
+    named = options.named()
+    events = "events" in named
+    shares = SHARES["queries"]
+    if events or "pairs" in named:
+        shares = options.split_shares(options.split_protocol(named))
+    decides = shares.get("calibration", 0) > 0 or "decide" in raw
+    defaults = {"tower": default_tower(events=events, decides=decides), "labels": {"kind": "text"}}
     sections: dict[str, Section] = {"data": data}
-    for name, (choices, default) in KINDS.items():
-        given = tower if name == "tower" else _table(raw, name)
-        given = {"kind": default, **given}
-        if name == "tower" and given["kind"] != "features":  # defaults of the other kinds
-            given = {"kind": given["kind"], **_table(raw, name)}
+    for name, choices in KINDS.items():
+        given = {**defaults[name], **_table(raw, name)}
         _check_kind(given["kind"], choices, name)
         rest = {k: v for k, v in given.items() if k != "kind"}
         sections[name] = {"kind": given["kind"], **_bind(choices[given["kind"]], rest, name)}
-    training = default_training(
-        sections["tower"]["kind"], sections["tower"], events=events, decides=decides
-    )
+    kind = sections["tower"]["kind"]
+    training = default_training(kind)
     for name, constructor in PLAIN.items():
         if name == "data" or (name == "decide" and not decides):
             continue
@@ -160,7 +162,7 @@ def resolve(raw: Section, folder: Path) -> Config:
         sections[name] = _bind(constructor, {**defaults, **_table(raw, name)}, name)
     prototypes = sections["labels"]["kind"] == "prototype"
     links = (LINKS, *(PROTOTYPE_LINKS if prototypes else ()), *VIEW_LINKS)
-    tables = _terms(raw, default_objective(events=events, decides=decides))
+    tables = _terms(raw, default_objective(kind))
     terms = [_term(t, i, links) for i, t in enumerate(tables)]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):

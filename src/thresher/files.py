@@ -87,7 +87,7 @@ def aside(path: str | Path) -> Iterator[Path]:
             sweep(path.parent, path.name)
             part, lock = _claim(path)
             yield part / path.name
-            _sync_all(part)
+            sync_folder(part)
             _commit(part / path.name, path)
             _sync(path.parent)
         except InputError:
@@ -341,7 +341,7 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _sync_all(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     for root, _, names in os.walk(folder):
         for name in names:
             _sync(Path(root, name))

@@ -1,7 +1,8 @@
 """One trained model over one catalogue: encode, search, match, recommend, evaluate, calibrate."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as dc_replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from thresher.artifact import Artifact, Transaction
 from thresher.catalogue import Catalogue
 from thresher.config import Config, read
-from thresher.data.dataset import Dataset, Part, labelled
-from thresher.data.events import histories_of
+from thresher.data.dataset import Dataset, Part, history_queries, labelled
 from thresher.data.frames import Frame, like, to_table
 from thresher.data.queries import Queries
 from thresher.data.relation import Relation
@@ -24,7 +24,7 @@ from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decision import Decision, fit_decision
 from thresher.errors import InputError
-from thresher.files import FolderLock, read_json, write_json
+from thresher.files import FolderLock, make_folder, read_json, write_json
 from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower, load_tower, save_tower
 from thresher.towers.item_embeddings import ItemEmbeddings
@@ -123,8 +123,11 @@ class Retriever:
             return queries
         table = None if queries is None else self._query_table(queries)
         if events is not None:
+            if isinstance(events, Queries):
+                return events
+            given = to_table(events, what="events")
             data = self.config.build("data")
-            return histories_of(to_table(events, what="events"), table, self.items, data)
+            return history_queries(given, data, items=self.items, users=table)[0]
         if table is None:
             raise InputError("nothing to look for was given; give queries, or events of users")
         return Queries.of_table(table)
@@ -377,10 +380,11 @@ class Retriever:
         remove = options.remove_history if remove_history is None else remove_history
         ignored = Relation.none((len(queries), len(self.items))) if ignored is None else ignored
         if queries.histories is None:
-            if self.config.sections["data"]["queries"] is None and self.data is None:
+            data = self.config.sections["data"]
+            if data["pairs"] is not None and data["queries"] is None:
                 ignored = ignored.union(self._themselves(queries))
             return self.hits(queries, k, ignored=ignored)[1]
-        had = queries.histories.relation(len(self.items))
+        had = queries.histories.sequences().relation(len(self.items))
         if remove:
             return self.hits(queries, k, ignored=ignored.union(had))[1]
         vectors, found = self.hits(queries, k, ignored=ignored)
@@ -410,7 +414,7 @@ class Retriever:
         if not 1 <= k < len(self.items):
             raise InputError(f"k is {k}; give 1 to {len(self.items) - 1}, the other items")
         found = search_without(partial(index.search, vectors), k, itself)
-        table = self._listed(Queries.of_ids(ids), found, "item")
+        table = self._listed(Queries(pa.array(ids), None, None, None), found, "item")
         return table.rename_columns(["item_id", "neighbour_id", "rank", "score", "neighbour"])
 
     def evaluate(
@@ -507,11 +511,14 @@ class Retriever:
         if (queries is None) != (pairs is None):
             raise InputError("queries and pairs go together; give both, or neither")
         if queries is not None and pairs is not None:
-            table = self._query_table(queries)
-            return labelled(table, to_table(pairs, what="pairs"), self.items)
+            table, true = self._query_table(queries), to_table(pairs, what="pairs")
+            options = dc_replace(self.config.build("data"), open_catalogue=True)
+            return labelled(options, items=self.items, queries=table, pairs=true)
         if self.data is None:
             self.data = _reloaded(self.config)
-        part = self.data.part(split).over(self.data.items, self.items)
+        part = self.data.part(split)
+        if self.items is not self.data.items:
+            part = part.over(self.data.items, self.items)
         if not len(part.queries):
             raise InputError(
                 f"the data has no queries in the split {split!r}; give it a share in [data] "
@@ -528,17 +535,22 @@ class Retriever:
             InputError: when the folder cannot be written.
         """
         folder = Path(folder)
+        make_folder(folder)
         with FolderLock(folder, "save"):
-            edit = Transaction(folder, fresh=True)
-            edit.write("model", self._write_model)
-            edit.write("index", self.catalogue.save)
-            if self.decision is not None:
-                fitted_on = edit.fingerprint("model", "index")
-                self.decision = self.decision.bound(fitted_on)
-                edit.write("decision", self.decision.save)
-            edit.commit()
-        self.folder = folder
+            self.write(folder)
         return folder
+
+    def write(self, folder: Path) -> None:
+        """Write all parts into a folder that nobody else writes to."""
+        edit = Transaction(folder, fresh=True)
+        edit.write("model", self._write_model)
+        edit.write("index", self.catalogue.save)
+        if self.decision is not None:
+            fitted_on = edit.fingerprint("model", "index")
+            self.decision = self.decision.bound(fitted_on)
+            edit.write("decision", self.decision.save)
+        edit.commit()
+        self.folder = folder
 
     @classmethod
     def open(cls, folder: str | Path) -> "Retriever":
@@ -551,7 +563,7 @@ class Retriever:
         model = artifact.part("model")
         settings = read_json(model / "settings.json", what="the settings", fix="train again")
         config = read(model / "config.toml")
-        config = replace(config, folder=Path(settings["base"]))
+        config = dc_replace(config, folder=Path(settings["base"]))
         tower = load_tower(model / "tower")
         decision = None
         if artifact.has("decision"):
@@ -611,7 +623,7 @@ class Retriever:
                 require_columns(self.items, [own], "the catalogue")
                 column = self.items[own].take(pa.array(rows, mask=rows < 0))
             else:
-                column = pa.chunked_array([queries.values(own)]).take(pa.array(query))
+                column = queries.values(own).take(pa.array(query))
             if name in table.column_names:
                 raise InputError(f"keep names {name!r}, which the answer has already")
             table = table.append_column(name, column)
@@ -656,5 +668,3 @@ def _blocks(queries: Queries) -> Iterator[Queries]:
     for part, _ in _numbered(queries):
         yield part
 
-
-Numbers = Mapping[str, float | None]

@@ -84,16 +84,16 @@ class Schema:
         *,
         histories: bool,
     ) -> "Schema":
-        """The features of these tables, as told or as the tables suggest.
+        """The features of these tables, as configured or as the tables suggest.
 
         Args:
             items: the catalogue.
             queries: what queries have beside a history; None for nothing.
-            options: what is told of the columns.
+            options: what is configured of the columns.
             histories: whether a query has a history that is no column of its table.
 
         Raises:
-            InputError: a column is absent, empty, or not what it is told to be; a query has
+            InputError: a column is absent, empty, or not what it is configured to be; a query has
                 nothing or several histories, or nothing is read of an item.
         """
         of_items = features_of(items.table, "item", options, path=items.path)
@@ -170,30 +170,30 @@ class Schema:
                     }
                 )
             )
-        told = {
+        configured = {
             "items": [asdict(f) for f in self.items],
             "queries": [asdict(f) for f in self.queries],
             "history": self.history,
             "max_history": self.max_history,
             "tables": about,
         }
-        (folder / "schema.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        (folder / "schema.json").write_text(json.dumps(configured, indent=1) + "\n", "utf-8")
         pq.write_table(pa.concat_tables(parts), folder / "values.parquet", compression="zstd")
 
     @classmethod
     def load(cls, folder: Path) -> "Schema":
         """Reads what `save` wrote."""
-        told = json.loads((folder / "schema.json").read_text("utf-8"))
+        configured = json.loads((folder / "schema.json").read_text("utf-8"))
         table = pq.read_table(folder / "values.parquet")
         readers = {}
-        for name, about in told["tables"].items():
+        for name, about in configured["tables"].items():
             own = table.filter(pc.equal(table["table"], name))
             readers[name] = _read(about["kind"], about["size"], own)
         return cls(
-            items=tuple(Feature(**f) for f in told["items"]),
-            queries=tuple(Feature(**f) for f in told["queries"]),
-            history=told["history"],
-            max_history=told["max_history"],
+            items=tuple(Feature(**f) for f in configured["items"]),
+            queries=tuple(Feature(**f) for f in configured["queries"]),
+            history=configured["history"],
+            max_history=configured["max_history"],
             readers=readers,
         )
 
@@ -201,7 +201,7 @@ class Schema:
 def _check_told(
     options: FeatureOptions, queries: Counted | None, columns: Sequence[str], *, histories: bool
 ) -> None:
-    """InputError for several histories, and for what is told of queries that have no such thing."""
+    """InputError for several histories, and for what is configured of queries that have no such thing."""
     found = [*columns, *(["that of the events"] if histories else [])]
     if len(found) > 1:
         raise InputError(

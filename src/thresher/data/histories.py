@@ -1,87 +1,54 @@
-"""Histories of users: windows over one long list of events."""
+"""Histories of users as windows over one long list of events: what a tower of histories reads."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from jaxtyping import Int, Int64
-from torch import Tensor
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from thresher.data.relation import Relation
-from thresher.data.sequences import Examples, Sequences, bounds, ranges
-from thresher.errors import InputError
+from thresher.data.sequences import Sequences, bounds, ranges
+from thresher.data.values import entries
+
+if TYPE_CHECKING:  # torch takes seconds to import, and an audit needs none
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Histories:
     """Rows of events, oldest first: row i reads `items[first[i]:last[i]]`.
 
-    Windows may overlap, and rows that are cut or taken share the list of events: a batch of
-    histories costs two numbers a row.
+    Windows may overlap, and rows that are taken share the list of events: a batch of histories
+    costs two numbers a row.
 
     Args:
-        items: catalogue rows of the events of all users, one user after the other.
-        first: where each row's events begin.
-        last: where they end; equal to `first` for a user without events.
+        items: int64 [E], catalogue rows of the events of all users, one user after the other.
+        first: int64 [n], where each row's events begin.
+        last: int64 [n], where they end; equal to `first` for a user without events.
 
     Memory: 16 bytes a row, beside the events.
 
     Example:
-        >>> h = Histories(torch.tensor([7, 4, 9]), torch.tensor([0, 1]), torch.tensor([2, 3]))
+        >>> h = Histories.of(Sequences(np.array([0, 2, 3]), np.array([7, 4, 9])))
         >>> h[1:].lengths()
-        tensor([2])
+        tensor([1])
     """
 
-    items: Int64[Tensor, " E"]
-    first: Int64[Tensor, " n"]
-    last: Int64[Tensor, " n"]
+    items: "Tensor"
+    first: "Tensor"
+    last: "Tensor"
 
     @classmethod
-    def of(cls, sequences: Sequences, max_length: int | None = None) -> "Histories":
-        """The events of each user; the last `max_length` of them, where one is given.
-
-        Raises:
-            InputError: max_length is below 1.
-        """
-        starts = torch.from_numpy(sequences.starts)
-        whole = cls(torch.from_numpy(sequences.items), starts[:-1], starts[1:])
-        return whole if max_length is None else whole.cut(max_length)
+    def of(cls, sequences: Sequences) -> "Histories":
+        """The events of each user."""
+        return cls.windows(sequences.items, sequences.starts[:-1], sequences.starts[1:])
 
     @classmethod
-    def before(cls, examples: Examples, max_length: int | None = None) -> "Histories":
-        """The events of the same user just before each target, the last `max_length` of them.
+    def windows(cls, items: np.ndarray, first: np.ndarray, last: np.ndarray) -> "Histories":
+        """From NumPy arrays, see the class."""
+        import torch
 
-        Raises:
-            InputError: max_length is below 1.
-        """
-        begins = torch.from_numpy(examples.sequences.starts[examples.users])
-        items = torch.from_numpy(examples.sequences.items)
-        whole = cls(items, begins, torch.from_numpy(examples.targets))
-        return whole if max_length is None else whole.cut(max_length)
-
-    def cut(self, max_length: int) -> "Histories":
-        """The same rows without what is older than the last `max_length` events.
-
-        Raises:
-            InputError: max_length is below 1.
-        """
-        if max_length < 1:
-            raise InputError(f"histories of at most {max_length} events were asked for; give 1 or more")
-        return Histories(self.items, torch.maximum(self.first, self.last - max_length), self.last)
-
-    def sequences(self) -> Sequences:
-        """The events of each row, one row after the other."""
-        counts = self.lengths().numpy()
-        places = ranges(self.first.numpy(), counts)
-        return Sequences(bounds(counts), self.items.numpy()[places])
-
-    def renumbered(self, rows: Int64[np.ndarray, " N"]) -> "Histories":
-        """The same over another catalogue: item i is item `rows[i]` there, or none for -1."""
-        return Histories.of(self.sequences().renumbered(rows))
-
-    def relation(self, columns: int) -> Relation:
-        """The distinct pairs of row and item, against a catalogue of so many items."""
-        return self.sequences().relation(columns)
+        return cls(*(torch.from_numpy(part.astype(np.int64)) for part in (items, first, last)))
 
     def __len__(self) -> int:
         return len(self.first)
@@ -89,22 +56,27 @@ class Histories:
     def __getitem__(self, rows: slice) -> "Histories":
         return Histories(self.items, self.first[rows], self.last[rows])
 
-    def take(self, rows: Int[Tensor, " n"]) -> "Histories":
+    def take(self, rows: "Tensor | np.ndarray") -> "Histories":
         """The rows of these numbers, in this order; a row may be taken more than once."""
+        import torch
+
+        rows = torch.as_tensor(rows)
         return Histories(self.items, self.first[rows], self.last[rows])
 
-    def lengths(self) -> Int64[Tensor, " n"]:
-        """How many events each row has."""
+    def lengths(self) -> "Tensor":
+        """How many events each row has: int64 [n]."""
         return self.last - self.first
 
-    def table(self, max_length: int, *, padding: int) -> Int64[Tensor, "n L"]:
-        """The events of each row side by side, oldest first, filled up at the end.
+    def table(self, max_length: int, *, padding: int) -> "Tensor":
+        """The events of each row side by side, oldest first, filled up at the end: int64 [n, L].
 
         Args:
-            max_length: most events a row, the last ones are kept; L is that of the max_length row, at
+            max_length: most events a row, the last ones are kept; L is that of the longest row, at
                 least 1.
             padding: what stands where a row has no more events.
         """
+        import torch
+
         lengths = self.lengths().clamp(max=max_length)
         column = torch.arange(max(1, int(lengths.max()) if len(self) else 1))
         there = column < lengths[:, None]
@@ -113,3 +85,23 @@ class Histories:
         rows[there] = self.items[places[there]]
         return rows
 
+    def sequences(self) -> Sequences:
+        """The same as lists of their own."""
+        counts = self.lengths().numpy()
+        return Sequences(bounds(counts), self.items.numpy()[ranges(self.first.numpy(), counts)])
+
+
+def histories_of(table: pa.Table, column: str, items: pa.Table) -> tuple[Histories, int]:
+    """The items of a column of ids, as rows of the catalogue, and how many ids it lacks.
+
+    A value is a list of ids, or a text of ids with "|" between them.
+
+    Raises:
+        InputError: the column holds neither.
+    """
+    rows, ids = entries(table[column], "history", column)
+    places = pc.index_in(ids, value_set=items["id"].combine_chunks())
+    found = pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    there = found >= 0
+    counts = np.bincount(rows[there], minlength=len(table))
+    return Histories.of(Sequences(bounds(counts), found[there])), int((~there).sum())

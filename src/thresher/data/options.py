@@ -1,75 +1,78 @@
-"""Where the tables of a run lie and how they are split: the keys of the `[data]` table."""
+"""Where the data of a run lies and how it is split: the keys of `[data]`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from thresher.data.bundled import bundled, bundled_tables
-from thresher.data.protocols import check_shares
-from thresher.data.split import SHARES
+from thresher.data.bundled import bundled, tables_of
+from thresher.data.split import check_shares
 from thresher.errors import InputError
 
 Protocol = Literal["queries", "pairs", "users", "last", "time"]
-LIST_SHARES: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
-TABLES = ("items", "queries", "pairs", "events", "ignored")
+SHARES: Mapping[str, Mapping[str, float]] = {
+    "queries": {"train": 0.65, "validation": 0.05, "calibration": 0.15, "test": 0.15},
+    "other": {"train": 0.8, "validation": 0.1, "test": 0.1},
+}
+FILES = ("items", "queries", "pairs", "events", "ignored")
+_OF_EVENTS = ("users", "last", "time")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Where a dataset lies and how it is split: either files, or one that ships with the package.
+    """Where the data of a run lies and how it is split; the keys of the `[data]` table.
 
-    A run has `pairs` of queries and items, or `events` of users, whose next item is looked for
-    after their history. Files are parquet, CSV, TSV, JSON lines or Excel.
+    A run has either `pairs` of queries and items, or `events` of users, whose next item is asked
+    for after their history.
 
     Args:
-        items: file of the catalogue: `id` and any columns. Needed with pairs; the items of the
-            events when left out.
-        queries: file of the queries, or of the users of the events: `id`, any columns, and perhaps
-            `split`. With pairs and without queries, the items are the queries.
-        pairs: file of the true pairs: `query_id`, `item_id`, and perhaps `split`.
-        events: file of the events: `user_id`, `item_id`, `timestamp`, and perhaps `event` and
-            `weight`.
-        ignored: file of pairs that are neither true nor false: `query_id`, `item_id`. Their item is
-            never ranked for their query.
+        items: file of the catalogue, a column `id` and any others; parquet, CSV, TSV, JSON lines.
+            With events it may be left out: the items are then those of the events.
+        queries: file of the queries, or of the users of the events, likewise; perhaps with a column
+            `split`. With pairs it may be left out: the queries are then items themselves, such as
+            pages that link to pages.
+        pairs: file of the true pairs, columns `query_id` and `item_id`, perhaps `split`.
+        events: file of the events, columns `user_id`, `item_id` and `timestamp`, perhaps `event`
+            and `weight`.
+        ignored: file of ignored pairs, columns `query_id` and `item_id`: neither true nor negative,
+            never ranked.
         bundled: name of a dataset that ships with the package, in place of the files.
-        columns: what a column is called in the files, by the name that it has here.
-        item_text: columns whose text, joined by a blank, describes an item; the first of title,
-            text and name when left out.
+        item_text: columns whose text, joined by a space, describes an item; the first of title,
+            text and name when left out, none where there is none of them.
         query_text: the same for queries.
-        without_pairs: what a query is that no pair names: "unlabelled", left out, or "no_item", a
-            query whose item the catalogue lacks. To be set as soon as there is one.
-        open_catalogue: whether pairs may name items that are not in the catalogue; their queries
-            then have no true item, and accepting an answer to one of them is an error.
         event_kinds: values of `event` to read; every kind when left out.
         repeated_events: "keep", or "merge" the same item several times in a row into one event.
-        min_events: users with fewer are left out; 1 or more, 2 is usual.
-        protocol: how a split is made where the files give none. Pairs: "queries", all pairs of a
-            query, and of queries with the same text, together; "pairs", each by itself. Events:
-            "users", "last" or "time" (`thresher.data.protocols`). When left out "queries", "pairs"
-            where items are the queries, and "users".
-        shares: fraction of the queries, pairs, users or events for each split; with a share for
-            calibration a threshold is certified. When left out 0.65, 0.05, 0.15 and 0.15 for train,
-            validation, calibration and test with "queries", else 0.8, 0.1, 0 and 0.1.
-        history_share: fraction of an evaluated user's events that are history ("users"), in (0, 1).
-        train_share: fraction of the training pairs that are kept, above 0; to see what few labels
-            do.
+        min_events: users with fewer events are left out; 1 or more.
+        protocol: how the data is split. Pairs: "queries", each query with all its pairs, equal
+            texts together (the default with a file of queries), or "pairs", each pair by itself
+            (the default without). Events: "users" (the default), "last" or "time", see
+            `thresher.data.protocols`. A column `split` of queries or pairs wins.
+        shares: fraction of the queries, pairs, users or events for each split; for "last", only the
+            ratio of calibration to test is used. A run without a share for calibration does not
+            decide.
+        history_share: fraction of the events of a user in an evaluated split that are history
+            ("users"), in (0, 1).
+        train_share: fraction of the training pairs that are kept, in (0, 1]; for experiments with
+            few labels.
         seed: of the split, and of what is kept.
+        open_catalogue: whether pairs may name items that are not in the catalogue; their queries
+            then have no true item, and accepting an answer to one of them is an error.
         propensity: whose constants PSP uses: "amazon" and "wikipedia" for the sets of these names
             in the extreme classification repository, "other" for every other set.
+        without_pairs: what a query that no pair names is: "unlabelled" leaves it out; "no_item"
+            says that its item is not in the catalogue, so that accepting an answer is an error.
+            Needed as soon as there is one.
+        columns: new names of columns, `new = "old"`, in every file that has the old one.
     """
 
-    items: str | None = None
-    queries: str | None = None
-    pairs: str | None = None
-    events: str | None = None
-    ignored: str | None = None
+    items: str | Path | None = None
+    queries: str | Path | None = None
+    pairs: str | Path | None = None
+    events: str | Path | None = None
+    ignored: str | Path | None = None
     bundled: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
     item_text: tuple[str, ...] = ()
     query_text: tuple[str, ...] = ()
-    without_pairs: Literal["unlabelled", "no_item"] | None = None
-    open_catalogue: bool = False
     event_kinds: tuple[str, ...] = ()
     repeated_events: Literal["keep", "merge"] = "keep"
     min_events: int = 2
@@ -78,88 +81,82 @@ class DataOptions:
     history_share: float = 0.8
     train_share: float = 1.0
     seed: int = 0
+    open_catalogue: bool = False
     propensity: Literal["amazon", "wikipedia", "other"] = "other"
+    without_pairs: Literal["unlabelled", "no_item"] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.shares is not None:
             check_shares(self.shares)
-        for name in ("history_share", "train_share"):
-            value = getattr(self, name)
-            if not 0 < value <= 1 or (name == "history_share" and value == 1):
-                raise InputError(f"data.{name} is {value}; give a fraction above 0 and below 1")
+        if not 0 < self.history_share < 1:
+            raise InputError(
+                f"history_share is {self.history_share}; give the fraction of a user's events that "
+                "is history, above 0 and below 1, such as 0.8"
+            )
+        if not 0 < self.train_share <= 1:
+            raise InputError(f"train_share is {self.train_share}; give a fraction in (0, 1]")
         if self.min_events < 1:
-            raise InputError(f"data.min_events is {self.min_events}; give 1 or more, such as 2")
-        files = [name for name in TABLES if getattr(self, name) is not None]
-        if self.bundled is not None and files:
-            raise InputError(
-                f"the data names both bundled = {self.bundled!r} and files of its own "
-                f"({', '.join(files)}); remove one of the two"
-            )
-        if self.pairs is not None and self.events is not None:
-            raise InputError("the data names both pairs and events; remove one of the two")
-        self._check_protocol()
-
-    def _check_protocol(self) -> None:
-        if self.protocol is not None and not self._nothing_named:
-            of_events = self.protocol in ("users", "last", "time")
-            if of_events != self.has_events:
-                what, other = ("events", "pairs") if of_events else ("pairs", "events")
-                raise InputError(
-                    f"data.protocol = {self.protocol!r} splits {what}, and the data names {other}; "
-                    "leave it out, or give another"
-                )
-        if self.protocol in ("last", "time") and self.split_shares().get("calibration", 0):
-            raise InputError(
-                f"data.protocol = {self.protocol!r} keeps no users apart to calibrate on; give "
-                "calibration no share, or set protocol = 'users'"
-            )
-
-    @property
-    def _nothing_named(self) -> bool:
-        return self.pairs is None and self.events is None and self.bundled is None
-
-    @property
-    def has_events(self) -> bool:
-        """Whether queries are histories of events."""
+            raise InputError(f"min_events is {self.min_events}; give 1 or more, such as 2")
         if self.bundled is not None:
-            return "events" in bundled_tables(self.bundled)
-        return self.events is not None
+            self._check_bundled(self.bundled)
+        elif self.pairs is not None and self.events is not None:
+            raise InputError("the data names both pairs and events; remove one of the two")
+        named = self.named()
+        if "pairs" in named or "events" in named:
+            self.split_protocol(named)
 
-    @property
-    def splits_by(self) -> Protocol:
-        """The protocol, the default one where none is configured."""
-        if self.protocol is not None:
-            return self.protocol
-        if self.has_events:
-            return "users"
-        return "pairs" if self.pairs is not None and self.queries is None else "queries"
+    def _check_bundled(self, name: str) -> None:
+        own = [file for file in FILES if getattr(self, file) is not None]
+        if own:
+            raise InputError(
+                f"the data names both bundled = {name!r} and {' and '.join(own)} of its own; "
+                "remove one of the two"
+            )
 
-    def split_shares(self) -> Mapping[str, float]:
-        """The shares, the default ones where none are configured."""
-        if self.shares is not None:
-            return self.shares
-        return SHARES if self.splits_by == "queries" else LIST_SHARES
-
-    @property
-    def calibrates(self) -> bool:
-        """Whether labels are kept apart to certify a threshold on."""
-        return self.split_shares().get("calibration", 0.0) > 0
+    def named(self) -> tuple[str, ...]:
+        """Which of items, queries, pairs, events and ignored the data has."""
+        if self.bundled is not None:
+            return tables_of(self.bundled)
+        return tuple(name for name in FILES if getattr(self, name) is not None)
 
     def paths(self, base: str | Path = ".") -> dict[str, Path]:
-        """The files by the name of their table; relative ones start at `base`.
+        """The file of each table that the data names; relative ones begin at `base`."""
+        if self.bundled is not None:
+            return {name: bundled(self.bundled) / f"{name}.parquet" for name in self.named()}
+        return {name: Path(base, getattr(self, name)) for name in self.named()}
+
+    def split_protocol(self, given: tuple[str, ...]) -> Protocol:
+        """The protocol, or the default one for the tables that are given.
 
         Raises:
-            InputError: neither pairs nor events are named, or pairs without items.
+            InputError: neither pairs nor events are given, both are, pairs come without items, or
+                an option does not go with them.
         """
-        if self.bundled is not None:
-            folder = bundled(self.bundled)
-            return {path.stem: path for path in sorted(folder.glob("*.parquet"))}
-        if self.pairs is None and self.events is None:
+        if ("pairs" in given) == ("events" in given):
             raise InputError(
-                "the data names no pairs and no events; name items, queries and pairs, or events, "
-                "or bundled"
+                f"the data has {' and '.join(given) or 'no table'}; give items, queries and pairs, "
+                "or events, or the name of a bundled dataset"
             )
-        if self.pairs is not None and self.items is None:
-            raise InputError("the data names pairs and no items; name the file of the items")
-        given = {name: getattr(self, name) for name in TABLES}
-        return {name: Path(base) / path for name, path in given.items() if path is not None}
+        kind, other = ("pairs", "events") if "pairs" in given else ("events", "pairs")
+        if kind == "pairs" and "items" not in given:
+            raise InputError("the data has pairs and no items; name the file of the items")
+        of_events = kind == "events"
+        if self.protocol is not None and (self.protocol in _OF_EVENTS) != of_events:
+            raise InputError(
+                f"data.protocol = {self.protocol!r} splits {other}, and the data has {kind}; leave "
+                f"it out, or give {other}"
+            )
+        default: Protocol = "users" if of_events else "queries" if "queries" in given else "pairs"
+        protocol = self.protocol or default
+        if self.without_pairs is not None and protocol != "queries":
+            raise InputError(
+                f"data.without_pairs = {self.without_pairs!r} is for queries that are split as a "
+                f"whole, and the protocol is {protocol!r}; leave it out"
+            )
+        return protocol
+
+    def split_shares(self, protocol: Protocol) -> Mapping[str, float]:
+        """The shares, or the default ones of the protocol."""
+        default = SHARES["queries" if protocol == "queries" else "other"]
+        return default if self.shares is None else self.shares

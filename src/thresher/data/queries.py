@@ -1,11 +1,10 @@
-"""Queries of any kind: rows of a table, histories of events, or both."""
+"""Queries: rows of a table, users with a history, or both."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
+import pyarrow.compute as pc
 from jaxtyping import Int, Int64
 
 from thresher.data.histories import Histories
@@ -14,48 +13,44 @@ from thresher.data.tables import require_columns, text_of
 
 @dataclass(frozen=True)
 class Queries:
-    """What is looked for.
+    """What items are looked for: the columns of each query, its history, or both.
 
     Args:
-        ids: of each query or user.
-        table: columns of queries, or of users; None without any.
-        rows: the row of each query in the table, -1 for none; None without a table.
-        histories: the items that each had, oldest first; None where queries have no history.
+        ids: the id of each query or user.
+        table: columns of the queries, or of the users; None where they have none.
+        rows: the row of each query in `table`, -1 for none; None without a table.
+        histories: rows of the items that each user had, oldest first; None without events.
+
+    Example:
+        >>> table = pa.table({"id": ["a", "b"], "title": ["red mug", None]})
+        >>> Queries.of_table(table).text(["title"])
+        ['red mug', '']
     """
 
     ids: pa.StringArray
-    table: pa.Table | None = None
-    rows: Int64[np.ndarray, " n"] | None = None
-    histories: Histories | None = None
+    table: pa.Table | None
+    rows: Int64[np.ndarray, " n"] | None
+    histories: Histories | None
 
     @classmethod
     def of_table(cls, table: pa.Table) -> "Queries":
-        """Every row of a table; numbered from 0 where it has no column `id`."""
-        if "id" in table.column_names:
-            ids = table["id"].cast(pa.string()).combine_chunks()
-        else:
-            ids = pa.array([str(row) for row in range(len(table))], pa.string())
-        return cls(ids, table, np.arange(len(table)))
+        """Every row of a table is a query; its number is its id where there is no column `id`."""
+        rows = np.arange(len(table))
+        ids = table["id"] if "id" in table.column_names else pa.array(rows)
+        return cls(_flat(ids.cast(pa.string())), table, rows, None)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: Int[np.ndarray, " n"]) -> "Queries":
-        """The queries of these numbers, in this order."""
+    def take(self, rows: Int[np.ndarray, " R"]) -> "Queries":
+        """The queries of these numbers, in this order, repeats allowed."""
+        histories = self.histories
         return Queries(
             self.ids.take(pa.array(rows)),
             self.table,
             None if self.rows is None else self.rows[rows],
-            None if self.histories is None else self.histories.take(torch.from_numpy(rows)),
+            None if histories is None else histories.take(rows),
         )
-
-    def aligned(self) -> pa.Table:
-        """The columns of the queries, a row each; null where one has no row."""
-        if self.table is None or self.rows is None:
-            return pa.table({"id": self.ids})
-        if np.array_equal(self.rows, np.arange(len(self.table))):
-            return self.table
-        return self.table.take(pa.array(self.rows, mask=self.rows < 0))
 
     def values(self, name: str) -> pa.ChunkedArray:
         """A column of the queries.
@@ -67,13 +62,34 @@ class Queries:
         require_columns(table, [name], "the table of queries")
         return table[name]
 
-    def column(self, name: str) -> list[str]:
-        """The values of a column as text; a missing one is the empty string."""
-        values = self.values(name).cast(pa.string()).to_pylist()
-        return ["" if value is None else value for value in values]
+    def column(self, name: str) -> list[str | None]:
+        """The values of a column as text; None where there is none.
 
-    def text(self, columns: Sequence[str]) -> list[str]:
-        """The text of each query, its columns joined by blanks; empty without columns."""
-        if not columns:
-            return [""] * len(self)
-        return text_of(self.aligned(), columns)
+        Raises:
+            InputError: there is no such column.
+        """
+        return self.values(name).cast(pa.string()).to_pylist()
+
+    def text(self, columns: tuple[str, ...] | list[str]) -> list[str]:
+        """The columns of each query, joined by a space; empty where there is nothing.
+
+        Raises:
+            InputError: a column is missing, or holds what is not text.
+        """
+        return text_of(self.aligned(), columns) if columns else [""] * len(self)
+
+    def aligned(self) -> pa.Table:
+        """The columns of each query, a row each; nulls for one that is not in the table."""
+        if self.table is None or self.rows is None:
+            return pa.table({"id": self.ids})
+        known = pa.array(self.rows, mask=self.rows < 0)
+        return self.table.take(known)
+
+
+def rows_of(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Int64[np.ndarray, " n"]:
+    """The row of each id among the known ones; -1 where there is none."""
+    return pc.fill_null(_flat(pc.index_in(ids, value_set=known)), -1).to_numpy().astype(np.int64)
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,4 +1,4 @@
-"""Which columns of a table are features, and of what kind: read from the table, or as told."""
+"""Which columns of a table are features, and of what kind: read from the table, or as configured."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class FeatureOptions:
     Args:
         item: by column of the items, its kind, or a table of its kind, width, min_count, buckets and
             table.
-        query: the same for the queries, who take over what is told of items where they are items
+        query: the same for the queries, who take over what is configured of items where they are items
             themselves; `history.NAME` is what the items of a history have in NAME.
         width: numbers of the embedding of a feature that says none; 16 to 128 is usual.
         min_count: values in fewer rows have no vector of their own, where a feature says none.
@@ -96,9 +96,14 @@ class FeatureOptions:
             )
         for side in ("item", "query"):
             for name in getattr(self, side):
-                self.told(side, name)  # refuses what is no feature before anything is read
+                self.configured(side, name)  # refuses what is no feature before anything is read
 
-    def told(self, side: str, name: str) -> Feature | None:
+    def ignored(self) -> list[str]:
+        """Columns that are left out, of either side."""
+        named = ((side, name) for side in ("item", "query") for name in getattr(self, side))
+        return [name for side, name in named if self.configured(side, name) is None]
+
+    def configured(self, side: str, name: str) -> Feature | None:
         """What is said of a column; None for one that is ignored.
 
         Raises:
@@ -142,7 +147,7 @@ class FeatureOptions:
 def features_of(
     table: pa.Table, side: Literal["item", "query"], options: FeatureOptions, *, path: str
 ) -> tuple[Feature, ...]:
-    """The features of a table: its columns, as told or as their types and values suggest.
+    """The features of a table: its columns, as configured or as their types and values suggest.
 
     | column | is read as |
     |-|-|
@@ -158,17 +163,17 @@ def features_of(
     Args:
         table: items or queries.
         side: which of them.
-        options: what is told of its columns.
+        options: what is configured of its columns.
         path: of its file, for messages.
 
     Raises:
-        InputError: a column that is told of is absent, holds what its kind cannot be, or holds
+        InputError: a column that is configured of is absent, holds what its kind cannot be, or holds
             nothing.
     """
-    told = getattr(options, side)
-    if side == "query":  # the rest is told of the items of a history
-        told = [name for name in told if not name.startswith("history.")]
-    for name in told:
+    configured = getattr(options, side)
+    if side == "query":  # the rest is configured of the items of a history
+        configured = [name for name in configured if not name.startswith("history.")]
+    for name in configured:
         if name not in table.column_names:
             near = difflib.get_close_matches(name, table.column_names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -178,8 +183,8 @@ def features_of(
             )
     found = []
     for name in table.column_names:
-        if name in told:
-            feature = options.told(side, name)
+        if name in configured:
+            feature = options.configured(side, name)
         else:
             kind = _suggested(name, table[name], typed=not path.lower().endswith(_UNTYPED))
             feature = Feature(name=name, kind=kind, **options.usual(kind))
@@ -199,7 +204,7 @@ def of_history(items: Sequence[Feature], options: FeatureOptions) -> tuple[Featu
     """What is read of the items of a history: their features, each averaged over the events.
 
     Raises:
-        InputError: what is told of one is of no feature of the items, or of another kind.
+        InputError: what is configured of one is of no feature of the items, or of another kind.
     """
     by_name = {f"history.{f.name}": f for f in items}
     found = dict(by_name)
@@ -211,16 +216,16 @@ def of_history(items: Sequence[Feature], options: FeatureOptions) -> tuple[Featu
                 f"features.query names {name!r}, and items have no feature {name[8:]!r}; they have "
                 f"{', '.join(f.name for f in items)}"
             )
-        told = options.told("query", name)
-        if told is None:
+        configured = options.configured("query", name)
+        if configured is None:
             del found[name]
-        elif told.kind != by_name[name].kind:
+        elif configured.kind != by_name[name].kind:
             raise InputError(
-                f"features.query gives {name!r} the kind {told.kind!r}, and items have it as "
+                f"features.query gives {name!r} the kind {configured.kind!r}, and items have it as "
                 f"{by_name[name].kind!r}; a history is read as its items are"
             )
         else:
-            found[name] = told
+            found[name] = configured
     return tuple(replace(f, name=name) for name, f in found.items())
 
 

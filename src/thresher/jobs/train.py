@@ -198,7 +198,7 @@ def _validation(config: Config, model: RetrievalModel, data: Dataset) -> Measure
     deepest = min(max(_depth(config.build("train").metric), 10), len(data.items))
     ignored = part.ignored
     if recommend.remove_history and part.queries.histories is not None:
-        ignored = ignored.union(part.queries.histories.relation(len(data.items)))
+        ignored = ignored.union(part.queries.histories.sequences().relation(len(data.items)))
 
     def measure(items: np.ndarray) -> dict[str, float]:
         index = build(items, kind="auto")
@@ -239,7 +239,7 @@ def _assembled(config: Config, data: Dataset, trained: Trained, out: Path | None
     if config.decides and len(data.part("calibration").queries):
         model.decision = fit_decision(model, data.part("calibration"), config.build("decide"))
     if out is not None:
-        model.save(out)
+        model.write(out)
     return model
 
 

@@ -101,7 +101,7 @@ def default_tower(*, events: bool, decides: bool) -> Section:
     return {"kind": "history" if events else "bag" if decides else "features"}
 
 
-def default_training(kind: str, *, events: bool) -> Section:
+def default_training(kind: str) -> Section:
     """Keys of `[train]` whose default follows from the tower."""
     if kind == "sentence":
         return {"learning_rate": 2e-5, "head_learning_rate": 5e-4}

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32
@@ -19,11 +18,9 @@ from torch import Tensor, nn
 
 from thresher.data.dataset import Dataset
 from thresher.data.features import Bag, Counted, Schema
-from thresher.data.histories import Histories
+from thresher.data.histories import Histories, histories_of
 from thresher.data.queries import Queries
 from thresher.data.schema import Feature, FeatureOptions
-from thresher.data.sequences import Sequences, bounds
-from thresher.data.values import entries
 from thresher.errors import InputError
 from thresher.towers.bags import Bags, weighted_sums
 from thresher.towers.encode import vectors
@@ -158,7 +155,7 @@ class FeatureTower(nn.Module):
             if train.queries.rows is not None:
                 np.add.at(counts, train.queries.rows, train.truth.counts())
             queries = Counted(table, counts, data.queries_path)
-        if data.itself:  # queries are items: what is configured of these holds for both
+        if table is not None and table is data.items:  # queries are items: what is configured of these holds for both
             features = replace(features, query={**features.item, **features.query})
         self.start_from(
             Schema.fitted(
@@ -205,12 +202,12 @@ class FeatureTower(nn.Module):
             own = {name: Bags.from_csr(_with_nothing(bag)) for name, bag in found.items()}
             at = torch.from_numpy(queries.rows)
             if histories is None and schema.history is not None:
-                histories = in_column(queries, schema.history, items)
+                histories, _ = histories_of(queries.aligned(), schema.history, items)
         read = {f.name for f in schema.queries}
         if histories is None and any(name.startswith("history.") for name in read):
             raise InputError("this model reads histories of users; give events")
         if histories is not None:
-            histories = histories.cut(schema.max_history)
+            histories = _latest(histories, schema.max_history)
         kept = {name: bag for name, bag in bags.items() if f"history.{name}" in read}
         return QueryTable(own, at, histories, kept)
 
@@ -278,21 +275,10 @@ class FeatureTower(nn.Module):
         return tower
 
 
-def in_column(queries: Queries, column: str, items: pa.Table) -> Histories:
-    """The histories that stand in a column of the queries: lists of ids, or text with "|" between.
-
-    Items that the catalogue lacks are left out.
-
-    Raises:
-        InputError: the column holds neither.
-    """
-    table = queries.aligned()
-    rows, ids = entries(table[column], "history", column)
-    places = pc.index_in(ids, value_set=items["id"].combine_chunks())
-    found = pc.fill_null(places, -1).to_numpy().astype(np.int64)
-    there = found >= 0
-    counts = np.bincount(rows[there], minlength=len(table))
-    return Histories.of(Sequences(bounds(counts), found[there]))
+def _latest(histories: Histories, count: int) -> Histories:
+    """The last so many events of each row."""
+    first = torch.maximum(histories.first, histories.last - count)
+    return Histories(histories.items, first, histories.last)
 
 
 def _with_nothing(bag: Bag) -> Bag:

@@ -270,7 +270,7 @@ class HistoryTower(nn.Module):
         """
         if queries.histories is None:
             raise InputError("this model reads histories of users; give events")
-        return queries.histories.cut(self.max_history)
+        return queries.histories
 
     def encode(self, inputs: Histories | Int64[Tensor, " n"]) -> Float32[np.ndarray, "n V"]:
         """Unit rows without dropout and without gradient."""
