@@ -2,15 +2,17 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from thresher.data.dataset import Part
 from thresher.data.split import normalised, uniform
 from thresher.decide.options import DecideOptions
 from thresher.decide.outcomes import Outcomes
-from thresher.decide.policy import NoThreshold, Policy, load_policy, save_policy
+from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.scorers import margin, raw
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
 from thresher.rerank import Reranker, cross_fit
@@ -43,12 +45,20 @@ class Decision:
         """The same decision, which names the model and index that it is for."""
         return replace(self, policy=replace(self.policy, fitted_on=fitted_on))
 
+    def summary(self) -> dict[str, Any]:
+        """What was found, as JSON values; `certified` is the answer."""
+        certified = isinstance(self.policy, Policy)
+        return {"certified": certified, "sentence": self.policy.sentence(), **self.policy.to_dict()}
+
     def save(self, folder: Path) -> None:
         """Write everything into a folder."""
         write_json(folder / "settings.json", asdict(self.options))
         if self.reranker is not None:
             self.reranker.save(folder / "reranker.json")
-        save_policy(self.policy, folder / "policy.json")
+        if isinstance(self.policy, Policy):
+            self.policy.save(folder / "policy.json")
+        else:
+            write_json(folder / "no_threshold.json", self.policy.to_dict())
         self.outcomes.save(folder / "outcomes.parquet")
 
     @classmethod
@@ -66,10 +76,31 @@ class Decision:
         path = folder / "reranker.json"
         return cls(
             options,
-            load_policy(folder / "policy.json", fitted_on=fitted_on),
+            read_policy(folder, fitted_on=fitted_on),
             Outcomes.load(folder / "outcomes.parquet"),
             Reranker.load(path) if options.scorer == "reranker" else None,
         )
+
+
+def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
+    """The policy of a decision, or why there is none.
+
+    Raises:
+        InputError: when it is damaged, or was fitted on another model or index.
+    """
+    if (folder / "policy.json").exists():
+        return Policy.load(folder / "policy.json", fitted_on=fitted_on)
+    path = folder / "no_threshold.json"
+    values = read_json(path, what="the decision", fix="calibrate again")
+    try:
+        return NoThreshold(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except TypeError as error:
+        raise InputError(f"{path} cannot be read ({error}); calibrate again") from error
+
+
+def confidence_of(scorer: str, scores: Float[np.ndarray, "Q k"]) -> Float64[np.ndarray, " Q"]:
+    """The confidence in the first candidate, by the scores of all."""
+    return (raw if scorer == "score" else margin)(scores).astype(np.float64)
 
 
 def check_labels(part: Part, options: DecideOptions) -> None:
@@ -118,14 +149,14 @@ def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Deci
             seed=options.seed,
         )
     else:
-        reranker, confidence = None, options.confidence(hits.scores)
+        reranker, confidence = None, confidence_of(options.scorer, hits.scores)
         correct = part.truth.correct(hits.rows[:, :1])[:, 0]
     outcomes = Outcomes(
         ids=queries.ids.to_pylist(),
         confidence=confidence,
         correct=correct,
         selection=selection,
-        segments=queries.column(options.by) if options.by else None,
+        segments=queries.column(options.by) if options.by else (),
         clusters=clusters.reshape(-1).astype(np.int64),
     )
     policy = outcomes.certify(

@@ -22,7 +22,7 @@ from thresher.data.relation import Relation
 from thresher.data.tables import require_columns
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
-from thresher.decision import Decision, fit_decision
+from thresher.decision import Decision, confidence_of, fit_decision
 from thresher.errors import InputError
 from thresher.files import FolderLock, make_folder, read_json, write_json
 from thresher.retrieve import Hits, search_without
@@ -214,7 +214,7 @@ class Retriever:
         k = min(max(depth, many), len(self.items))
         vectors, hits = self.hits(queries, k, allow=allow, ignored=ignored, candidates=candidates)
         if self.decision is None or self.decision.reranker is None:
-            return Proposals(hits, self.options.confidence(hits.scores))
+            return Proposals(hits, confidence_of(self.options.scorer, hits.scores))
         near = hits.top(many)
         order, chances = self.decision.reranker.rank(
             self.catalogue.pair_features(queries, vectors, near), near.rows < 0

@@ -24,6 +24,7 @@ from thresher.data.protocols import (
 )
 from thresher.data.queries import Queries, rows_of
 from thresher.data.relation import Relation
+from thresher.data.sequences import Sequences
 from thresher.data.sources import Sources
 from thresher.data.split import SPLITS, UNASSIGNED, fill, normalised
 from thresher.data.tables import require_columns, text_of
@@ -259,7 +260,7 @@ def _cut(events: Events, sources: Sources, options: DataOptions) -> Cut:
 
 @dataclass(frozen=True)
 class _Users:
-    """Makes parts of users: their events, perhaps a table of them, and the size of the catalogue."""
+    """Makes parts of users, from their events and perhaps a table of them."""
 
     events: Events
     table: pa.Table | None

@@ -81,8 +81,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of all that training and validation read."""
         found = hashlib.blake2b(json.dumps([self.item_text, self.query_text]).encode())
-        for table in (self.items, self.parts["train"].queries.table):
-            for name in () if table is None else table.column_names:
+        own = self.parts["train"].queries.table
+        for table in [self.items] if own is None else [self.items, own]:
+            for name in table.column_names:
                 values = [name, table[name].to_pylist()]
                 found.update(json.dumps(values, default=str).encode())
         for part in (self.parts["train"], self.parts["validation"]):
@@ -212,11 +213,13 @@ def labelled(
     protocol: Protocol = "pairs" if queries is None else "queries"
     read = Sources({**tables, "items": items}, paths, protocol)
     joined = joined_tables(read, options)
-    chosen, more = joined.named, []
+    chosen = joined.named
+    findings = list(joined.findings)
     if protocol == "queries":
         unlabelled, more = without_pairs(joined, read, options)
+        findings += more
         chosen = np.isin(np.arange(len(joined.queries)), unlabelled, invert=True)
-    _refuse((*joined.findings, *more))
+    _refuse(findings)
     rows = np.flatnonzero(chosen)
     truth, ignored_pairs = joined.relation.take(rows), joined.ignored.take(rows)
     return Part(Queries.of_table(joined.queries).take(rows), truth, ignored_pairs)
