@@ -1,12 +1,14 @@
-"""Tables, the relation of who is true for whom, datasets, splits, audits and readers.
+"""One dataset: its tables, who is true for whom, its splits, an audit of it, and readers.
 
-Nothing here imports torch; the links of a training batch, which do, are in `thresher.data.links`.
+Nothing here imports torch until histories are made.
 """
 
-from thresher.data.audit import audit, audit_files
+from thresher.data.audit import audit
 from thresher.data.bundled import BUNDLED, bundled
-from thresher.data.dataset import Dataset, DataSpec, load_dataset
+from thresher.data.dataset import Dataset, Part, dataset_of, labelled, load_dataset
 from thresher.data.findings import Audit, Finding
+from thresher.data.options import DataOptions
+from thresher.data.queries import Queries
 from thresher.data.relation import Relation
 from thresher.data.split import SPLITS
 from thresher.data.tables import read_table, require_columns, text_of, write_table
@@ -15,13 +17,16 @@ __all__ = [
     "BUNDLED",
     "SPLITS",
     "Audit",
-    "DataSpec",
+    "DataOptions",
     "Dataset",
     "Finding",
+    "Part",
+    "Queries",
     "Relation",
     "audit",
-    "audit_files",
     "bundled",
+    "dataset_of",
+    "labelled",
     "load_dataset",
     "read_table",
     "require_columns",

@@ -1,77 +1,162 @@
-"""What a dataset holds and what is wrong with it, before anybody trains on it."""
+"""What the data of a run holds and what is wrong with it, before anybody trains on it."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+import pyarrow as pa
+from jaxtyping import Int
 
-from thresher.data.dataset import Dataset, DataSpec, as_dataset, read_tables
+from thresher.data.assembly import Assembled, assemble
 from thresher.data.findings import SEVERITIES, Audit, Finding, counted, examples_of
-from thresher.data.join import join
-from thresher.data.split import SPLITS, normalised, straddling
+from thresher.data.options import DataOptions
+from thresher.data.sources import Sources, sources
+from thresher.data.split import normalised
+from thresher.data.tables import text_of
+from thresher.errors import InputError
 
 # Largest count that each bar of a histogram holds; the last bar has no end.
 _BARS = (0, 1, 2, 3, 5, 10, 100)
 # The replacement character, control characters, and UTF-8 that was once read as Latin-1.
 _ODD = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|Ã[\x80-\xbf]|â€|Â[\x80-\xbf]")
+_USES = {
+    "validation": "training keeps its last weights, not its best",
+    "calibration": "no threshold can be chosen",
+    "test": "nothing is left to evaluate on",
+}
 
 
-def audit_files(spec: DataSpec, base: str | Path = ".") -> Audit:
-    """Audit files as they are: what does not join is reported, and the rest is looked at.
+def audit(
+    options: DataOptions,
+    base: str | Path = ".",
+    *,
+    batch_size: int = 1,
+    calibration_queries: int = 0,
+) -> Audit:
+    """Look through the data of a run for what it would be refused for, and what spoils its numbers.
+
+    What does not join is reported, and the rest is looked at.
 
     Args:
-        spec: where the files are.
+        options: where the files are and how they are split.
         base: the folder that relative paths start from.
+        batch_size: pairs that one step of training needs; 0 for a tower that is not trained.
+        calibration_queries: queries that calibration needs; 0 for a run that does not decide.
+
+    Memory: the texts of all items and queries.
 
     Raises:
         InputError: a file cannot be read at all, or lacks a column.
     """
-    tables = read_tables(spec, base)
-    joined = join(tables, open_catalogue=spec.open_catalogue)
-    return audit(as_dataset(joined, tables, spec), joined.findings)
+    read = sources(options, base, {})
+    try:
+        found = assemble(read, options)
+    except InputError as error:
+        return _audit([Finding("refused", "error", 1, (), str(error), "")], None)
+    findings = list(found.findings)
+    if not any(finding.code == "no-pairs" for finding in findings):
+        findings += _splits(found, read, options, batch_size, calibration_queries)
+    items = _Texts.of(found.items, found.item_text, "item")
+    findings += [*_twin_items(items), *_textless(items), *_oddities(items)]
+    if found.queries is not None and found.queries is not found.items:
+        queries = _Texts.of(found.queries, found.query_text, "query")
+        findings += [*_textless(queries), *_oddities(queries)]
+        if read.protocol == "queries":
+            findings += [*_groups(found, queries), *_copies(queries, items)]
+    findings += [*_untrue(found)]
+    return _audit(findings, found)
 
 
-def audit(dataset: Dataset, also: Sequence[Finding] = ()) -> Audit:
-    """Look through a dataset for what would spoil training or make its numbers lie.
-
-    Args:
-        dataset: what to look through.
-        also: findings made while it was read, to be listed with the others.
-
-    Memory: the texts of all items and queries.
-    """
-    items, queries = dataset.item_text(), dataset.query_text()
-    relation = dataset.relation
-    found = [
-        *also,
-        *_leaks(dataset, queries),
-        *_empty_splits(dataset),
-        *_conflicts(dataset, queries),
-        *_twin_items(items),
-        *_textless(items, "item"),
-        *_textless(queries, "query"),
-        *_oddities(items, "item"),
-        *_oddities(queries, "query"),
-        *_untrue(dataset, queries, items),
-        *_copies(queries, items),
-    ]
+def _audit(findings: list[Finding], found: Assembled | None) -> Audit:
+    order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    if found is None:
+        return Audit(0, 0, 0, {}, {}, {}, tuple(order))
+    parts = found.parts
+    truths = [part.truth for part in parts.values()]
     return Audit(
-        items=len(items),
-        queries=len(queries),
-        pairs=len(relation.indices),
-        splits={name: int((dataset.split == n).sum()) for n, name in enumerate(SPLITS)},
-        items_per_query=_histogram(relation.counts()),
-        queries_per_item=_histogram(relation.item_counts()),
-        findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
+        items=len(found.items),
+        queries=sum(map(len, truths)),
+        pairs=sum(len(truth.indices) for truth in truths),
+        splits={name: len(part) for name, part in parts.items()},
+        items_per_query=_histogram(np.concatenate([truth.counts() for truth in truths])),
+        queries_per_item=_histogram(np.sum([truth.item_counts() for truth in truths], axis=0)),
+        findings=tuple(order),
     )
 
 
-def _leaks(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
-    torn = straddling(texts, dataset.split)
+def _splits(
+    found: Assembled, read: Sources, options: DataOptions, batch_size: int, calibration: int
+) -> Iterator[Finding]:
+    """Splits that are too small for what reads them."""
+    sizes = {name: len(part.truth.indices) for name, part in found.parts.items()}
+    pairs, what = sizes["train"], "pairs"
+    if pairs < batch_size:
+        where = ", ".join(f"{size:,} in {name}" for name, size in sizes.items() if size)
+        yield Finding(
+            "no-training-pairs" if not pairs else "few-training-pairs",
+            "error",
+            pairs,
+            (),
+            f"no true pair is in train ({where or 'none is anywhere'})"
+            if not pairs
+            else f"there are {pairs:,} training {what}, fewer than one batch of {batch_size:,}",
+            "give queries of train, in a column split or by [data] shares"
+            if not pairs
+            else "lower train.batch_size, or give more pairs or a larger share for train",
+        )
+    labelled = len(found.parts["calibration"])
+    if labelled < calibration:
+        yield Finding(
+            "few-calibration-queries",
+            "error",
+            labelled,
+            (),
+            f"{counted(labelled, 'query is', 'queries are')} in calibration, and a threshold needs "
+            f"{calibration:,} or more",
+            "label more of them, or give calibration a larger share in [data] shares",
+        )
+    shares = options.split_shares(read.protocol)
+    for name, use in _USES.items():
+        if shares.get(name, 0) and not len(found.parts[name]):
+            meaning, remedy = f"no query is in {name}: {use}", f"give {name} queries or a share"
+            yield Finding("empty-split", "warning", 1, (), meaning, remedy)
+
+
+class _Texts(NamedTuple):
+    """The texts of a table, raw and normalised, of items or queries."""
+
+    kind: Literal["item", "query"]
+    raw: list[str]
+    keys: list[str]
+
+    @classmethod
+    def of(
+        cls, table: pa.Table, columns: tuple[str, ...], kind: Literal["item", "query"]
+    ) -> "_Texts":
+        """None of them where there are no columns of text."""
+        raw = text_of(table, columns) if columns else []
+        return cls(kind, raw, [normalised(text) for text in raw])
+
+    def counted(self, number: int, one: str, many: str) -> str:
+        """A number of items or queries, and a verb."""
+        nouns = {"item": ("item", "items"), "query": ("query", "queries")}[self.kind]
+        return counted(number, f"{nouns[0]} {one}", f"{nouns[1]} {many}")
+
+
+def _groups(found: Assembled, texts: _Texts) -> Iterator[Finding]:
+    """Equal query texts in several splits, or with different truth."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    truth: defaultdict[str, list[bytes]] = defaultdict(list)
+    for name, part in found.parts.items():
+        rows = part.queries.rows if texts.keys else None
+        for at, row in enumerate([] if rows is None else rows.tolist()):
+            if key := texts.keys[row]:
+                splits[key].add(name)
+                truth[key].append(part.truth.items_of(at).tobytes())
+    torn = [key for key, names in splits.items() if len(names) > 1]
     if torn:
         yield Finding(
             "leak",
@@ -82,51 +167,22 @@ def _leaks(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
             "that results on one split were partly learnt from another",
             "put equal texts in one split, or leave the column split out and let the text decide",
         )
-
-
-def _empty_splits(dataset: Dataset) -> Iterator[Finding]:
-    empty = [name for n, name in enumerate(SPLITS) if not (dataset.split == n).any()]
-    if empty:
-        yield Finding(
-            "empty-split",
-            "warning",
-            len(empty),
-            (),
-            f"no query is in {' or '.join(empty)}",
-            "training reads train and validation, the threshold is fitted on calibration and "
-            "certified on test: give each of them queries",
-        )
-
-
-def _conflicts(dataset: Dataset, texts: Sequence[str]) -> Iterator[Finding]:
-    """Groups of equal query texts whose members have different truth."""
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts):
-        groups[normalised(text)].append(row)
-    truth = dataset.relation.items_of
-    torn = {
-        text: rows
-        for text, rows in groups.items()
-        if text and len(rows) > 1 and len({truth(row).tobytes() for row in rows}) > 1
-    }
-    if torn:
-        number = sum(map(len, torn.values()))
+    mixed = {key: len(each) for key, each in truth.items() if len(set(each)) > 1}
+    if mixed:
+        number = sum(mixed.values())
         yield Finding(
             "same-text-different-truth",
             "warning",
             number,
-            examples_of(torn),
+            examples_of(mixed),
             f"{counted(number, 'query shares its', 'queries share their')} text with a query "
             "that has another true item: no model that reads the text alone gets all of them right",
             "add a column that tells them apart to query_text, or correct the pairs",
         )
 
 
-def _twin_items(texts: Sequence[str]) -> Iterator[Finding]:
-    counts: defaultdict[str, int] = defaultdict(int)
-    for text in texts:
-        counts[normalised(text)] += 1
-    twins = {text: n for text, n in counts.items() if text and n > 1}
+def _twin_items(texts: _Texts) -> Iterator[Finding]:
+    twins = {key: n for key, n in Counter(texts.keys).items() if key and n > 1}
     if twins:
         number = sum(twins.values())
         yield Finding(
@@ -140,80 +196,75 @@ def _twin_items(texts: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _textless(texts: Sequence[str], kind: Literal["item", "query"]) -> Iterator[Finding]:
-    rows = [row for row, text in enumerate(texts, 1) if not text.strip()]
+def _textless(texts: _Texts) -> Iterator[Finding]:
+    rows = [row for row, text in enumerate(texts.raw, 1) if not text.strip()]
     if rows:
-        many = {"item": "items have", "query": "queries have"}[kind]
         yield Finding(
-            f"{kind}-without-text",
+            f"{texts.kind}-without-text",
             "warning",
             len(rows),
             examples_of(f"row {row}" for row in rows),
-            f"{counted(len(rows), f'{kind} has', many)} no text",
-            f"remove them, or name a column that has their text in {kind}_text",
+            f"{texts.counted(len(rows), 'has', 'have')} no text",
+            f"remove them, or name a column that has their text in {texts.kind}_text",
         )
 
 
-def _oddities(texts: Sequence[str], kind: Literal["item", "query"]) -> Iterator[Finding]:
-    odd = [text for text in texts if _ODD.search(text)]
+def _oddities(texts: _Texts) -> Iterator[Finding]:
+    odd = [text for text in texts.raw if _ODD.search(text)]
     if odd:
-        one, many = {"item": ("item has", "items have"), "query": ("query has", "queries have")}[
-            kind
-        ]
         yield Finding(
-            f"{kind}-encoding",
+            f"{texts.kind}-encoding",
             "warning",
             len(odd),
             examples_of(map(ascii, odd)),
-            f"{counted(len(odd), one, many)} text with broken characters",
+            f"{texts.counted(len(odd), 'has', 'have')} text with broken characters",
             "read the source again with its own encoding and save it as UTF-8",
         )
 
 
-def _untrue(dataset: Dataset, queries: Sequence[str], items: Sequence[str]) -> Iterator[Finding]:
-    idle = dataset.relation.counts() == 0
+def _untrue(found: Assembled) -> Iterator[Finding]:
+    """Queries without a true item, and items that are true for no query."""
+    truths = [part.truth for part in found.parts.values()]
+    ids = pa.chunked_array([part.queries.ids for part in found.parts.values()], pa.string())
+    idle = np.concatenate([truth.counts() for truth in truths]) == 0
     if idle.any():
         number = int(idle.sum())
         yield Finding(
             "query-without-item",
             "note",
             number,
-            _some(queries, idle),
+            examples_of(ids.filter(pa.array(idle)).slice(0, 100).to_pylist()),
             f"{counted(number, 'query has', 'queries have')} no true item",
             "right if their item is not in the catalogue: accepting an answer to them then counts "
-            "as an error; if their item is merely unknown, remove them",
+            "as an error",
         )
-    idle = dataset.relation.item_counts() == 0
+    idle = np.sum([truth.item_counts() for truth in truths], axis=0) == 0
     if idle.any():
         number = int(idle.sum())
         yield Finding(
             "item-without-query",
             "note",
             number,
-            _some(items, idle),
+            examples_of(found.items["id"].filter(pa.array(idle)).slice(0, 100).to_pylist()),
             f"{counted(number, 'item is', 'items are')} true for no query",
             "nothing to do: they are wrong answers to be told from right ones",
         )
 
 
-def _copies(queries: Sequence[str], items: Sequence[str]) -> Iterator[Finding]:
-    known = {normalised(text) for text in items} - {""}
-    same = [text for text in queries if normalised(text) in known]
+def _copies(queries: _Texts, items: _Texts) -> Iterator[Finding]:
+    known = set(items.keys) - {""}
+    same = [text for text, key in zip(queries.raw, queries.keys, strict=True) if key in known]
     if same:
-        share = len(same) / len(queries)
+        share = len(same) / len(queries.raw)
         yield Finding(
             "query-is-item-text",
             "note",
             len(same),
             examples_of(same),
-            f"{counted(len(same), 'query is', 'queries are')} word for word the text of an item "
+            f"{queries.counted(len(same), 'is', 'are')} word for word the text of an item "
             f"({share:.1%})",
             "nothing to do, but a lookup finds these without a model",
         )
-
-
-def _some(texts: Sequence[str], mask: Bool[np.ndarray, " rows"]) -> tuple[str, ...]:
-    return examples_of(texts[row] for row in np.flatnonzero(mask).tolist())
 
 
 def _histogram(counts: Int[np.ndarray, " rows"]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from thresher.errors import InputError
 BUNDLED = ("pricerunner", "online-retail")
 
 
-def bundled(name: str, *, table: str | None = None) -> Path:
+def bundled(name: str) -> Path:
     """The folder of a dataset that ships with the package, a parquet file for each table.
 
     Its README.md says where the data comes from and under which licence.
@@ -16,14 +16,13 @@ def bundled(name: str, *, table: str | None = None) -> Path:
     Args:
         name: of the dataset: "pricerunner", items, queries and pairs; or "online-retail", items
             and events.
-        table: one that it must have, such as "queries"; any when left out.
 
     Raises:
-        InputError: no dataset of that name ships, or it has no such table.
+        InputError: no dataset of that name ships.
 
     Example:
-        >>> sorted(path.name for path in bundled("pricerunner").glob("*.parquet"))
-        ['items.parquet', 'pairs.parquet', 'queries.parquet']
+        >>> tables_of("pricerunner")
+        ('items', 'pairs', 'queries')
     """
     if name not in BUNDLED:
         near = difflib.get_close_matches(name, BUNDLED, n=1, cutoff=0.5)
@@ -31,12 +30,13 @@ def bundled(name: str, *, table: str | None = None) -> Path:
         raise InputError(
             f"no dataset {name!r} ships with the package; it has {', '.join(BUNDLED)}{hint}"
         )
-    folders = {other: Path(__file__).parent / "bundled" / other for other in BUNDLED}
-    there = sorted(path.stem for path in folders[name].glob("*.parquet"))
-    if table is not None and table not in there:
-        others = [o for o, folder in folders.items() if (folder / f"{table}.parquet").is_file()]
-        raise InputError(
-            f"the dataset {name!r} has no {table}, only {' and '.join(there)}; "
-            f"{' and '.join(others)} has {table}"
-        )
-    return folders[name]
+    return Path(__file__).parent / "bundled" / name
+
+
+def tables_of(name: str) -> tuple[str, ...]:
+    """The tables of a dataset that ships with the package.
+
+    Raises:
+        InputError: no dataset of that name ships.
+    """
+    return tuple(sorted(path.stem for path in bundled(name).glob("*.parquet")))

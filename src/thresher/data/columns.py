@@ -10,12 +10,15 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int64
 
-from thresher.data.tables import DELIMITERS, suffix_of
 from thresher.errors import InputError
 
 Times = Int64[np.ndarray, " E"] | Float64[np.ndarray, " E"]
 # What text may stand for, in the order in which it is tried: numbers, dates, dates with a zone.
-_TEXT_TIMES = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
+_TEXT_TIMES = (
+    pa.int64(),
+    pa.float64(),
+    *(pa.timestamp(unit, zone) for unit in ("us", "ns") for zone in (None, "UTC")),
+)
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class Column:
         name: of the column.
         values: its values.
         rows: the row of the file that each value is from; the first is 0.
-        path: the file.
+        path: the file, or what to call a table in memory.
     """
 
     name: str
     values: pa.Array
     rows: Int64[np.ndarray, " E"]
-    path: Path
+    path: str | Path
 
     def times(self) -> Times:
         """Moments in time as numbers that grow: numbers as they are, dates since 1970 in UTC.
@@ -99,7 +102,8 @@ class Column:
 
     def _refuse(self, at: int, allowed: str) -> NoReturn:
         # Text files are counted as an editor counts them, with the header as row 1.
-        first = 2 if suffix_of(self.path) in DELIMITERS else 1
+        text = str(self.path).lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+        first = 2 if text else 1
         value = self.values[at].as_py()
         raise InputError(
             f"{self.path}, row {self.rows[at] + first}: {self.name} {value!r} is {allowed}"

@@ -1,240 +1,267 @@
-"""A dataset: the catalogue, the queries, who is true for whom, and the split of the queries."""
+"""The dataset of a run: the catalogue, and the queries of each split with their truth."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
-from thresher.data.bundled import bundled
-from thresher.data.join import Joined, Tables, join
-from thresher.data.relation import Relation
-from thresher.data.split import SHARES, fill, split_number
-from thresher.data.tables import read_table, require_columns, text_of
+from thresher.data.assembly import Assembled, assemble, joined_tables, without_pairs
+from thresher.data.events import events_of
+from thresher.data.findings import Finding
+from thresher.data.histories import Histories
+from thresher.data.options import DataOptions, Protocol
+from thresher.data.parts import Part
+from thresher.data.queries import Queries, rows_of
+from thresher.data.sources import Sources, renamed, sources
+from thresher.data.split import SPLITS, split_number
 from thresher.errors import InputError
 
-_TEXT = ("title", "text", "name")
-
-
-class Paths(NamedTuple):
-    """The files of a dataset; without ignored pairs the last is None."""
-
-    items: Path
-    queries: Path
-    pairs: Path
-    ignored: Path | None
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Where a dataset lies and how it is cut: either files, or one that ships with us.
-
-    Args:
-        items: file of the catalogue, with a column `id`; parquet, CSV, TSV or JSON lines.
-        queries: file of the queries, with a column `id`, and perhaps `split`.
-        pairs: file of the true pairs, columns `query_id` and `item_id`, and perhaps `split`.
-        ignored: file of pairs that count for nothing, columns `query_id` and `item_id`: their item
-            is never ranked for their query, and is neither true for it nor a negative.
-        bundled: name of a dataset that ships with the package, in place of the files.
-        item_text: columns whose text, joined by a blank, describes an item; the first of
-            title, text and name when left out.
-        query_text: the same for queries.
-        shares: fraction of the query groups for each split, where the files give none.
-        seed: of the split; another number gives another one.
-        open_catalogue: whether pairs may name items that are not in the catalogue; their queries
-            then have no true item, and accepting an answer to one of them is an error.
-        propensity: whose constants PSP uses: "amazon" and "wikipedia" for the sets of these names
-            in the extreme classification repository, "other" for every other set.
-    """
-
-    items: str | Path | None = None
-    queries: str | Path | None = None
-    pairs: str | Path | None = None
-    ignored: str | Path | None = None
-    bundled: str | None = None
-    item_text: tuple[str, ...] = ()
-    query_text: tuple[str, ...] = ()
-    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
-    seed: int = 0
-    open_catalogue: bool = False
-    propensity: Literal["amazon", "wikipedia", "other"] = "other"
-
-    def paths(self, base: str | Path = ".") -> Paths:
-        """The files of items, queries, pairs and ignored pairs; relative ones start at `base`.
-
-        Raises:
-            InputError: a file is not named, or `bundled` and a file are.
-        """
-        given = {"items": self.items, "queries": self.queries, "pairs": self.pairs}
-        missing = [name for name, path in given.items() if path is None]
-        if self.bundled is not None:
-            if len(missing) < len(given) or self.ignored is not None:
-                raise InputError(
-                    f"the data names both bundled = {self.bundled!r} and files of its own; "
-                    "remove one of the two"
-                )
-            folder = bundled(self.bundled, table="queries")
-            items, queries, pairs = (folder / f"{name}.parquet" for name in given)
-            return Paths(items, queries, pairs, None)
-        if missing:
-            raise InputError(
-                f"the data names no file of {' and '.join(missing)}; "
-                "name items, queries and pairs, or bundled"
-            )
-        items, queries, pairs = (Path(base) / path for path in given.values() if path)
-        ignored = None if self.ignored is None else Path(base) / self.ignored
-        return Paths(items, queries, pairs, ignored)
+__all__ = ["Dataset", "Part", "dataset_of", "history_queries", "labelled", "load_dataset"]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Queries, the catalogue they are answered from, and the truth between them.
-
-    A query without a true item is legal: its product is not in the catalogue. Ranking metrics
-    leave such queries out; precision and coverage count them, since accepting one is an error.
+    """The catalogue of a run, and the queries of each split with their truth.
 
     Args:
-        items: the catalogue; column `id` (text, unique) and any others.
-        queries: the same for queries.
-        relation: true pairs, query rows x item rows.
-        ignored: pairs that count for nothing, likewise; none of them is true.
-        split: number of each query's split, its place in `SPLITS`.
-        item_columns: columns that make up the text of an item.
-        query_columns: the same for queries.
+        items: the catalogue; column `id` (text, unique) and any others. Its rows are the item rows.
+        parts: of "train", "validation", "calibration" and "test", each perhaps empty.
+        item_text: columns that make up the text of an item; perhaps none.
+        query_text: the same for queries.
+        findings: a clause for each thing that was changed or left out, and how often.
+        items_path: of the catalogue's file, for messages.
+        queries_path: the same for the queries.
     """
 
     items: pa.Table
-    queries: pa.Table
-    relation: Relation
-    ignored: Relation
-    split: UInt8[np.ndarray, " Q"]
-    item_columns: tuple[str, ...]
-    query_columns: tuple[str, ...]
+    parts: Mapping[str, Part]
+    item_text: tuple[str, ...]
+    query_text: tuple[str, ...]
+    findings: tuple[str, ...]
+    items_path: str
+    queries_path: str
 
-    def rows(self, split: str) -> Int64[np.ndarray, " rows"]:
-        """The query rows of a split, ascending.
+    def part(self, name: str) -> Part:
+        """The queries of a split.
 
         Raises:
             InputError: there is no split of that name.
         """
-        return np.flatnonzero(self.split == split_number(split)).astype(np.int64)
+        split_number(name)
+        return self.parts[name]
 
-    def item_text(self) -> list[str]:
-        """The text of every item."""
-        return text_of(self.items, self.item_columns)
+    def item_counts(self) -> Int64[np.ndarray, " N"]:
+        """In how many training pairs each item stands."""
+        return self.parts["train"].truth.item_counts()
 
-    def query_text(self) -> list[str]:
-        """The text of every query."""
-        return text_of(self.queries, self.query_columns)
+    def sizes(self) -> dict[str, int]:
+        """How much there is of everything, by name."""
+        return {
+            "items": len(self.items),
+            "items_never_in_training": int((self.item_counts() == 0).sum()),
+            "training_pairs": len(self.parts["train"].truth.indices),
+            **{f"{name}_queries": len(self.parts[name]) for name in SPLITS},
+        }
 
-    def without_items(self, share: float, *, seed: int) -> "Dataset":
-        """The same queries against a catalogue that lacks some of its products.
+    def aliases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The text of the query of each training pair, and the id of its item; none without texts.
 
-        Queries whose every item goes become queries without a true item: this shows how a
-        threshold behaves when customers ask for what is not there.
-
-        Args:
-            share: fraction of the products to remove, at least 0 and below 1.
-            seed: of the choice.
-
-        Raises:
-            InputError: the share is out of range.
+        They say what an item is called by those who look for it.
         """
-        if not 0 <= share < 1:
-            raise InputError(f"the share of items to remove is {share}; it must be in [0, 1)")
-        shuffled = np.random.default_rng(seed).permutation(len(self.items))
-        kept = np.sort(shuffled[round(share * len(self.items)) :])
-        return replace(
-            self,
-            items=self.items.take(pa.array(kept)),
-            relation=self.relation.keep_items(kept),
-            ignored=self.ignored.keep_items(kept),
-        )
+        train = self.parts["train"]
+        texts, ids = train.queries.text(self.query_text), self.items["id"].to_pylist()
+        pairs = [(texts[q], ids[item]) for q, item in train.truth.pairs().tolist() if texts[q]]
+        return tuple(text for text, _ in pairs), tuple(item for _, item in pairs)
+
+    def fingerprint(self) -> str:
+        """A digest of all that training and validation read."""
+        found = hashlib.blake2b(json.dumps([self.item_text, self.query_text]).encode())
+        own = self.parts["train"].queries.table
+        for table in [self.items] if own is None else [self.items, own]:
+            for name in table.column_names:
+                values = [name, table[name].to_pylist()]
+                found.update(json.dumps(values, default=str).encode())
+        for part in (self.parts["train"], self.parts["validation"]):
+            arrays = [part.truth.pairs(), part.ignored.pairs(), part.queries.rows]
+            arrays += [part.groups, part.sample_weight]
+            if (histories := part.queries.histories) is not None:
+                arrays += [histories.first.numpy(), histories.last.numpy(), histories.items.numpy()]
+            if part.targets is not None:
+                arrays += [part.targets.starts, part.targets.items]
+            for array in arrays:
+                found.update(b"-" if array is None else array.tobytes())
+        return found.hexdigest()[:16]
 
 
-def load_dataset(spec: DataSpec, base: str | Path = ".") -> Dataset:
-    """Read, join, check and split a dataset.
-
-    A split in the files wins; queries without one are split by their text (`split.assign`), after
-    twins whose split the files give.
+def load_dataset(options: DataOptions, base: str | Path = ".") -> Dataset:
+    """Read, join, check and split the data of a run.
 
     Args:
-        spec: where the files are and how to cut them.
+        options: where the files are and how they are split.
+        base: the folder that relative paths start from.
+
+    Memory: the tables, and about 100 bytes a pair or event while they are sorted.
+
+    Raises:
+        InputError: a file cannot be read, is empty or lacks a column; ids repeat or are unknown; a
+            query is in two splits, or has no pair and `without_pairs` is not set. One sentence
+            says which.
+
+    Example:
+        >>> data = load_dataset(DataOptions(bundled="online-retail"))
+        >>> data.items.column_names
+        ['id', 'title']
+    """
+    return dataset_of(options, base=base)
+
+
+def dataset_of(
+    options: DataOptions,
+    *,
+    items: pa.Table | None = None,
+    queries: pa.Table | None = None,
+    pairs: pa.Table | None = None,
+    events: pa.Table | None = None,
+    ignored: pa.Table | None = None,
+    base: str | Path = ".",
+) -> Dataset:
+    """The dataset of tables in memory, each in place of the file that the options name.
+
+    Args:
+        options: how the tables are split, and the files of those that are not given.
+        items: the catalogue.
+        queries: the queries, or the users of the events.
+        pairs: the true pairs.
+        events: the events of users.
+        ignored: the ignored pairs.
         base: the folder that relative paths start from.
 
     Raises:
-        InputError: a file cannot be read, is empty or lacks a column; ids repeat or are unknown;
-            a query is in two splits; split names or shares are wrong. One sentence says which.
+        InputError: as `load_dataset`.
+
+    Example:
+        >>> items = pa.table({"id": ["a", "b"], "title": ["red mug", "teapot"]})
+        >>> queries = pa.table({"id": ["1"], "title": ["mug, red"], "split": ["test"]})
+        >>> pairs = pa.table({"query_id": ["1"], "item_id": ["a"]})
+        >>> data = dataset_of(DataOptions(), items=items, queries=queries, pairs=pairs)
+        >>> data.part("test").truth.pairs().tolist()
+        [[0, 0]]
     """
-    tables = read_tables(spec, base)
-    joined = join(tables, open_catalogue=spec.open_catalogue)
-    for finding in joined.findings:
+    given = {
+        "items": items,
+        "queries": queries,
+        "pairs": pairs,
+        "events": events,
+        "ignored": ignored,
+    }
+    read = sources(options, base, given)
+    return as_dataset(assemble(read, options), read)
+
+
+def as_dataset(assembled: Assembled, read: Sources) -> Dataset:
+    """What was assembled, unless something in it may not be.
+
+    Raises:
+        InputError: a finding is an error; the first is said.
+    """
+    _refuse(assembled.findings)
+    return Dataset(
+        items=assembled.items,
+        parts=assembled.parts,
+        item_text=assembled.item_text,
+        query_text=assembled.query_text,
+        findings=tuple(finding.meaning for finding in assembled.findings),
+        items_path=read.paths["items" if "items" in read.tables else "events"],
+        queries_path=read.paths["queries"],
+    )
+
+
+def labelled(
+    options: DataOptions,
+    *,
+    items: pa.Table,
+    pairs: pa.Table,
+    queries: pa.Table | None = None,
+    ignored: pa.Table | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Part:
+    """Queries and pairs that are given later, over a catalogue that is there: all in one part.
+
+    Args:
+        options: `columns`, `open_catalogue` and `without_pairs` are used.
+        items: the catalogue, as in a dataset.
+        pairs: the true pairs.
+        queries: the queries; the items themselves when left out.
+        ignored: pairs that are never ranked.
+        names: what to call the tables in messages, such as their paths.
+
+    Raises:
+        InputError: as `load_dataset`.
+    """
+    given = {"queries": queries, "pairs": pairs, "ignored": ignored}
+    paths = {name: f"the table of {name}" for name in ("items", *given)} | dict(names or {})
+    tables = {
+        name: renamed(table, name, paths[name], options.columns)
+        for name, table in given.items()
+        if table is not None
+    }
+    protocol: Protocol = "pairs" if queries is None else "queries"
+    read = Sources({**tables, "items": items}, paths, protocol)
+    joined = joined_tables(read, options)
+    chosen = joined.named
+    findings = list(joined.findings)
+    if protocol == "queries":
+        unlabelled, more = without_pairs(joined, read, options)
+        findings += more
+        chosen = np.isin(np.arange(len(joined.queries)), unlabelled, invert=True)
+    _refuse(findings)
+    rows = np.flatnonzero(chosen)
+    truth, ignored_pairs = joined.relation.take(rows), joined.ignored.take(rows)
+    return Part(Queries.of_table(joined.queries).take(rows), truth, ignored_pairs)
+
+
+def history_queries(
+    events: pa.Table,
+    options: DataOptions,
+    *,
+    items: pa.Table,
+    users: pa.Table | None = None,
+    path: str = "the table of events",
+) -> tuple[Queries, tuple[str, ...]]:
+    """The users of a table of events, each with all its events of known items as the history.
+
+    Args:
+        events: columns `user_id`, `item_id`, `timestamp`, and `event` where kinds are chosen.
+        options: how events are read: `event_kinds`, `repeated_events` and `columns` are used.
+        items: the catalogue, column `id`.
+        users: columns of the users, with `id`.
+        path: what to call the table of events.
+
+    Returns:
+        The queries, and a clause for each thing that was left out.
+
+    Raises:
+        InputError: the table lacks a column, or no event is of an item of the catalogue.
+    """
+    found = events_of(
+        renamed(events, "events", path, options.columns),
+        path,
+        catalogue=items["id"].combine_chunks(),
+        event_kinds=options.event_kinds,
+        repeated_events=options.repeated_events,
+        strict=False,
+    )
+    rows = None if users is None else rows_of(found.users, users["id"].combine_chunks())
+    queries = Queries(found.users, users, rows, Histories.of(found.sequences))
+    return queries, tuple(finding.meaning for finding in found.findings)
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    for finding in findings:
         if finding.severity == "error":
             raise InputError(finding.sentence())
-    return as_dataset(joined, tables, spec)
-
-
-def read_tables(spec: DataSpec, base: str | Path = ".") -> Tables:
-    """Read the tables of a dataset, and check that their ids have columns.
-
-    Raises:
-        InputError: a file cannot be read or lacks a column.
-    """
-    paths = spec.paths(base)
-    tables = Tables(
-        items=read_table(paths.items),
-        queries=read_table(paths.queries),
-        pairs=read_table(paths.pairs),
-        ignored=None if paths.ignored is None else read_table(paths.ignored),
-        items_path=str(paths.items),
-        queries_path=str(paths.queries),
-        pairs_path=str(paths.pairs),
-        ignored_path=str(paths.ignored),
-    )
-    require_columns(tables.items, ["id"], paths.items)
-    require_columns(tables.queries, ["id"], paths.queries)
-    require_columns(tables.pairs, ["query_id", "item_id"], paths.pairs)
-    if tables.ignored is not None:
-        require_columns(tables.ignored, ["query_id", "item_id"], tables.ignored_path)
-    return tables
-
-
-def as_dataset(joined: Joined, tables: Tables, spec: DataSpec) -> Dataset:
-    """The dataset of joined tables: its text columns chosen, its split completed.
-
-    Raises:
-        InputError: a text column is missing, or the shares are wrong.
-    """
-    item_columns = _text_columns(joined.items, spec.item_text, tables.items_path, "item_text")
-    query_columns = _text_columns(
-        joined.queries, spec.query_text, tables.queries_path, "query_text"
-    )
-    texts = text_of(joined.queries, query_columns)
-    split = fill(joined.split, texts, shares=spec.shares, seed=spec.seed)
-    return Dataset(
-        items=joined.items,
-        queries=joined.queries,
-        relation=joined.relation,
-        ignored=joined.ignored,
-        split=split,
-        item_columns=item_columns,
-        query_columns=query_columns,
-    )
-
-
-def _text_columns(
-    table: pa.Table, chosen: Sequence[str], path: str, option: str
-) -> tuple[str, ...]:
-    if chosen:
-        require_columns(table, chosen, path)
-        return tuple(chosen)
-    for name in _TEXT:
-        if name in table.column_names:
-            return (name,)
-    raise InputError(
-        f"{path} has no column {' or '.join(_TEXT)}; name the columns of its text in {option}: it "
-        f"has {', '.join(table.column_names)}"
-    )

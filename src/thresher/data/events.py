@@ -1,4 +1,4 @@
-"""Events: who did something with which item, and when; from a table to one sequence a user."""
+"""Events: who did what with which item, and when; from a table to one sequence a user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int64
 
 from thresher.data.columns import Column, Times
-from thresher.data.findings import counted, examples_of
+from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.queries import rows_of
 from thresher.data.sequences import Sequences, bounds
-from thresher.data.tables import read_table, require_columns
+from thresher.data.tables import require_columns
 from thresher.errors import InputError
 
 
@@ -27,7 +28,7 @@ class Events:
         sequences: what each user did.
         times: when, a number for each event of the sequences; dates count from 1970 in UTC.
         weights: how often each event is to be drawn as a target; 0 for history only.
-        findings: a sentence for each thing that was changed or left out, and how often.
+        findings: what was changed or left out, and how often.
 
     Memory: 20 bytes an event, and the ids.
     """
@@ -37,7 +38,7 @@ class Events:
     sequences: Sequences
     times: Times
     weights: Float32[np.ndarray, " E"]
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 class _Log(NamedTuple):
@@ -54,84 +55,99 @@ class _Log(NamedTuple):
         return _Log(*(column[rows] for column in self))
 
 
-def read_events(
+def events_of(
+    table: pa.Table,
     path: str | Path,
     *,
     catalogue: pa.StringArray | None = None,
-    kinds: Sequence[str] = (),
-    every_kind: bool = True,
-    repeats: Literal["keep", "merge"] = "keep",
-    fewest: int = 1,
+    event_kinds: Sequence[str] = (),
+    repeated_events: Literal["keep", "merge"] = "keep",
+    min_events: int = 1,
+    strict: bool = True,
 ) -> Events:
-    """Read a table of events and sort it into one sequence a user.
+    """Sort a table of events into one sequence a user.
 
     The rules, in this order; each says in `findings` how many events or users it met:
 
-    1. Rows of another kind than those asked for, without a user, or without an item are left out.
+    1. Rows of another kind than those chosen, without a user, or without an item are left out.
     2. Events are sorted by timestamp; at equal times the order of the file holds.
     3. The same user, item and timestamp count once, with the largest weight of their rows.
-    4. The same item several times in a row is kept, or with `repeats="merge"` becomes one event at
-       the first time, with the largest weight.
-    5. Users with fewer than `fewest` events are left out.
+    4. The same item several times in a row is kept, or with `repeated_events="merge"` becomes one
+       event at the first time, with the largest weight.
+    5. Users with fewer than `min_events` events are left out.
 
     Args:
-        path: a file that `read_table` reads, with columns `user_id`, `item_id`, `timestamp`
-            (numbers, ISO dates or times, text of either), perhaps `event` (its kind) and `weight`
-            (a number, 0 or more; 1 without the column).
+        table: columns `user_id`, `item_id`, `timestamp` (numbers, ISO dates or times, text of
+            either), perhaps `event` (its kind) and `weight` (a number, 0 or more; 1 without the
+            column).
+        path: of its file, for messages.
         catalogue: ids of the items there are; those of the events, ascending, when left out.
-        kinds: values of `event` to read; every kind when empty.
-        every_kind: refuse a file that lacks one of these kinds, which may be misspelt.
-        repeats: see rule 4.
-        fewest: see rule 5; 1 or more.
+        event_kinds: values of `event` to read; every kind when empty.
+        repeated_events: see rule 4.
+        min_events: see rule 5; 1 or more.
+        strict: refuse a kind that does not occur, which may be misspelt, and items that are not in
+            the catalogue; without it they are left out.
 
     Memory: the table, and about 100 bytes an event while it is sorted.
 
     Raises:
-        InputError: a column is missing, a timestamp or weight is none, a kind does not occur, an
-            item is not in the catalogue, or no event is left.
+        InputError: a column is missing, a timestamp or weight is none, no event is left; or as
+            `strict` says.
     """
-    path = Path(path)
-    table = read_table(path)
-    _check_columns(table, kinds, path, every_kind=every_kind)
-    places, found = _usable(table, kinds, path)
-    column = {
-        name: Column(name, table[name].combine_chunks().take(pa.array(places)), places, path)
-        for name in table.column_names
-        if name in ("user_id", "item_id", "timestamp", "weight")
-    }
-    of_user, of_item = column["user_id"].values, column["item_id"].values
-    users = pc.unique(of_user).sort()
+    _check_columns(table, event_kinds, path, strict=strict)
+    kept, found = _usable(table, event_kinds, path)
+    of_item = _flat(table["item_id"])
     if catalogue is None:
-        catalogue = pc.unique(of_item).sort()
-    weights = column["weight"].weights() if "weight" in column else np.ones(len(places))
-    log = _Log(
-        users=_rows(of_user, users),
-        items=_item_rows(of_item, catalogue, path),
-        times=column["timestamp"].times(),
-        places=places,
-        weights=weights.astype(np.float32),
-    )
-    log, more = _in_order(log, repeats=repeats)
-    counts = np.bincount(log.users, minlength=len(users))
-    kept = counts >= fewest
+        catalogue = pc.unique(of_item.filter(pa.array(kept))).sort()
+    known = rows_of(of_item, catalogue)
+    strange = of_item.filter(pa.array(kept & (known < 0)))
+    if len(strange):
+        found += [_unknown_items(strange, path, strict=strict)]
+        kept &= known >= 0
     if not kept.any():
         raise InputError(
-            f"{path}: no user has {counted(fewest, 'event', 'events')}; give longer histories, or "
-            "lower fewest_events"
+            f"{path} has {counted(len(table), 'row', 'rows')}, none of them an event with a user "
+            "and an item of the catalogue; check the columns user_id and item_id"
         )
-    log = log.take(np.flatnonzero(kept[log.users]))
-    few = _said((~kept).sum(), "user", "users", f"with fewer than {fewest} events left out")
+    rows = np.flatnonzero(kept).astype(np.int64)
+    column = {
+        name: Column(name, _flat(table[name]).take(pa.array(rows)), rows, path)
+        for name in ("user_id", "timestamp", "weight")
+        if name in table.column_names
+    }
+    users = pc.unique(column["user_id"].values).sort()
+    weights = column["weight"].weights() if "weight" in column else np.ones(len(rows))
+    log = _Log(
+        users=rows_of(column["user_id"].values, users),
+        items=known[rows],
+        times=column["timestamp"].times(),
+        places=rows,
+        weights=weights.astype(np.float32),
+    )
+    log, more = _in_order(log, repeated_events=repeated_events)
+    counts = np.bincount(log.users, minlength=len(users))
+    enough = counts >= min_events
+    if not enough.any():
+        raise InputError(
+            f"{path}: no user has {counted(min_events, 'event', 'events')}; give longer histories, "
+            "or lower min_events"
+        )
+    log = log.take(np.flatnonzero(enough[log.users]))
+    what = f"with fewer than {min_events} events left out"
+    few = _noted("user-left-out", (~enough).sum(), "user", "users", what)
     return Events(
-        users=users.filter(pa.array(kept)),
+        users=users.filter(pa.array(enough)),
         catalogue=catalogue,
-        sequences=Sequences(bounds(counts[kept]), log.items),
+        sequences=Sequences(bounds(counts[enough]), log.items),
         times=log.times,
         weights=log.weights,
         findings=(*found, *more, *few),
     )
 
 
-def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path, *, every_kind: bool) -> None:
+def _check_columns(
+    table: pa.Table, event_kinds: Sequence[str], path: str | Path, *, strict: bool
+) -> None:
     require_columns(table, ["user_id", "item_id"], path)
     if "timestamp" not in table.column_names:
         raise InputError(
@@ -139,80 +155,81 @@ def _check_columns(table: pa.Table, kinds: Sequence[str], path: Path, *, every_k
             "need one to be put in order: a date, or any number that grows, such as the place in "
             "the user's list"
         )
-    if kinds:
+    if event_kinds:
         require_columns(table, ["event"], path)
         there = pc.unique(table["event"].cast(pa.string())).drop_null().sort().to_pylist()
-        for kind in kinds:
-            if kind not in there and every_kind:
+        for kind in event_kinds:
+            if kind not in there and strict:
                 raise InputError(
                     f"{path} has no event {kind!r}; it has {', '.join(there[:10])}; correct "
-                    "events_of_kind"
+                    "event_kinds"
                 )
 
 
 def _usable(
-    table: pa.Table, kinds: Sequence[str], path: Path
-) -> tuple[Int64[np.ndarray, " kept"], list[str]]:
-    """The rows that are of the right kind and name a user and an item."""
+    table: pa.Table, event_kinds: Sequence[str], path: str | Path
+) -> tuple[Bool[np.ndarray, " rows"], list[Finding]]:
+    """Which rows are of the right kind and name a user and an item."""
     findings = []
     kept = np.ones(len(table), dtype=bool)
-    if kinds:
-        kept = _truth(pc.is_in(table["event"].cast(pa.string()), value_set=pa.array(kinds)))
-        named = ", ".join(kinds)
-        findings += _said(
-            (~kept).sum(), "event", "events", f"of another kind than {named} left out"
-        )
+    if event_kinds:
+        kept = _truth(pc.is_in(table["event"].cast(pa.string()), value_set=pa.array(event_kinds)))
+        what = f"of another kind than {', '.join(event_kinds)} left out"
+        findings += _noted("other-event-kind", (~kept).sum(), "event", "events", what)
     for name in ("user", "item"):
         given = _truth(pc.not_equal(table[f"{name}_id"], ""))
-        findings += _said((kept & ~given).sum(), "row", "rows", f"without {name}_id left out")
-        kept &= given
-    if not kept.any():
-        raise InputError(
-            f"{path} has {counted(len(table), 'row', 'rows')}, none of them an event with a user "
-            "and an item; give at least two events of a user"
+        number = (kept & ~given).sum()
+        findings += _noted(
+            f"event-without-{name}", number, "row", "rows", f"without {name}_id left out"
         )
-    return np.flatnonzero(kept).astype(np.int64), findings
+        kept = kept & given
+    return kept, findings
+
+
+def _unknown_items(ids: pa.StringArray, path: str | Path, *, strict: bool) -> Finding:
+    names = pc.unique(ids).sort()
+    finding = Finding(
+        "unknown-item",
+        "error" if strict else "note",
+        len(names),
+        examples_of(names.to_pylist()),
+        f"{path}: {counted(len(names), 'item is', 'items are')} not in the catalogue, named by "
+        f"{counted(len(ids), 'event', 'events')}",
+        "add them to the items, remove their events, or leave the items file out"
+        if strict
+        else "these events are left out",
+    )
+    if strict:
+        raise InputError(finding.sentence())
+    return finding
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()
 
 
 def _truth(mask: pa.ChunkedArray) -> Bool[np.ndarray, " rows"]:
     return pc.fill_null(mask, False).combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def _rows(ids: pa.StringArray, of: pa.StringArray) -> Int64[np.ndarray, " E"]:
-    """The row of each id; -1 for one that is not there."""
-    return pc.fill_null(pc.index_in(ids, value_set=of), -1).to_numpy().astype(np.int64)
-
-
-def _item_rows(
-    ids: pa.StringArray, catalogue: pa.StringArray, path: Path
-) -> Int64[np.ndarray, " E"]:
-    rows = _rows(ids, catalogue)
-    unknown = ids.filter(pa.array(rows < 0))
-    if len(unknown):
-        names = pc.unique(unknown).sort()
-        raise InputError(
-            f"{path}: {counted(len(names), 'item is', 'items are')} not in the catalogue (such as "
-            f"{', '.join(map(repr, examples_of(names.to_pylist())))}), named by "
-            f"{counted(len(unknown), 'event', 'events')}; add them to the items, remove their "
-            "events, or leave the items file out"
-        )
-    return rows
-
-
-def _in_order(log: _Log, *, repeats: Literal["keep", "merge"]) -> tuple[_Log, list[str]]:
+def _in_order(
+    log: _Log, *, repeated_events: Literal["keep", "merge"]
+) -> tuple[_Log, list[Finding]]:
     """Events by user and time, each once."""
     alike = log.take(np.lexsort((log.places, log.items, log.times, log.users)))
     once = _merged(alike, alike.users, alike.times, alike.items)
-    findings = _said(
-        len(log.users) - len(once.users), "event", "events", "listed twice, counted once"
-    )
+    number = len(log.users) - len(once.users)
+    findings = _noted("repeated-event", number, "event", "events", "listed twice, counted once")
     log = once.take(np.lexsort((once.places, once.times, once.users)))
     early = (np.diff(log.places) < 0) & (np.diff(log.users) == 0)
-    findings += _said(early.sum(), "event", "events", "not in the order of time, sorted")
-    if repeats == "merge":
+    findings += _noted(
+        "unordered-events", early.sum(), "event", "events", "not in the order of time, sorted"
+    )
+    if repeated_events == "merge":
         once = _merged(log, log.users, log.items)
-        merged = len(log.users) - len(once.users)
-        findings += _said(merged, "event", "events", "of the same item as just before, merged")
+        number = len(log.users) - len(once.users)
+        what = "of the same item as just before, merged"
+        findings += _noted("merged-events", number, "event", "events", what)
         log = once
     return log, findings
 
@@ -225,6 +242,8 @@ def _merged(log: _Log, *keys: np.ndarray) -> _Log:
     return log.take(first)._replace(weights=np.maximum.reduceat(log.weights, first))
 
 
-def _said(number: int | np.integer, one: str, many: str, what: str) -> list[str]:
-    """A finding, unless there is nothing to tell."""
-    return [f"{counted(int(number), one, many)} {what}"] if number else []
+def _noted(code: str, number: int | np.integer, one: str, many: str, what: str) -> list[Finding]:
+    """A note, unless there is nothing to say."""
+    if not number:
+        return []
+    return [Finding(code, "note", int(number), (), f"{counted(int(number), one, many)} {what}", "")]

@@ -18,7 +18,7 @@ class Finding:
         count: how many rows it concerns.
         examples: up to five of them.
         meaning: one clause that says what was found.
-        remedy: one clause that says what to do.
+        remedy: one clause that says what to do; empty where there is nothing to do.
     """
 
     code: str
@@ -31,7 +31,7 @@ class Finding:
     def sentence(self) -> str:
         """The finding as one sentence, the form of an error message."""
         such = f" (such as {', '.join(map(repr, self.examples))})" if self.examples else ""
-        return f"{self.meaning}{such}; {self.remedy}"
+        return f"{self.meaning}{such}" + (f"; {self.remedy}" if self.remedy else "")
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -96,7 +96,7 @@ class Audit:
         for finding in self.findings:
             lines.append(f"{finding.severity:<8} {finding.code}: {finding.meaning}")
             lines += [f"{'':<8}   - {example}" for example in finding.examples]
-            lines.append(f"{'':<8}   {finding.remedy}")
+            lines += [f"{'':<8}   {finding.remedy}"] if finding.remedy else []
         tally = [sum(f.severity == name for f in self.findings) for name in SEVERITIES]
         names = [("error", "errors"), ("warning", "warnings"), ("note", "notes")]
         return [*lines, ", ".join(counted(n, *name) for n, name in zip(tally, names, strict=True))]

@@ -10,8 +10,11 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int64, UInt8
 
 from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.queries import rows_of
 from thresher.data.relation import Relation
-from thresher.data.split import SPLITS, UNASSIGNED
+from thresher.data.split import SPLITS, UNASSIGNED, normalised
+
+_FALSE = {"false", "f", "no", "n", "negative", "neg", "wrong", "incorrect", "non-match", "nonmatch"}
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,12 @@ class Joined:
 
     Args:
         items: rows with an id of their own (the first of each id).
-        queries: the same.
+        queries: the same; the items themselves where they are the queries.
         relation: the true pairs whose two ids are known, without the ignored ones.
-        ignored: the pairs that count for nothing; none where no table lists any.
-        split: the split the files give each query; `UNASSIGNED` where they give none.
+        ignored: the ignored pairs, also of an item with itself where items are the queries.
+        named: the queries that a pair names, also one of an unknown item.
+        split: the number of the split that the files give each query; `UNASSIGNED` for none.
+        pair_split: the same for each pair of `relation`, in the order of its `pairs()`.
         findings: what was left out or is contradictory.
     """
 
@@ -45,11 +50,13 @@ class Joined:
     queries: pa.Table
     relation: Relation
     ignored: Relation
+    named: Bool[np.ndarray, " Q"]
     split: UInt8[np.ndarray, " Q"]
+    pair_split: UInt8[np.ndarray, " P"]
     findings: tuple[Finding, ...]
 
 
-def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
+def join(tables: Tables, *, open_catalogue: bool = False, by_pair: bool = False) -> Joined:
     """Join pairs to queries and items by id.
 
     Args:
@@ -59,26 +66,42 @@ def join(tables: Tables, *, open_catalogue: bool = False) -> Joined:
         open_catalogue: whether a query's item may be missing from the catalogue. Then a pair with
             an unknown item is left out (its query stays, perhaps without a true item) and is a
             note rather than an error.
+        by_pair: whether pairs of one query may be in several splits.
     """
-    items, bad_items = unique_rows(tables.items, tables.items_path, "item")
-    queries, bad_queries = unique_rows(tables.queries, tables.queries_path, "query")
+    same = tables.queries is tables.items
+    items, found = unique_rows(tables.items, tables.items_path, "item")
+    queries = items
+    if not same:
+        queries, bad = unique_rows(tables.queries, tables.queries_path, "query")
+        found += bad
     known = {"query": queries["id"], "item": items["id"]}
     true = _Pairs.of(tables.pairs, tables.pairs_path, known)
-    listed, ignored = true.relation, Relation.none((len(queries), len(items)))
-    found = [*_rowless(tables), *bad_items, *bad_queries, *_labels(tables)]
+    ignored = Relation.none((len(queries), len(items)))
+    found += [*_rowless(tables), *_negative(tables)]
     found += true.unknown(tables, open_catalogue=open_catalogue)
     if tables.ignored is not None:
-        left_out = _Pairs.of(tables.ignored, tables.ignored_path, known)
-        ignored = left_out.relation
-        found += left_out.unknown(tables, open_catalogue=open_catalogue)
-    relation = listed.without(ignored)
-    split, bad_splits = _given_split(queries, true.query_rows, tables)
-    found += [
-        *bad_splits,
-        *_repeated(tables, int(true.known.sum()) - len(listed.indices)),
-        *_true_and_ignored(tables, len(listed.indices) - len(relation.indices)),
-    ]
-    return Joined(items, queries, relation, ignored, split, tuple(found))
+        listed = _Pairs.of(tables.ignored, tables.ignored_path, known)
+        ignored = listed.relation
+        found += listed.unknown(tables, open_catalogue=open_catalogue)
+    if same:
+        itself = np.arange(len(items))
+        ignored = ignored.union(Relation(np.arange(len(items) + 1), itself, len(items)))
+    split, bad = _query_split(queries, true, tables, by_pair=by_pair)
+    found += bad
+    pairs = true.relation.pairs()
+    kept = ~ignored.contains(pairs[:, 0], pairs[:, 1])
+    own = same & (pairs[:, 0] == pairs[:, 1])
+    found += _left_out(tables, true, int((~kept & ~own).sum()), int(own.sum()))
+    return Joined(
+        items,
+        queries,
+        true.relation.without(ignored),
+        ignored,
+        true.named(),
+        split,
+        _pair_split(true, split)[kept],
+        tuple(found),
+    )
 
 
 @dataclass(frozen=True)
@@ -93,8 +116,9 @@ class _Pairs:
 
     @classmethod
     def of(cls, table: pa.Table, path: str, known: Mapping[str, pa.ChunkedArray]) -> "_Pairs":
-        query_rows = _rows_of(table["query_id"], known["query"])
-        item_rows = _rows_of(table["item_id"], known["item"])
+        query_rows, item_rows = (
+            rows_of(table[f"{side}_id"], ids.combine_chunks()) for side, ids in known.items()
+        )
         return cls(table, path, query_rows, item_rows, (len(known["query"]), len(known["item"])))
 
     @property
@@ -105,6 +129,11 @@ class _Pairs:
     def relation(self) -> Relation:
         rows = self.query_rows[self.known], self.item_rows[self.known]
         return Relation.from_pairs(*rows, shape=self.shape)
+
+    def named(self) -> Bool[np.ndarray, " Q"]:
+        """The queries that stand in a pair."""
+        rows = self.query_rows[self.query_rows >= 0]
+        return np.bincount(rows, minlength=self.shape[0]) > 0
 
     def unknown(self, tables: Tables, *, open_catalogue: bool) -> Iterator[Finding]:
         """What to say of ids that are in no other table."""
@@ -133,8 +162,8 @@ class _Pairs:
             "note" if opened else "error",
             number,
             examples_of("" if name is None else name for name in names),
-            f"{self.path}: {counted(number, 'pair names', 'pairs name')} a {kind}_id that is not "
-            f"an id in {path}",
+            f"{self.path}: {counted(number, 'pair names', 'pairs name')} "
+            f"{'an' if kind == 'item' else 'a'} {kind}_id that is not an id in {path}",
             remedy,
         )
 
@@ -197,72 +226,86 @@ def unique_rows(
     return table, found
 
 
-def _rows_of(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> Int64[np.ndarray, " P"]:
-    """The row of each id among the known ones; -1 where there is none."""
-    rows = pc.index_in(ids, value_set=known.combine_chunks())
-    return pc.fill_null(rows, -1).to_numpy().astype(np.int64)
+def _negative(tables: Tables) -> Iterator[Finding]:
+    """Pairs labelled as false: somebody gave judged pairs for true ones."""
+    for name in tables.pairs.column_names:
+        if name.casefold() != "label":
+            continue
+        labels = pc.value_counts(tables.pairs[name].combine_chunks())
+        values = labels.field("values").to_pylist()
+        counts = labels.field("counts").to_pylist()
+        false = {str(v): n for v, n in zip(values, counts, strict=True) if is_false(v)}
+        if false:
+            number = sum(false.values())
+            yield Finding(
+                "negative-pairs",
+                "error",
+                number,
+                examples_of(false),
+                f"{tables.pairs_path}: {counted(number, 'pair is', 'pairs are')} labelled as false",
+                "this file lists true pairs alone, so remove those, or import a folder of judged "
+                "pairs as a pair table",
+            )
 
 
-def _labels(tables: Tables) -> Iterator[Finding]:
-    """A column of labels with zeros means that somebody gave judged pairs for true ones."""
-    if "label" not in tables.pairs.column_names:
-        return
-    labels = tables.pairs["label"].cast(pa.string())
-    zeros = pc.sum(pc.is_in(labels, pa.array(["0", "0.0", "false"]))).as_py() or 0
-    if zeros:
-        yield Finding(
-            "negative-pairs",
-            "error",
-            zeros,
-            (),
-            f"{tables.pairs_path}: {counted(zeros, 'pair has', 'pairs have')} the label 0",
-            "this file lists true pairs alone, so remove those, or import a folder of judged "
-            "pairs as a pair table",
-        )
+def is_false(label: object) -> bool:
+    """Whether a label says that a pair is not true: zero, a negative number, or a word for no.
+
+    Example:
+        >>> [is_false(label) for label in (False, "FALSE", 0.0, " no ", "1", "yes", None)]
+        [True, True, True, True, False, False, False]
+    """
+    text = normalised(str(label)).strip("'\"")
+    try:
+        return float(text) <= 0
+    except ValueError:
+        return text in _FALSE
 
 
-def _repeated(tables: Tables, number: int) -> Iterator[Finding]:
-    if number:
-        yield Finding(
+def _left_out(tables: Tables, true: _Pairs, ignored: int, own: int) -> Iterator[Finding]:
+    repeated = int(true.known.sum()) - len(true.relation.indices)
+    for code, number, meaning, remedy in (
+        (
             "repeated-pair",
-            "note",
-            number,
-            (),
-            f"{tables.pairs_path}: {counted(number, 'pair repeats', 'pairs repeat')} another",
+            repeated,
+            f"{tables.pairs_path}: {counted(repeated, 'pair repeats', 'pairs repeat')} another",
             "nothing to do: a pair counts once",
-        )
-
-
-def _true_and_ignored(tables: Tables, number: int) -> Iterator[Finding]:
-    if number:
-        yield Finding(
+        ),
+        (
             "true-and-ignored",
-            "note",
-            number,
-            (),
-            f"{tables.ignored_path}: {counted(number, 'pair is', 'pairs are')} also in "
+            ignored,
+            f"{tables.ignored_path}: {counted(ignored, 'pair is', 'pairs are')} also in "
             f"{tables.pairs_path} and no longer true",
             "right where the list of ignored pairs is to win; else remove them from it",
-        )
+        ),
+        (
+            "pair-with-itself",
+            own,
+            f"{tables.pairs_path}: {counted(own, 'pair', 'pairs')} of an item with itself left out",
+            "nothing to do: an item is never retrieved for itself",
+        ),
+    ):
+        if number:
+            yield Finding(code, "note", number, (), meaning, remedy)
 
 
-def _given_split(
-    queries: pa.Table, query_rows: Int64[np.ndarray, " P"], tables: Tables
+def _query_split(
+    queries: pa.Table, true: _Pairs, tables: Tables, *, by_pair: bool
 ) -> tuple[UInt8[np.ndarray, " Q"], list[Finding]]:
+    """The split that the files give each query; where pairs have their own, that of `queries`."""
     found = []
     lowest = np.full(len(queries), UNASSIGNED, dtype=np.int64)
     highest = np.full(len(queries), -1, dtype=np.int64)
     for table, path, rows in (
-        (tables.pairs, tables.pairs_path, query_rows),
+        (true.table, true.path, true.query_rows),
         (queries, tables.queries_path, np.arange(len(queries))),
     ):
         if "split" not in table.column_names:
             continue
-        names = table["split"].cast(pa.string())
-        numbers = _rows_of(names, pa.chunked_array([SPLITS]))
-        named = pc.fill_null(pc.not_equal(names, ""), False).to_numpy()
-        if unknown := int((named & (numbers < 0)).sum()):
-            found.append(_unknown_split(names, path, unknown))
+        numbers, bad = _split_numbers(table, path)
+        found += bad
+        if by_pair and table is true.table:
+            continue
         used = (numbers >= 0) & (rows >= 0)
         np.minimum.at(lowest, rows[used], numbers[used])
         np.maximum.at(highest, rows[used], numbers[used])
@@ -275,21 +318,41 @@ def _given_split(
                 "error",
                 len(names),
                 examples_of(names),
-                f"{tables.pairs_path}: {counted(len(names), 'query is', 'queries are')} in "
-                "several splits",
-                "put all pairs of a query in one split",
+                f"{true.path}: {counted(len(names), 'query is', 'queries are')} in several splits",
+                'put all pairs of a query in one split, or set protocol = "pairs"',
             )
         )
     return np.where(highest >= 0, highest, UNASSIGNED).astype(np.uint8), found
 
 
-def _unknown_split(names: pa.ChunkedArray, path: str, number: int) -> Finding:
+def _pair_split(true: _Pairs, of_query: UInt8[np.ndarray, " Q"]) -> UInt8[np.ndarray, " P"]:
+    """The split of each known pair: its own, that of its first row, or else that of its query."""
+    known, columns = true.known, max(true.shape[1], 1)
+    keys = true.query_rows[known] * columns + true.item_rows[known]
+    keys, first = np.unique(keys, return_index=True)
+    queries = of_query[keys // columns]
+    if "split" not in true.table.column_names:
+        return queries
+    numbers = _split_numbers(true.table, true.path)[0][known][first]
+    return np.where(numbers >= 0, numbers, queries).astype(np.uint8)
+
+
+def _split_numbers(table: pa.Table, path: str) -> tuple[Int64[np.ndarray, " rows"], list[Finding]]:
+    """The number of the split in each row, -1 for none."""
+    names = table["split"].cast(pa.string())
+    numbers = rows_of(names, pa.array(SPLITS))
+    named = pc.fill_null(pc.not_equal(names, ""), False).to_numpy()
+    unknown = int((named & (numbers < 0)).sum())
+    if not unknown:
+        return numbers, []
     others = [n for n in names.unique().to_pylist() if n and n not in SPLITS]
-    return Finding(
-        "unknown-split",
-        "error",
-        number,
-        examples_of(others),
-        f"{path}: {counted(number, 'row names', 'rows name')} a split that does not exist",
-        f"the splits are {', '.join(SPLITS)}",
-    )
+    return numbers, [
+        Finding(
+            "unknown-split",
+            "error",
+            unknown,
+            examples_of(others),
+            f"{path}: {counted(unknown, 'row names', 'rows name')} a split that does not exist",
+            f"the splits are {', '.join(SPLITS)}",
+        )
+    ]

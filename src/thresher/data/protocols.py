@@ -1,23 +1,21 @@
-"""Protocols: which events are learnt from, who is asked what comes next, and what is known of them.
+"""Protocols: which events are trained on, which users are evaluated, and what is their history.
 
 Each is a rule that says for every user, in numbers of events from the oldest, how far training
-reads and where the histories and targets of validation and test end.
+reads and where the histories and targets of the other splits end.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from thresher.data.columns import Times
 from thresher.data.events import Events
-from thresher.data.findings import counted
-from thresher.data.sequences import Asked, Examples, Sequences, bounds, ranges
-from thresher.errors import InputError
+from thresher.data.findings import Finding, counted
+from thresher.data.sequences import Sequences, bounds, ranges
+from thresher.data.split import SPLITS
 
-SPLITS = ("train", "validation", "test")
 # 10 * 0.7 must be 7 and not a hair under it.
 _HAIR = 1e-9
 
@@ -30,122 +28,173 @@ class Span(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What a protocol says of each user: how many events are learnt from, and what is asked."""
+    """How many events of each user are trained on, and the span of each other split."""
 
     train: Int64[np.ndarray, " U"]
-    validation: Span
-    test: Span
+    spans: Mapping[str, Span]
+
+
+class Examples(NamedTuple):
+    """Training examples: item `items[target]` of a user, after the history `items[first:target]`.
+
+    Args:
+        items: item rows of the events of the training users, one user after the other.
+        first: where the events of each example's user begin.
+        target: place of its target; never the first event of its user.
+        users: row of its user in the events.
+        weights: how often it is to be drawn, relative to the others; above 0.
+    """
+
+    items: Int64[np.ndarray, " E"]
+    first: Int64[np.ndarray, " n"]
+    target: Int64[np.ndarray, " n"]
+    users: Int64[np.ndarray, " n"]
+    weights: Float32[np.ndarray, " n"]
+
+
+class Evaluated(NamedTuple):
+    """Users of an evaluated split: their rows in the events, histories, and what came next."""
+
+    users: Int64[np.ndarray, " n"]
+    histories: Sequences
+    targets: Sequences
 
 
 def by_users(
-    counts: Int64[np.ndarray, " U"], *, shares: Mapping[str, float], known: float, seed: int
+    counts: Int64[np.ndarray, " U"], *, shares: Mapping[str, float], history_share: float, seed: int
 ) -> Cut:
-    """Some users are learnt from, others are asked: the protocol of ComiRec, "users".
+    """Train on some users, evaluate others: the protocol of ComiRec, "users".
 
     The users are permuted by the seed and cut by the shares. A training user's events are all
-    learnt from. Of an asked user's n events the first floor(known n) are history, the rest targets.
+    trained on. Of another user's n events the first floor(history_share n) are history, the rest
+    targets.
 
     **Source**: Cen et al., *Controllable multi-interest framework for recommendation* (ComiRec),
-    KDD 2020, section 4.1: shares .8, .1, .1, known .8.
+    KDD 2020, section 4.1: shares 0.8, 0.1, 0.1, history_share 0.8.
 
     Args:
         counts: number of events of each user.
-        shares: fraction of the users for each split, see `checked`.
-        known: in (0, 1).
+        shares: fraction of the users for each split.
+        history_share: in (0, 1).
         seed: of the permutation.
 
     Example:
-        >>> cut = by_users(np.array([5, 5]), shares={"train": .5, "test": .5}, known=.8, seed=0)
-        >>> sorted(cut.train), sorted(cut.test.known)
+        >>> half = {"train": 0.5, "test": 0.5}
+        >>> cut = by_users(np.array([5, 5]), shares=half, history_share=0.8, seed=0)
+        >>> sorted(cut.train), sorted(cut.spans["test"].known)
         ([0, 5], [0, 4])
     """
-    first, second = _cuts(len(counts), shares)
-    place = np.argsort(np.random.default_rng(seed).permutation(len(counts)))
-    asked = np.floor(counts * known + _HAIR).astype(np.int64)
+    split = split_of_places(len(counts), shares, seed)
+    known = np.floor(counts * history_share + _HAIR).astype(np.int64)
+    spans = {
+        name: Span(np.where(split == number, known, 0), np.where(split == number, counts, 0))
+        for number, name in enumerate(SPLITS)
+        if number and shares.get(name, 0)
+    }
+    return Cut(np.where(split == 0, counts, 0), spans)
 
-    def span(of_split: np.ndarray) -> Span:
-        return Span(np.where(of_split, asked, 0), np.where(of_split, counts, 0))
 
-    train, test = place < first, place >= second
-    return Cut(np.where(train, counts, 0), span(~train & ~test), span(test))
-
-
-def leave_one_out(counts: Int64[np.ndarray, " U"]) -> Cut:
-    """Every user is asked for the last event, after all before it: "last".
+def leave_one_out(
+    counts: Int64[np.ndarray, " U"], *, shares: Mapping[str, float], seed: int
+) -> Cut:
+    """Evaluate every user on the last event, after all before it: "last".
 
     The last event is the target of the test, the last but one that of validation, and those before
-    it are learnt from. The history of the test holds the target of validation. A user of two events
-    is asked in the test alone.
+    it are trained on. The history of the test holds the target of validation. A user of two events
+    is in the test alone. With a share for calibration, the users are divided between calibration
+    and test in the ratio of these two shares.
 
     **Source**: Kang and McAuley, *Self-attentive sequential recommendation* (SASRec), ICDM 2018,
     section IV.A.
 
     Args:
         counts: number of events of each user.
+        shares: those of calibration and test are used.
+        seed: of the choice of the users of calibration.
 
     Example:
-        >>> leave_one_out(np.array([5])).test
+        >>> leave_one_out(np.array([5]), shares={"train": 0.9, "test": 0.1}, seed=0).spans["test"]
         Span(known=array([4]), end=array([5]))
     """
     train, last = np.maximum(counts - 2, 0), np.maximum(counts - 1, 0)
-    return Cut(train, Span(train, last), Span(last, counts))
+    spans = {"validation": Span(train, last)}
+    calibration, test = (shares.get(name, 0.0) for name in ("calibration", "test"))
+    if calibration:
+        share = calibration / (calibration + test)
+        mine = split_of_places(len(counts), {"train": share, "test": 1 - share}, seed) == 0
+        spans["calibration"] = Span(np.where(mine, last, 0), np.where(mine, counts, 0))
+        counts, last = np.where(mine, 0, counts), np.where(mine, 0, last)
+    return Cut(train, {**spans, "test": Span(last, counts)})
 
 
 def by_time(sequences: Sequences, times: Times, *, shares: Mapping[str, float]) -> Cut:
-    """Two moments cut the events of all users alike: "time".
+    """Cut the events of all users at the same moments: "time".
 
     Equation:
-        T1, T2 = the times of the events at the places share_train E and
-                 (share_train + share_validation) E among all E events, by time
-        train:      events up to and with T1
-        validation: history up to T1, targets after T1 up to and with T2
-        test:       history up to T2, targets after T2
+        T1, T2, T3 = the times of the events at the places share_train E,
+                     (share_train + share_validation) E and (1 - share_test) E among all E events
+        train:       events up to and with T1
+        validation:  history up to T1, targets after T1 up to and with T2
+        calibration: history up to T2, targets after T2 up to and with T3
+        test:        history up to T3, targets after T3
 
-    A user is asked in validation, in the test, in both or in neither.
+    A user may be evaluated in any of them, or in none.
 
     Args:
         sequences: events of all users.
         times: when each of them was.
-        shares: fraction of the events for each split, see `checked`. Events at the very moment of
-            a cut stay together, so that many equal times shift the shares.
+        shares: fraction of the events for each split. Events at the very moment of a cut stay
+            together, so that many equal times shift the shares.
 
     Example:
         >>> s = Sequences(np.array([0, 4]), np.array([5, 6, 7, 8]))
-        >>> cut = by_time(s, np.arange(4), shares={"train": .5, "validation": .25, "test": .25})
-        >>> cut.train, cut.validation.end, cut.test.end
+        >>> shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
+        >>> cut = by_time(s, np.arange(4), shares=shares)
+        >>> cut.train, cut.spans["validation"].end, cut.spans["test"].end
         (array([2]), array([3]), array([4]))
     """
     ordered = np.sort(times)
-    counts = sequences.counts()
-    users = np.repeat(np.arange(len(sequences)), counts)
+    users = np.repeat(np.arange(len(sequences)), sequences.counts())
 
     def until(events: int) -> Int64[np.ndarray, " U"]:
         inside = times <= ordered[events - 1] if events else np.zeros(len(times), dtype=bool)
         return np.bincount(users[inside], minlength=len(sequences)).astype(np.int64)
 
-    first, second = map(until, _cuts(len(times), shares))
-    return Cut(first, Span(first, second), Span(second, counts))
+    ends = [until(place) for place in _ends(len(times), shares)]
+    spans = {
+        name: Span(ends[number - 1], ends[number])
+        for number, name in enumerate(SPLITS)
+        if number and shares.get(name, 0)
+    }
+    return Cut(ends[0], spans)
+
+
+def split_of_places(
+    size: int, shares: Mapping[str, float], seed: int
+) -> Int64[np.ndarray, " size"]:
+    """The number of the split of each of so many, permuted by the seed and cut by the shares."""
+    place = np.argsort(np.random.default_rng(seed).permutation(size))
+    return np.searchsorted(_ends(size, shares)[:-1], place, side="right").astype(np.int64)
 
 
 def examples(events: Events, train: Int64[np.ndarray, " U"]) -> Examples:
-    """What is learnt from the first `train` events of each user: every event but the first one.
+    """What is trained on of the first `train` events of each user: every event but the first one.
 
     An event of weight 0 is no target; it stays in the histories of those after it.
     """
-    kept = np.flatnonzero(train)
-    counts = train[kept]
-    places = ranges(events.sequences.starts[kept], counts)
-    sequences = Sequences(bounds(counts), events.sequences.items[places])
-    weights = events.weights[places]
-    target = weights > 0
-    target[sequences.starts[:-1]] = False
-    targets = np.flatnonzero(target).astype(np.int64)
-    users = np.repeat(np.arange(len(kept)), counts)[targets].astype(np.int64)
-    return Examples(sequences, users, targets, weights[targets])
+    users = np.flatnonzero(train)
+    counts = train[users]
+    places = ranges(events.sequences.starts[users], counts)
+    starts, weights = bounds(counts), events.weights[places]
+    wanted = weights > 0
+    wanted[starts[:-1]] = False
+    target = np.flatnonzero(wanted).astype(np.int64)
+    of = np.repeat(np.arange(len(users)), counts)[target]
+    return Examples(events.sequences.items[places], starts[of], target, users[of], weights[target])
 
 
-def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
-    """The users of a span, and sentences on those of them who cannot be asked.
+def evaluated(events: Events, span: Span, split: str) -> tuple[Evaluated, list[Finding]]:
+    """The users of a span, and findings on those of them who cannot be evaluated.
 
     Left out are users without a history, and those without a target: an event of weight 0 is none.
     """
@@ -158,8 +207,8 @@ def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
     meant, ready = span.end > 0, (span.known > 0) & (targets > 0)
     rows = np.flatnonzero(ready)
     histories = items[ranges(starts[rows], span.known[rows])]
-    found = Asked(
-        users=events.users.take(pa.array(rows)),
+    found = Evaluated(
+        users=rows,
         histories=Sequences(bounds(span.known[rows]), histories),
         targets=Sequences(bounds(targets[rows]), items[places[wanted]][ready[users]]),
     )
@@ -167,37 +216,17 @@ def asked(events: Events, span: Span, split: str) -> tuple[Asked, list[str]]:
         "without a history": meant & (span.known == 0),
         "without a target": meant & (span.known > 0) & (targets == 0),
     }
-    return found, [
-        f"{split}: {counted(int(left.sum()), 'user', 'users')} {why} left out"
-        for why, left in reasons.items()
-        if left.any()
-    ]
+    findings = []
+    for why, left in reasons.items():
+        if number := int(left.sum()):
+            meaning = f"{split}: {counted(number, 'user', 'users')} {why} left out"
+            findings.append(Finding("user-left-out", "note", number, (), meaning, ""))
+    return found, findings
 
 
-def checked(shares: Mapping[str, float]) -> None:
-    """Check the shares of train, validation and test; one left out is 0.
-
-    Raises:
-        InputError: another name, a share below 0, none for train, or a sum that is not 1.
-    """
-    for name in shares:
-        if name not in SPLITS:
-            raise InputError(
-                f"the shares of a history name {name!r}; they are those of {', '.join(SPLITS)}"
-            )
-    values = [shares.get(name, 0.0) for name in SPLITS]
-    if min(values) < 0 or values[0] <= 0 or abs(sum(values) - 1) > 1e-6:
-        said = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
-        raise InputError(
-            f"the shares of the history are {said}, which sum to {sum(values):g}; they must be 0 "
-            "or more, that of train above 0, and sum to 1"
-        )
-
-
-def _cuts(size: int, shares: Mapping[str, float]) -> tuple[int, int]:
-    """How many of so many fall to train, and how many to train and validation."""
-    train = shares.get("train", 0.0)
-    both = train + shares.get("validation", 0.0)
-    if not shares.get("test", 0.0):
-        both = 1.0
-    return int(size * train + _HAIR), int(size * both + _HAIR)
+def _ends(size: int, shares: Mapping[str, float]) -> Int64[np.ndarray, " 4"]:
+    """Where each split ends among so many; the last one with a share takes what is left."""
+    parts = np.array([shares.get(name, 0.0) for name in SPLITS])
+    ends = np.cumsum(parts)
+    ends[np.flatnonzero(parts)[-1] :] = 1
+    return (size * ends + _HAIR).astype(np.int64)

@@ -1,10 +1,9 @@
-"""Sequences of items, one a user, oldest first; what is learnt from them and what is asked."""
+"""Sequences of items, one a user, oldest first."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Int, Int64
 
 from thresher.data.relation import Relation
 
@@ -45,52 +44,6 @@ class Sequences:
         """The distinct pairs of user and item, against a catalogue of so many items."""
         users = np.repeat(np.arange(len(self)), self.counts())
         return Relation.from_pairs(users, self.items, shape=(len(self), columns))
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is learnt from: event `targets[e]` of user `users[e]`, and the events before it.
-
-    Args:
-        sequences: events of the training users.
-        users: row of the user of each example in `sequences`.
-        targets: place of its event in `sequences.items`; never the first one of its user.
-        weights: how often it is to be drawn, relative to the others; above 0.
-
-    Memory: 20 bytes an example, and the sequences.
-    """
-
-    sequences: Sequences
-    users: Int64[np.ndarray, " n"]
-    targets: Int64[np.ndarray, " n"]
-    weights: Float32[np.ndarray, " n"]
-
-    def __len__(self) -> int:
-        """Number of examples."""
-        return len(self.targets)
-
-    def items(self) -> Int64[np.ndarray, " n"]:
-        """The item row of each target."""
-        return self.sequences.items[self.targets]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Users who are asked what comes next; each has an event of either kind, or more.
-
-    Args:
-        users: the id of each user.
-        histories: what is known of them, oldest first.
-        targets: what came next, oldest first.
-    """
-
-    users: pa.StringArray
-    histories: Sequences
-    targets: Sequences
-
-    def __len__(self) -> int:
-        """Number of users."""
-        return len(self.histories)
 
 
 def bounds(counts: Int[np.ndarray, " U"]) -> Int64[np.ndarray, " bounds"]:

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,18 +11,18 @@ from jaxtyping import UInt8
 from thresher.errors import InputError
 
 SPLITS = ("train", "validation", "calibration", "test")
-SHARES: Mapping[str, float] = {
-    "train": 0.65,
-    "validation": 0.05,
-    "calibration": 0.15,
-    "test": 0.15,
-}
 UNASSIGNED = 255
 
 
 def normalised(text: str) -> str:
-    """A text without regard to case and white space: what makes two queries one group."""
-    return " ".join(text.casefold().split())
+    """A text without regard to case, white space and Unicode form: what makes two texts equal.
+
+    Equation: NFKC(casefold(NFKC(text))), each run of white space one space, so that canonically
+    equivalent texts (an accent composed or not) are one.
+    **Source**: Unicode Standard Annex 15, *Unicode normalization forms*; section 3.13, D146.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def split_number(name: str) -> int:
@@ -40,7 +41,7 @@ def split_number(name: str) -> int:
 
 
 def assign(
-    texts: Sequence[str], *, shares: Mapping[str, float] = SHARES, seed: int = 0
+    texts: Sequence[str], *, shares: Mapping[str, float], seed: int = 0
 ) -> UInt8[np.ndarray, " Q"]:
     r"""Give every query a split by its text alone, so that equal texts always go together.
 
@@ -57,10 +58,11 @@ def assign(
         InputError: the shares name an unknown split, are negative, or do not sum to 1.
 
     Example:
-        >>> assign(["iPhone 8", "iphone  8"])[0] == assign(["iphone 8"])[0]
-        True
+        >>> half = {"train": 0.5, "test": 0.5}
+        >>> assign(["iPhone 8", "iphone  8"], shares=half).tolist()
+        [0, 0]
     """
-    parts = _checked(shares)
+    parts = check_shares(shares)
     u = np.array([uniform(text, seed) for text in texts], dtype=np.float64)
     cuts = np.cumsum(parts)
     # The last cut may sum to a hair under 1; no query may fall off the end, nor into a zero share.
@@ -72,7 +74,7 @@ def fill(
     given: UInt8[np.ndarray, " Q"],
     texts: Sequence[str],
     *,
-    shares: Mapping[str, float] = SHARES,
+    shares: Mapping[str, float],
     seed: int = 0,
 ) -> UInt8[np.ndarray, " Q"]:
     """Complete a given split: queries without one (`UNASSIGNED`) follow a twin, or are drawn.
@@ -109,14 +111,19 @@ def straddling(texts: Sequence[str], split: UInt8[np.ndarray, " Q"]) -> list[str
     return list(torn)
 
 
-def _checked(shares: Mapping[str, float]) -> list[float]:
+def check_shares(shares: Mapping[str, float]) -> list[float]:
+    """The shares of all splits, in the order of `SPLITS`; one left out is 0.
+
+    Raises:
+        InputError: a name is unknown, or the shares are negative or do not sum to 1.
+    """
     for name in shares:
         split_number(name)
     values = [float(shares.get(name, 0.0)) for name in SPLITS]
     if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
-        said = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
+        each = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
         raise InputError(
-            f"the split shares are {said}, which sum to {sum(values):g}; "
+            f"the split shares are {each}, which sum to {sum(values):g}; "
             "they must be 0 or more and sum to 1"
         )
     return values

@@ -1,0 +1,299 @@
+"""From tables to the parts of a dataset: what is trained on, evaluated, or left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt8
+
+from thresher.data.events import Events, events_of
+from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.histories import Histories
+from thresher.data.join import Joined, Tables, join, unique_rows
+from thresher.data.options import DataOptions
+from thresher.data.parts import Part
+from thresher.data.protocols import (
+    Cut,
+    by_time,
+    by_users,
+    evaluated,
+    examples,
+    leave_one_out,
+)
+from thresher.data.queries import Queries, rows_of
+from thresher.data.relation import Relation
+from thresher.data.sequences import Sequences
+from thresher.data.sources import Sources
+from thresher.data.split import SPLITS, UNASSIGNED, fill, normalised
+from thresher.data.tables import require_columns, text_of
+
+_THINNED = 1  # the second of the numbers that seed which training pairs stay
+_BY_PAIR = 2  # the same for the split of pairs
+_TEXT = ("title", "text", "name")
+
+
+class Assembled(NamedTuple):
+    """What became of the tables.
+
+    Args:
+        items: the catalogue.
+        queries: the table of the queries or users; None without.
+        parts: of each split.
+        item_text: columns of the items' text.
+        query_text: columns of the queries' text.
+        findings: what was left out, or may not be.
+    """
+
+    items: pa.Table
+    queries: pa.Table | None
+    parts: Mapping[str, Part]
+    item_text: tuple[str, ...]
+    query_text: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def assemble(sources: Sources, options: DataOptions) -> Assembled:
+    """Join, check and split the tables; what does not fit is left out and becomes a finding.
+
+    Raises:
+        InputError: a column is missing or cannot be read, or events cannot be put in order.
+    """
+    if "events" in sources.tables:
+        return _of_events(sources, options)
+    return _of_pairs(sources, options)
+
+
+def joined_tables(sources: Sources, options: DataOptions) -> Joined:
+    """The tables of pairs, joined."""
+    return join(
+        Tables(
+            items=sources.tables["items"],
+            queries=sources.tables.get("queries", sources.tables["items"]),
+            pairs=sources.tables["pairs"],
+            ignored=sources.tables.get("ignored"),
+            **{f"{name}_path": path for name, path in sources.paths.items() if name != "events"},
+        ),
+        open_catalogue=options.open_catalogue,
+        by_pair=sources.protocol == "pairs",
+    )
+
+
+def without_pairs(
+    joined: Joined, sources: Sources, options: DataOptions
+) -> tuple[Int64[np.ndarray, " unlabelled"], list[Finding]]:
+    """The queries that are left out for want of a label, and what to say of those without a pair.
+
+    A query of an item that the catalogue lacks is named by a pair, and is not one of them.
+    """
+    rows = np.flatnonzero(~joined.named)
+    if not len(rows):
+        return rows, []
+    kind, number = options.without_pairs, len(rows)
+    is_no_item = kind == "no_item"
+    remedy = {
+        "unlabelled": "nothing to do: they are left out, since their items are unknown",
+        "no_item": "nothing to do: accepting an answer to one of them counts as an error",
+    }
+    ids = joined.queries["id"].take(pa.array(rows[:100])).to_pylist()
+    finding = Finding(
+        "query-without-pairs",
+        "note" if kind else "error",
+        number,
+        examples_of(ids),
+        f"{sources.paths['queries']}: {number:,} of "
+        f"{counted(len(joined.queries), 'query has', 'queries have')} no pair in "
+        f"{sources.paths['pairs']}",
+        remedy[kind]
+        if kind
+        else 'set without_pairs = "unlabelled" in [data] to leave them out because nobody has '
+        'labelled them, or "no_item" if their items are not in the catalogue, so that accepting an '
+        "answer is an error",
+    )
+    return np.empty(0, np.int64) if is_no_item else rows, [finding]
+
+
+def text_columns(
+    table: pa.Table, chosen: tuple[str, ...], path: str, *, default: bool = True
+) -> tuple[str, ...]:
+    """The columns chosen, or the first usual one that there is.
+
+    Raises:
+        InputError: a chosen column is missing.
+    """
+    if chosen:
+        require_columns(table, chosen, path)
+        text_of(table.slice(0, 0), chosen)  # refuses what is not text
+        return chosen
+    usual = [name for name in _TEXT if default and name in table.column_names]
+    return tuple(usual[:1])
+
+
+def _of_pairs(sources: Sources, options: DataOptions) -> Assembled:
+    joined = joined_tables(sources, options)
+    same = joined.queries is joined.items
+    items, queries = joined.items, joined.queries
+    item_text = text_columns(items, options.item_text, sources.paths["items"])
+    query_text = item_text
+    if not same or options.query_text:
+        query_text = text_columns(queries, options.query_text, sources.paths["queries"])
+    findings = list(joined.findings)
+    if sources.protocol == "pairs":
+        parts = _by_pair(joined, options)
+    else:
+        unlabelled, more = without_pairs(joined, sources, options)
+        findings += more
+        split = _by_text(joined, query_text, options)
+        split[unlabelled] = UNASSIGNED
+        parts = _by_query(joined, split, options)
+    return Assembled(items, queries, parts, item_text, query_text, tuple(findings))
+
+
+def _by_text(
+    joined: Joined, columns: tuple[str, ...], options: DataOptions
+) -> UInt8[np.ndarray, " Q"]:
+    """The split of each query; one without a text is split by its id."""
+    ids = joined.queries["id"].to_pylist()
+    texts = text_of(joined.queries, columns) if columns else ids
+    keys = [text if normalised(text) else id_ for text, id_ in zip(texts, ids, strict=True)]
+    shares = options.split_shares("queries")
+    return fill(joined.split, keys, shares=shares, seed=options.seed)
+
+
+def _by_query(
+    joined: Joined, split: UInt8[np.ndarray, " Q"], options: DataOptions
+) -> dict[str, Part]:
+    everything = Queries.of_table(joined.queries)
+    parts = {}
+    for number, name in enumerate(SPLITS):
+        rows, truth = np.flatnonzero(split == number), joined.relation
+        if name == "train" and options.train_share < 1:
+            there = truth.take(rows)
+            thinned = _thinned(there, options)
+            kept = (thinned.counts() > 0) | (there.counts() == 0)
+            parts[name] = _part(everything, rows[kept], thinned.take(np.flatnonzero(kept)), joined)
+        else:
+            parts[name] = _part(everything, rows, truth.take(rows), joined)
+    return parts
+
+
+def _part(queries: Queries, rows: Int64[np.ndarray, " n"], truth: Relation, joined: Joined) -> Part:
+    return Part(queries.take(rows), truth, joined.ignored.take(rows))
+
+
+def _by_pair(joined: Joined, options: DataOptions) -> dict[str, Part]:
+    """Each pair by itself: what is known of a query from an earlier split is never ranked again."""
+    pairs, split = joined.relation.pairs(), joined.pair_split.copy()
+    shares = options.split_shares("pairs")
+    drawn = np.random.default_rng((options.seed, _BY_PAIR)).permutation(len(pairs))
+    ends = np.round(np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * len(pairs))
+    open_ = split == UNASSIGNED
+    split[open_] = np.searchsorted(ends[:-1], drawn, side="right")[open_]
+    everything = Queries.of_table(joined.queries)
+    parts = {}
+    for number, name in enumerate(SPLITS):
+        mine = Relation.from_pairs(*pairs[split == number].T, shape=joined.relation.shape)
+        if name == "train" and options.train_share < 1:
+            mine = _thinned(mine, options)
+        rows = np.flatnonzero(mine.counts())
+        earlier = Relation.from_pairs(*pairs[split < number].T, shape=mine.shape)
+        ignored = joined.ignored.union(earlier).take(rows)
+        parts[name] = Part(everything.take(rows), mine.take(rows), ignored)
+    return parts
+
+
+def _thinned(relation: Relation, options: DataOptions) -> Relation:
+    """Fewer training pairs; those of a smaller share are among those of a larger one."""
+    pairs = relation.pairs()[_kept(len(relation.indices), options)]
+    return Relation.from_pairs(*pairs.T, shape=relation.shape)
+
+
+def _kept(count: int, options: DataOptions) -> Int64[np.ndarray, " kept"]:
+    order = np.random.default_rng((options.seed, _THINNED)).permutation(count)
+    return np.sort(order[: max(1, round(options.train_share * count))]).astype(np.int64)
+
+
+def _of_events(sources: Sources, options: DataOptions) -> Assembled:
+    items, users = sources.tables.get("items"), sources.tables.get("queries")
+    found: list[Finding] = []
+    if items is not None:
+        items, found = unique_rows(items, sources.paths["items"], "item")
+    if users is not None:
+        users, bad = unique_rows(users, sources.paths["queries"], "query")
+        found += bad
+    events = events_of(
+        sources.tables["events"],
+        sources.paths["events"],
+        catalogue=None if items is None else items["id"].combine_chunks(),
+        event_kinds=options.event_kinds,
+        repeated_events=options.repeated_events,
+        min_events=options.min_events,
+    )
+    items = pa.table({"id": events.catalogue}) if items is None else items
+    cut = _cut(events, sources, options)
+    asking = _Users(events, users, len(items))
+    found += events.findings
+    parts = {name: asking.none() for name in SPLITS} | {"train": asking.train(cut, options)}
+    for name, span in cut.spans.items():
+        one, said = evaluated(events, span, name)
+        found += said
+        parts[name] = asking.part(one.users, Histories.of(one.histories), one.targets)
+    query_text: tuple[str, ...] = ()
+    if users is not None or options.query_text:
+        table = pa.table({"id": events.users}) if users is None else users
+        path = sources.paths["queries"]
+        query_text = text_columns(table, options.query_text, path, default=False)
+    item_text = text_columns(items, options.item_text, sources.paths["items"])
+    return Assembled(items, users, parts, item_text, query_text, tuple(found))
+
+
+def _cut(events: Events, sources: Sources, options: DataOptions) -> Cut:
+    shares, seed = options.split_shares(sources.protocol), options.seed
+    counts = events.sequences.counts()
+    if sources.protocol == "time":
+        return by_time(events.sequences, events.times, shares=shares)
+    if sources.protocol == "last":
+        return leave_one_out(counts, shares=shares, seed=seed)
+    return by_users(counts, shares=shares, history_share=options.history_share, seed=seed)
+
+
+@dataclass(frozen=True)
+class _Users:
+    """Makes parts of users, from their events and perhaps a table of them."""
+
+    events: Events
+    table: pa.Table | None
+    columns: int
+
+    def queries(self, users: Int64[np.ndarray, " n"], histories: Histories) -> Queries:
+        """Users by their rows in the events, and what each had."""
+        ids, rows = self.events.users.take(pa.array(users)), None
+        if self.table is not None:
+            rows = rows_of(ids, self.table["id"].combine_chunks())
+        return Queries(ids, self.table, rows, histories)
+
+    def part(
+        self, users: Int64[np.ndarray, " n"], histories: Histories, targets: Sequences
+    ) -> Part:
+        """Users who are evaluated."""
+        truth, none = targets.relation(self.columns), Relation.none((len(users), self.columns))
+        return Part(self.queries(users, histories), truth, none, targets)
+
+    def none(self) -> Part:
+        """A split without users."""
+        nothing = Sequences(np.zeros(1, np.int64), np.empty(0, np.int64))
+        return self.part(np.empty(0, np.int64), Histories.of(nothing), nothing)
+
+    def train(self, cut: Cut, options: DataOptions) -> Part:
+        """The training examples, each a query of one true item."""
+        found = examples(self.events, cut.train)
+        kept = np.arange(len(found.users))
+        if options.train_share < 1 and len(kept):
+            kept = _kept(len(kept), options)
+        first, target, users, weights = (column[kept] for column in found[1:])
+        histories = Histories.windows(found.items, first, target)
+        truth = Relation(np.arange(len(kept) + 1), found.items[target], self.columns)
+        none = Relation.none(truth.shape)
+        weight = weights.astype(np.float64) if len(np.unique(weights)) > 1 else None
+        return Part(self.queries(users, histories), truth, none, None, users, weight)

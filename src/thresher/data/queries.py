@@ -1,0 +1,87 @@
+"""Queries: rows of a table, users with a history, or both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int, Int64
+
+from thresher.data.histories import Histories
+from thresher.data.tables import require_columns, text_of
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What items are looked for: the columns of each query, its history, or both.
+
+    Args:
+        ids: the id of each query or user.
+        table: columns of the queries, or of the users; None where they have none.
+        rows: the row of each query in `table`, -1 for none; None without a table.
+        histories: rows of the items that each user had, oldest first; None without events.
+
+    Example:
+        >>> table = pa.table({"id": ["a", "b"], "title": ["red mug", None]})
+        >>> Queries.of_table(table).text(["title"])
+        ['red mug', '']
+    """
+
+    ids: pa.StringArray
+    table: pa.Table | None
+    rows: Int64[np.ndarray, " n"] | None
+    histories: Histories | None
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> "Queries":
+        """Every row of a table is a query; its number is its id where there is no column `id`."""
+        rows = np.arange(len(table))
+        ids = table["id"] if "id" in table.column_names else pa.array(rows)
+        return cls(_flat(ids.cast(pa.string())), table, rows, None)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Int[np.ndarray, " R"]) -> "Queries":
+        """The queries of these numbers, in this order, repeats allowed."""
+        histories = self.histories
+        return Queries(
+            self.ids.take(pa.array(rows)),
+            self.table,
+            None if self.rows is None else self.rows[rows],
+            None if histories is None else histories.take(rows),
+        )
+
+    def column(self, name: str) -> list[str | None]:
+        """The values of a column as text; None where there is none.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        table = self._chosen()
+        require_columns(table, [name], "the table of queries")
+        return table[name].cast(pa.string()).to_pylist()
+
+    def text(self, columns: tuple[str, ...] | list[str]) -> list[str]:
+        """The columns of each query, joined by a space; empty where there is nothing.
+
+        Raises:
+            InputError: a column is missing, or holds what is not text.
+        """
+        return text_of(self._chosen(), columns) if columns else [""] * len(self)
+
+    def _chosen(self) -> pa.Table:
+        """The row of each query; nulls for one that is not in the table."""
+        if self.table is None or self.rows is None:
+            return pa.table({"id": self.ids})
+        known = pa.array(self.rows, mask=self.rows < 0)
+        return self.table.take(known)
+
+
+def rows_of(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Int64[np.ndarray, " n"]:
+    """The row of each id among the known ones; -1 where there is none."""
+    return pc.fill_null(_flat(pc.index_in(ids, value_set=known)), -1).to_numpy().astype(np.int64)
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

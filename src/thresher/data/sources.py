@@ -1,0 +1,110 @@
+"""The tables of a run, from files or from memory: read, renamed, and their columns checked."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from thresher.data.options import DataOptions, Protocol
+from thresher.data.tables import ids_as_text, read_table, require_columns
+from thresher.errors import InputError
+
+_PAIR = ("query_id", "item_id", "split", "label")
+# What a column may be renamed to in each table; None for anything but the ids of others.
+_NAMES: Mapping[str, tuple[str, ...] | None] = {
+    "items": None,
+    "queries": None,
+    "pairs": _PAIR,
+    "ignored": _PAIR,
+    "events": ("user_id", "item_id", "timestamp", "event", "weight"),
+}
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "items": ("id",),
+    "queries": ("id",),
+    "pairs": ("query_id", "item_id"),
+    "ignored": ("query_id", "item_id"),
+    "events": (),
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The tables of a run by name (items, queries, pairs, events, ignored), as far as it has them.
+
+    Args:
+        tables: each of them, ids as text.
+        paths: what to call each of the five in messages: its path, or its name.
+        protocol: how they are split.
+    """
+
+    tables: Mapping[str, pa.Table]
+    paths: Mapping[str, str]
+    protocol: Protocol
+
+
+def sources(
+    options: DataOptions, base: str | Path, given: Mapping[str, pa.Table | None]
+) -> Sources:
+    """Read the tables that the options name, those given in memory in place of the files.
+
+    Raises:
+        InputError: a file cannot be read, a column is missing or to be renamed and nowhere there,
+            or the tables do not go together.
+    """
+    tables = {name: table for name, table in given.items() if table is not None}
+    if options.bundled is not None and tables:
+        raise InputError(
+            f"the data names both bundled = {options.bundled!r} and {' and '.join(tables)} of its "
+            "own; remove one of the two"
+        )
+    files = {name: path for name, path in options.paths(base).items() if name not in tables}
+    protocol = options.split_protocol((*tables, *files))
+    tables |= {name: read_table(path) for name, path in files.items()}
+    paths = {name: str(files.get(name, f"the table of {name}")) for name in _NAMES}
+    if "queries" not in tables:
+        paths["queries"] = paths["items"]
+    _check_renames(tables, paths, options.columns)
+    tables = {n: renamed(t, n, paths[n], options.columns) for n, t in tables.items()}
+    return Sources(tables, paths, protocol)
+
+
+def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -> pa.Table:
+    """A table with the new names of its columns, its ids as text, and the columns it needs.
+
+    Args:
+        table: as read.
+        name: which one it is: "items", "queries", "pairs", "events" or "ignored".
+        path: what to call it.
+        columns: new names, `new = "old"`, where the table has the old one; in place of a column
+            that has the new name already.
+
+    Raises:
+        InputError: a column is missing, or ids are of a type that they may not be.
+    """
+    allowed = _NAMES[name]
+    for new, old in columns.items():
+        other_ids = new in ("query_id", "item_id", "user_id")
+        concerns = not other_ids if allowed is None else new in allowed
+        if concerns and old in table.column_names and new != old:
+            if new in table.column_names:
+                table = table.drop_columns(new)
+            names = [new if column == old else column for column in table.column_names]
+            table = table.rename_columns(names)
+    require_columns(table, _REQUIRED[name], path)
+    return ids_as_text(table, Path(path))
+
+
+def _check_renames(
+    tables: Mapping[str, pa.Table], paths: Mapping[str, str], columns: Mapping[str, str]
+) -> None:
+    there = [name for table in tables.values() for name in table.column_names]
+    for new, old in columns.items():
+        if old not in there:
+            near = difflib.get_close_matches(old, there, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"[data.columns] renames {old!r} to {new!r}, and no column is called {old!r} in "
+                f"{' or '.join(paths[name] for name in tables)}{hint}"
+            )
