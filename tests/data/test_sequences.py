@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thresher.data.sequences import Examples, Sequences, bounds, ranges
+from thresher.data.sequences import Sequences, bounds, ranges
 
 LISTS = st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=6)
 
@@ -44,17 +44,6 @@ def test_the_relation_holds_each_item_of_a_user_once(lists):
     assert [relation.items_of(row).tolist() for row in range(len(lists))] == [
         sorted(set(one)) for one in lists
     ]
-
-
-def test_examples_name_the_items_of_their_targets():
-    learnt = Examples(
-        packed([[5, 3, 4], [2, 1]]),
-        users=np.array([0, 1]),
-        targets=np.array([2, 4]),
-        weights=np.ones(2, np.float32),
-    )
-    assert len(learnt) == 2
-    assert learnt.items().tolist() == [4, 1]
 
 
 def test_a_row_that_is_not_there_is_an_error():
