@@ -234,7 +234,8 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
         raise InputError(
             f"{where}.links must be {' or '.join(map(repr, links))}, got {own['links']!r}{hint}"
         )
-    LOSSES[kind](**arguments)  # refuses values out of range now, not after the data is read
+    width = {"dim": 1} if "dim" in inspect.signature(LOSSES[kind]).parameters else {}
+    LOSSES[kind](**arguments, **width)  # refuses values out of range now, not after the data is read
     return {"name": own["name"], "kind": kind, **arguments, **own}
 
 

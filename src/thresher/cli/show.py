@@ -11,84 +11,39 @@ COUNTS = ("queries", "queries_without_item", "items")
 
 def show_training(result: Shown) -> str:
     """The outcome of `train`."""
-    if "examples" in result:
-        return _show_histories(result)
-    queries = result["queries"]
     lines = [
-        f"trained on {queries['train']:,} queries over {result['items']:,} items "
-        f"in {result['seconds']:.0f} s; the artifact is {result['artifact']}"
+        f"trained on {result['training_pairs']:,} pairs over {result['items']:,} items in "
+        f"{result['seconds']:.0f} s"
+        + (f"; the artifact is {result['artifact']}" if result["artifact"] else "")
     ]
-    if "P@1" in result["validation"]:
-        lines.append(f"validation: P@1 {result['validation']['P@1']:.3f}")
-    return "\n".join([*lines, result["decision"]["sentence"]])
-
-
-def _show_histories(result: Shown) -> str:
-    recalls = [
-        f"{name} {value:.3f}"
-        for name, value in result["validation"].items()
-        if name.startswith("recall@")
+    lines += [
+        f"{side} columns: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}"
+        for side, kinds in result["features"].items()
     ]
-    what = f"{result['examples']:,} pairs"
-    if "customers" in result:
-        what = f"{result['examples']:,} events of {result['customers']:,} customers"
-    return "\n".join(
-        [
-            f"trained on {what} over {result['items']:,} items in {result['seconds']:.0f} s; the "
-            f"artifact is {result['artifact']}",
-            *_read(result.get("features", {})),
-            *(f"- {finding}" for finding in result["findings"]),
-            *([f"validation: {', '.join(recalls)}"] if recalls else []),
-        ]
-    )
-
-
-def _read(features: Shown) -> list[str]:
-    """What a features run reads of either side."""
-    return [
-        f"{side}: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}"
-        for side, kinds in features.items()
-    ]
-
-
-def show_next_items(metrics: Shown) -> str:
-    """The numbers of lists of next items: a line each, a column each depth, beside popularity."""
-    depths = [name.partition("@")[2] for name in metrics if name.startswith("recall@")]
-    names = ("recall", "hit_rate", "ndcg", "map", "catalogue_coverage", "popularity")
-    rows = [(name, name) for name in names]
-    rows[1:1] = [
-        ("  most popular tenth", "head/recall"),
-        ("  others in training", "tail/recall"),
-        *((f"  {s} in training", f"{s}/recall") for s in ("unseen", "rare", "frequent")),
-    ]
-    rows.append(("recall by popularity", "popularity/recall"))
-    width = max(len(title) for title, _ in rows)
-    lines = [f"{'at':<{width}}" + "".join(f"{depth:>9}" for depth in depths)]
-    for title, name in rows:
-        values = [metrics.get(f"{name}@{depth}") for depth in depths]
-        shown = [f"{'-' if value is None else format(value, '.4f'):>9}" for value in values]
-        lines.append(f"{title:<{width}}" + "".join(shown))
-    head = f"{metrics['users']:,.0f} lists, {metrics['targets']:,.0f} targets"
-    return "\n".join([head, *lines])
+    lines += [f"- {finding}" for finding in result["findings"]]
+    shown = [n for n in ("P@1", "recall@10", "recall@50") if n in result["validation"]]
+    if shown:
+        values = ", ".join(f"{name} {result['validation'][name]:.3f}" for name in shown)
+        lines.append(f"validation: {values}")
+    if result["decision"] is not None:
+        lines.append(result["decision"]["sentence"])
+    return "\n".join(lines)
 
 
 def show_lists(result: Shown) -> str:
     """The outcome of `recommend`: where the rows are, or the lines of each list."""
-    if "queries" in result:
-        head = counted(result["queries"], "query", "queries")
-    else:
-        head = counted(result["customers"], "customer", "customers")
-    if passed := result["unknown_events"]:
-        head += f"; {counted(passed, 'event', 'events')} of items that the catalogue lacks"
+    of_users = "users" in result
+    number = result["users" if of_users else "queries"]
+    head = counted(number, "user", "users") if of_users else counted(number, "query", "queries")
     if empty := result["without_history"]:
-        head += f"; {counted(empty, 'customer', 'customers')} of nothing else, without a list"
+        head += f"; {counted(empty, 'user', 'users')} without a known item, without a list"
     if "out" in result:
         return f"{head}; written to {result['out']}"
     lines = []
     for row in result["lists"]:
-        before = row["user_id"] if row["rank"] == 1 else ""
+        name = row["user_id" if of_users else "query_id"] if row["rank"] == 1 else ""
         title = f"  {row['item']}" if row["item"] else ""
-        lines.append(f"{before:<12}  {row['rank']:>3}  {row['score']:.3f}  {row['item_id']}{title}")
+        lines.append(f"{name:<12}  {row['rank']:>3}  {row['score']:.3f}  {row['item_id']}{title}")
     return "\n".join([*lines, head])
 
 
@@ -109,9 +64,11 @@ def show_decision(decision: Shown) -> str:
 
 
 def show_evaluation(metrics: Shown) -> str:
-    """The outcome of `evaluate`, of an artifact that decides or of one that recommends."""
-    recommends = "catalogue_coverage" in {name.partition("@")[0] for name in metrics}
-    return show_next_items(metrics) if recommends else show_metrics(metrics)
+    """The numbers of an evaluation, and what they warn of."""
+    numbers = {k: v for k, v in metrics.items() if v is None or isinstance(v, int | float)}
+    lines = [show_metrics(numbers)]
+    lines += [f"warning: {text}" for text in metrics.get("warnings", ())]
+    return "\n".join(lines)
 
 
 def show_metrics(metrics: Shown) -> str:
@@ -150,12 +107,16 @@ def show_matches(result: Shown) -> str:
         f"{result['queries']:,} queries: {result['accepted']:,} accepted, "
         f"{result['review']:,} for review"
     )
+    if "review_list" in result:
+        head += f"; those to review in {result['review_list']}"
     if "out" in result:
         return f"{head}; written to {result['out']}"
-    rows = [
-        f"{row['decision']:<6}  {row['confidence']:.3f}  {row['query']}  ->  {row['item'] or '-'}"
-        for row in result["matches"]
-    ]
+    rows = []
+    for row in result["matches"]:
+        sure = "" if row["confidence"] is None else f"{row['confidence']:.3f}"
+        query = row["query"] if row["rank"] == 1 else ""
+        shown = row["item"] or row["item_id"] or "-"
+        rows.append(f"{row['decision'] or '':<6}  {sure:<5}  {query}  ->  {shown}")
     return "\n".join([*rows, head])
 
 

@@ -1,0 +1,35 @@
+"""From an artifact and labelled queries to a certified policy in it."""
+
+from pathlib import Path
+from typing import Any
+
+from thresher.retriever import Retriever
+
+
+def calibrate(
+    folder: Path,
+    target: float | None = None,
+    *,
+    queries: Path | None = None,
+    pairs: Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Fit the re-ranker and the threshold again and put them into the artifact.
+
+    Args:
+        folder: the artifact.
+        target: precision to certify; as configured when left out.
+        queries: labelled queries of your own in place of the calibration split, with `pairs`.
+        pairs: their true items.
+        options: other keys of `[decide]`.
+
+    Returns:
+        What was found, as JSON values; `certified` is the answer.
+
+    Raises:
+        InputError: for a damaged artifact, or labels that cannot be used.
+    """
+    model = Retriever.open(folder)
+    model.calibrate(target, queries=queries, pairs=pairs, **options)
+    summary = {} if model.decision is None else model.decision.summary()
+    return {"artifact": str(folder), **summary}
