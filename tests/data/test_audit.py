@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from thresher.data import DataSpec, audit, audit_files, load_dataset
+from thresher.data import DataOptions, audit, load_dataset
+from thresher.errors import InputError
 
-SPEC = DataSpec("items.csv", "queries.csv", "pairs.csv")
+UNSAID = DataOptions(items="items.csv", queries="queries.csv", pairs="pairs.csv")
+SPEC = replace(UNSAID, without_pairs="no_item")
 
 
 def found(result):
@@ -23,9 +25,10 @@ def test_everything_that_is_wrong_is_found_at_once(folder):
         ),
         pairs="query_id,item_id,split\n1,A,\n1,A,\n1,B,\n2,C,\n3,A,\n3,A,test\n9,A,\n5,Z,dev\n",
     )
-    result = audit_files(SPEC, at)
+    result = audit(UNSAID, at)
     findings = found(result)
-    assert (result.items, result.queries, result.pairs) == (5, 6, 4)
+    # two queries are left out, as long as nobody says what they are
+    assert (result.items, result.queries, result.pairs) == (5, 4, 4)
     counts = {
         "duplicate-item-id": 1,  # A
         "unknown-query": 1,  # 9
@@ -40,7 +43,8 @@ def test_everything_that_is_wrong_is_found_at_once(folder):
         "query-without-text": 1,  # 4
         "item-encoding": 1,  # E
         "query-encoding": 1,  # 6
-        "query-without-item": 3,  # 4, 5 (its item is unknown) and 6
+        "query-without-pairs": 2,  # 4 and 6
+        "query-without-item": 1,  # 5, its item is unknown
         "item-without-query": 2,  # D and E
         "query-is-item-text": 1,  # 3
     }
@@ -51,15 +55,19 @@ def test_everything_that_is_wrong_is_found_at_once(folder):
     assert order == sorted(order, key=["error", "warning", "note"].index)
     # A takes 1 and 3, B takes 1, C takes 2, D and E nothing.
     assert result.queries_per_item == {"0": 2, "1": 2, "2": 1}
-    # 1 has A and B; 2 has C; 3 has A.
-    assert result.items_per_query == {"0": 3, "1": 2, "2": 1}
+    # 1 has A and B; 2 has C; 3 has A; 5 nothing.
+    assert result.items_per_query == {"0": 1, "1": 2, "2": 1}
     assert findings["leak"].examples == ("mug",)
     assert findings["same-item-text"].examples == ("blue mug",)
 
 
-def test_the_loader_and_the_audit_say_the_same(folder):
-    at = folder()
-    assert audit(load_dataset(SPEC, at)).to_dict() == audit_files(SPEC, at).to_dict()
+def test_the_audit_says_what_the_loader_refuses(folder):
+    at = folder(pairs="query_id,item_id\n1,A\n9,A\n")
+    with pytest.raises(InputError) as refused:
+        load_dataset(UNSAID, at)
+    errors = [f.sentence() for f in audit(UNSAID, at).findings if f.severity == "error"]
+    assert str(refused.value) in errors
+    assert len(errors) == 2
 
 
 def test_sound_data_has_no_errors(folder):
@@ -67,9 +75,10 @@ def test_sound_data_has_no_errors(folder):
         pairs="query_id,item_id,split\n1,A,train\n2,B,validation\n3,C,calibration\n",
         queries="id,title,split\n1,mug red,\n2,mug blue,\n3,mug green,\n4,teapot,test\n",
     )
-    result = audit_files(SPEC, at)
+    result = audit(SPEC, at)
     assert result.ok
-    assert set(found(result)) == {"query-without-item"}
+    assert set(found(result)) == {"query-without-item", "query-without-pairs"}
+    assert all(finding.severity == "note" for finding in result.findings)
     assert result.splits == {"train": 1, "validation": 1, "calibration": 1, "test": 1}
 
 
@@ -78,9 +87,9 @@ def test_missing_ids_and_open_catalogues(folder):
         items="id,title\nA,red mug\n,nameless\nB,blue mug\n",
         pairs="query_id,item_id\n1,A\n2,B\n3,C\n",
     )
-    assert found(audit_files(SPEC, at))["missing-id"].examples == ("row 2",)
-    spec = DataSpec("items.csv", "queries.csv", "pairs.csv", open_catalogue=True)
-    assert found(audit_files(spec, at))["unknown-item"].severity == "note"
+    assert found(audit(SPEC, at))["missing-id"].examples == ("row 2",)
+    spec = replace(SPEC, open_catalogue=True)
+    assert found(audit(spec, at))["unknown-item"].severity == "note"
 
 
 def test_large_counts_share_a_bar(folder):
@@ -91,13 +100,13 @@ def test_large_counts_share_a_bar(folder):
         queries="\n".join(["id,title", *rows]) + "\n",
         pairs="\n".join(["query_id,item_id", *pairs]) + "\n",
     )
-    result = audit_files(SPEC, at)
+    result = audit(SPEC, at)
     assert result.queries_per_item == {"0": 1, "6-10": 1, "over 100": 1}
     assert len(found(result)["item-without-query"].examples) == 1
 
 
 def test_it_can_be_read_by_people_and_machines(folder):
-    result = audit_files(SPEC, folder(items="id,title\nA,red mug\nB,blue mug\n"))
+    result = audit(SPEC, folder(items="id,title\nA,red mug\nB,blue mug\n"))
     text = "\n".join(result.lines())
     assert text.startswith("2 items, 4 queries, 2 true pairs\n")
     assert "error    unknown-item: " in text
@@ -108,7 +117,7 @@ def test_it_can_be_read_by_people_and_machines(folder):
 
 
 def test_the_bundled_set_as_published():
-    result = audit_files(DataSpec(bundled="pricerunner"))
+    result = audit(DataOptions(bundled="pricerunner"))
     assert result.ok
     assert result.queries_per_item["1"] == 12849 - 7840  # products of two offers or more
     assert result.items_per_query == {"1": 35311}
@@ -119,16 +128,106 @@ def test_the_bundled_set_as_published():
 @pytest.mark.parametrize("empty", ["items", "queries", "pairs"])
 def test_a_table_without_rows_is_still_audited(folder, empty):
     head = {"pairs": "query_id,item_id\n"}.get(empty, "id,title\n")
-    result = audit_files(SPEC, folder(**{empty: head}))
+    result = audit(SPEC, folder(**{empty: head}))
     assert getattr(result, empty) == 0
     assert found(result)[f"no-{empty}"].severity == "error"
+    assert not result.ok
 
 
 def test_pairs_both_true_and_ignored_are_a_note(folder):
     at = folder()
     (at / "ignored.csv").write_text("query_id,item_id\n1,A\n2,A\n")
-    finding = found(audit_files(replace(SPEC, ignored="ignored.csv"), at))["true-and-ignored"]
+    finding = found(audit(replace(SPEC, ignored="ignored.csv"), at))["true-and-ignored"]
     assert (finding.severity, finding.count) == ("note", 1)
     assert "ignored.csv: 1 pair is also in" in finding.meaning
     assert "pairs.csv and no longer true" in finding.meaning
-    assert "true-and-ignored" not in found(audit_files(SPEC, at))
+    assert "true-and-ignored" not in found(audit(SPEC, at))
+
+
+# What training and calibration would refuse.
+
+
+def test_all_pairs_in_one_split(folder):
+    at = folder(pairs="query_id,item_id,split\n1,A,test\n2,B,test\n3,C,test\n4,C,test\n")
+    result = audit(SPEC, at, batch_size=256)
+    finding = found(result)["no-training-pairs"]
+    assert finding.sentence() == (
+        "no true pair is in train (4 in test); give queries of train, in a column split or by "
+        "[data] shares"
+    )
+    assert {f.meaning.split(":")[0] for f in result.findings if f.code == "empty-split"} == {
+        "no query is in validation",
+        "no query is in calibration",
+    }
+    # a tower that is not trained needs none
+    assert "no-training-pairs" not in found(audit(SPEC, at, batch_size=0))
+
+
+def test_too_few_pairs_for_a_batch(folder):
+    at = folder(pairs="query_id,item_id,split\n1,A,train\n2,B,train\n3,C,test\n4,C,test\n")
+    assert "few-training-pairs" not in found(audit(SPEC, at, batch_size=2))
+    finding = found(audit(SPEC, at, batch_size=3))["few-training-pairs"]
+    assert (finding.severity, finding.count) == ("error", 2)
+    assert finding.meaning == "there are 2 training pairs, fewer than one batch of 3"
+
+
+def test_too_few_queries_to_calibrate(folder):
+    at = folder(pairs="query_id,item_id,split\n1,A,train\n2,B,calibration\n3,C,test\n4,C,test\n")
+    assert "few-calibration-queries" not in found(audit(SPEC, at))
+    finding = found(audit(SPEC, at, calibration_queries=100))["few-calibration-queries"]
+    assert (finding.severity, finding.count) == ("error", 1)
+    assert finding.meaning.startswith("1 query is in calibration, and a threshold needs 100")
+
+
+def test_a_split_without_a_share_is_not_missed(folder):
+    at = folder(pairs="query_id,item_id\n1,A\n2,B\n3,C\n4,C\n")
+    result = audit(replace(SPEC, shares={"train": 1.0}), at)
+    assert {finding.code for finding in result.findings} == set()
+    assert result.splits == {"train": 4, "validation": 0, "calibration": 0, "test": 0}
+
+
+EVENTS = "user_id,item_id,timestamp\n" + "".join(
+    f"u{n},{item},{time}\n" for n in range(20) for time, item in enumerate("AB")
+)
+
+
+def test_events_are_audited_alike(folder):
+    at = folder()
+    (at / "events.csv").write_text(EVENTS)
+    options = DataOptions(items="items.csv", events="events.csv")
+    result = audit(options, at, batch_size=8)
+    assert result.ok
+    # 16, 2 and 2 users of two events: each is one query for the second item
+    assert (result.pairs, result.splits["train"], result.splits["test"]) == (20, 16, 2)
+    assert found(result)["item-without-query"].count == 2
+    assert found(audit(options, at, batch_size=17))["few-training-pairs"].count == 16
+    (at / "events.csv").write_text(EVENTS + "u,Z,soon\n")
+    refused = audit(options, at)
+    assert [finding.code for finding in refused.findings] == ["refused"]
+    assert "1 item is not in the catalogue" in refused.findings[0].meaning
+    assert (refused.ok, refused.lines()[0]) == (False, "0 items, 0 queries, 0 true pairs")
+
+
+def test_pairs_of_pages_are_audited_alike(folder):
+    at = folder(pairs="query_id,item_id\nA,B\nB,C\nC,A\nA,A\n")
+    result = audit(DataOptions(items="items.csv", pairs="pairs.csv", shares={"train": 1.0}), at)
+    assert (result.ok, result.queries, result.pairs) == (True, 3, 3)
+    assert found(result)["pair-with-itself"].count == 1
+
+
+def test_texts_that_differ_in_form_alone_leak(folder):
+    at = folder(
+        queries="id,title,split\n1,caf\u00e9,train\n2,cafe\u0301,test\n3,x,train\n4,y,train\n",
+        pairs="query_id,item_id\n1,A\n2,A\n3,B\n4,C\n",
+    )
+    assert found(audit(SPEC, at))["leak"].count == 1
+    assert "leak" not in found(audit(SPEC, folder(queries="id,title\n1,caf\u00e9\n2,cafe\u0301\n")))
+
+
+def test_queries_without_a_pair_do_not_disagree_with_their_twins(folder):
+    at = folder(queries="id,title\n1,mug\n2,MUG\n", pairs="query_id,item_id\n1,A\n")
+    unlabelled = found(audit(replace(SPEC, without_pairs="unlabelled"), at))
+    assert "same-text-different-truth" not in unlabelled
+    assert unlabelled["query-without-pairs"].severity == "note"
+    assert found(audit(SPEC, at))["same-text-different-truth"].count == 2
+    assert found(audit(UNSAID, at))["query-without-pairs"].severity == "error"

@@ -1,4 +1,4 @@
-"""Events: every rule by hand, all rules against a slow oracle, and every mistake with its place."""
+"""Events: every rule by hand, all rules against a slow oracle, every mistake with its place."""
 
 import datetime
 import gzip
@@ -12,11 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.histories import Event, sequences
-from thresher.data import write_table
-from thresher.data.events import read_events
+from thresher.data import read_table, write_table
+from thresher.data.events import events_of
 from thresher.errors import InputError
 
 HEAD = "user_id,item_id,timestamp\n"
+
+
+def read_events(path, **options):
+    return events_of(read_table(path), path, **options)
+
+
+def said(events):
+    return [finding.meaning for finding in events.findings]
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def test_events_are_sorted_by_time_and_ties_stay_as_in_the_file(events):
     assert items(found) == {"u": "dcba", "v": "ba"}
     assert found.times.tolist() == [1, 2, 2, 3, 9, 10]
     assert found.weights.tolist() == [1] * 6
-    assert found.findings == ("1 event not in the order of time, sorted",)
+    assert said(found) == ["1 event not in the order of time, sorted"]
 
 
 def test_a_table_in_order_has_no_findings(events):
@@ -59,52 +67,54 @@ def test_exact_duplicates_count_once_with_the_largest_weight(events):
     found = events(head + "u,a,1,0\nu,b,1,1\nu,a,1,2.5\nu,a,2,1\nv,a,1,1\n")
     assert items(found) == {"u": "aba", "v": "a"}
     assert found.weights.tolist() == [2.5, 1, 1, 1]
-    assert found.findings == ("1 event listed twice, counted once",)
+    assert said(found) == ["1 event listed twice, counted once"]
 
 
 def test_repeats_in_a_row_are_kept_or_merged(events):
     text = HEAD + "u,a,1\nu,a,2\nu,b,3\nu,a,4\nu,a,5\nu,a,6\nv,a,1\n"
     assert items(events(text)) == {"u": "aabaaa", "v": "a"}
-    merged = events(text, repeats="merge")
+    merged = events(text, repeated_events="merge")
     # u ends with a and v begins with it: they stay two events
     assert items(merged) == {"u": "aba", "v": "a"}
     assert merged.times.tolist() == [1, 3, 4, 1]
-    assert merged.findings == ("3 events of the same item as just before, merged",)
+    assert said(merged) == ["3 events of the same item as just before, merged"]
 
 
 def test_rows_without_user_or_item_are_left_out(events):
     found = events(HEAD + "u,a,1\n,a,2\nu,,3\n,,never\nu,b,4\n")
     assert items(found) == {"u": "ab"}
-    assert found.findings == (
-        "2 rows without user_id left out",
-        "1 row without item_id left out",
-    )
+    assert said(found) == ["2 rows without user_id left out", "1 row without item_id left out"]
 
 
 def test_users_with_too_few_events_are_left_out_and_their_items_stay(events):
-    found = events(HEAD + "u,a,1\nu,b,2\nv,c,1\n", fewest=2)
+    found = events(HEAD + "u,a,1\nu,b,2\nv,c,1\n", min_events=2)
     assert items(found) == {"u": "ab"}
     assert found.catalogue.to_pylist() == ["a", "b", "c"]
-    assert found.findings == ("1 user with fewer than 2 events left out",)
+    assert said(found) == ["1 user with fewer than 2 events left out"]
 
 
 def test_kinds_of_events(events):
     text = "user_id,item_id,timestamp,event\nu,a,1,view\nu,b,oops,cart\nu,c,3,buy\n"
-    found = events(text, kinds=("view", "buy"))
+    found = events(text, event_kinds=("view", "buy"))
     assert items(found) == {"u": "ac"}
-    assert found.findings == ("1 event of another kind than view, buy left out",)
+    assert said(found) == ["1 event of another kind than view, buy left out"]
     with pytest.raises(InputError, match=r"no event 'sell'; it has buy, cart, view"):
-        events(text, kinds=("sell",))
+        events(text, event_kinds=("sell",))
     with pytest.raises(InputError, match=r"no column 'event'"):
-        events(HEAD + "u,a,1\n", kinds=("buy",))
+        events(HEAD + "u,a,1\n", event_kinds=("buy",))
 
 
 def test_a_catalogue_gives_the_rows_and_keeps_cold_items(events):
     found = events(HEAD + "u,b,1\nu,a,2\n", catalogue=pa.array(["z", "b", "a"]))
     assert found.sequences.items.tolist() == [1, 2]
     assert found.catalogue.to_pylist() == ["z", "b", "a"]
-    with pytest.raises(InputError, match=r"2 items are not in the catalogue \(such as 'x', 'y'\)"):
-        events(HEAD + "u,y,1\nu,a,2\nu,x,3\nu,x,4\n", catalogue=pa.array(["a"]))
+    text, catalogue = HEAD + "u,y,1\nu,a,2\nu,x,3\nu,x,4\n", pa.array(["a"])
+    words = r"2 items are not in the catalogue, named by 3 events \(such as 'x', 'y'\); add them"
+    with pytest.raises(InputError, match=words):
+        events(text, catalogue=catalogue)
+    lenient = events(text, catalogue=catalogue, strict=False)
+    assert items(lenient) == {"u": "a"}
+    assert said(lenient)[0].endswith("2 items are not in the catalogue, named by 3 events")
 
 
 DAY = 86_400_000_000  # microseconds
@@ -119,6 +129,9 @@ DAY = 86_400_000_000  # microseconds
         ("2011-12-09", "2011-12-09 12:00", DAY / 2),
         ("2011-12-09T08:26:00.5", "2011-12-09T08:26:01", 500_000),
         ("2011-12-09T08:00:00+02:00", "2011-12-09T08:00:00Z", DAY / 12),
+        # nanoseconds, so that the unit is one
+        ("2011-12-09T08:26:00.123456788", "2011-12-09T08:26:00.123456789", 1),
+        ("2011-12-09T08:26:00.123456789Z", "2011-12-09T08:26:01.123456789Z", 1_000_000_000),
         # numbers that a float cannot tell apart
         ("1700000000000000001", "1700000000000000002", 1),
     ],
@@ -160,7 +173,7 @@ def test_times_in_json_lines(events):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         (HEAD + "u,a,1\nu,a,soon\n", r"events.csv, row 3: timestamp 'soon' is no timestamp; use"),
         (HEAD + "u,a,2011-12-09\nu,a,9.12.2011\n", r"row 3: timestamp '9.12.2011'"),
@@ -181,8 +194,8 @@ def test_times_in_json_lines(events):
         (HEAD[:-1] + ",weight\nu,a,1,1\nu,b,1,much\n", r"row 3: weight 'much'"),
     ],
 )
-def test_what_is_refused(events, text, said):
-    with pytest.raises(InputError, match=said):
+def test_what_is_refused(events, text, words):
+    with pytest.raises(InputError, match=words):
         events(text)
 
 
@@ -204,7 +217,7 @@ def test_missing_and_strange_values_of_parquet_are_refused(tmp_path):
 
 def test_nobody_with_enough_events(events):
     with pytest.raises(InputError, match=r"no user has 2 events; give longer"):
-        events(HEAD + "u,a,1\nv,a,1\n", fewest=2)
+        events(HEAD + "u,a,1\nv,a,1\n", min_events=2)
 
 
 def test_a_packed_file_that_is_cut_short(tmp_path):
@@ -240,9 +253,9 @@ def test_all_rules_at_once(rows, repeats, fewest):
         write_table(pa.table(dict(zip(names, map(list, columns), strict=True))), path)
         if not expected:
             with pytest.raises(InputError, match=r"no user has"):
-                read_events(path, repeats=repeats, fewest=fewest)
+                read_events(path, repeated_events=repeats, min_events=fewest)
             return
-        found = read_events(path, repeats=repeats, fewest=fewest)
+        found = read_events(path, repeated_events=repeats, min_events=fewest)
     flat = [event for mine in expected.values() for event in mine]
     assert items(found) == {u: "".join(e.item for e in es) for u, es in expected.items()}
     assert found.times.tolist() == [event.time for event in flat]

@@ -7,18 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.data.events import Events
-from thresher.data.protocols import (
-    asked,
-    by_time,
-    by_users,
-    checked,
-    examples,
-    leave_one_out,
-)
+from thresher.data.protocols import by_time, by_users, evaluated, examples, leave_one_out
 from thresher.data.sequences import Sequences, bounds
-from thresher.errors import InputError
+from thresher.data.split import SPLITS
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+WITH_CALIBRATION = {"train": 0.5, "validation": 0.1, "calibration": 0.2, "test": 0.2}
 
 
 def events(times, weights=None):
@@ -38,10 +32,15 @@ def events(times, weights=None):
 def cut(data, protocol, *, shares=SHARES, known=0.8, seed=0):
     counts = data.sequences.counts()
     if protocol == "users":
-        return by_users(counts, shares=shares, known=known, seed=seed)
+        return by_users(counts, shares=shares, history_share=known, seed=seed)
     if protocol == "last":
-        return leave_one_out(counts)
+        return leave_one_out(counts, shares=shares, seed=seed)
     return by_time(data.sequences, data.times, shares=shares)
+
+
+def asked(data, span, name):
+    found, findings = evaluated(data, span, name)
+    return found, data.users.take(pa.array(found.users)).to_pylist(), [f.meaning for f in findings]
 
 
 def rows(sequences):
@@ -49,43 +48,68 @@ def rows(sequences):
     return [sequences.items[start:end].tolist() for start, end in pairs]
 
 
+def trained(data, train):
+    """The targets and histories of the training examples."""
+    found = examples(data, train)
+    histories = [found.items[a:b].tolist() for a, b in zip(found.first, found.target, strict=True)]
+    return found.items[found.target].tolist(), histories
+
+
 def test_leave_one_out_by_hand():
     # users of 4, 2 and 1 events: items 0-3, 4-5, 6
     data = events([[1, 2, 3, 4], [1, 2], [1]])
-    split = leave_one_out(data.sequences.counts())
-    learnt = examples(data, split.train)
-    assert rows(learnt.sequences) == [[0, 1]]
-    assert (learnt.users.tolist(), learnt.targets.tolist()) == ([0], [1])
-    validation, said = asked(data, split.validation, "validation")
-    assert validation.users.to_pylist() == ["u0"]
+    split = cut(data, "last")
+    assert trained(data, split.train) == ([1], [[0]])
+    validation, users, said = asked(data, split.spans["validation"], "validation")
+    assert users == ["u0"]
     assert (rows(validation.histories), rows(validation.targets)) == ([[0, 1]], [[2]])
     # u1's last but one is its first: nothing is known before it. u2 has no last but one.
     assert said == ["validation: 1 user without a history left out"]
-    test, said = asked(data, split.test, "test")
-    assert test.users.to_pylist() == ["u0", "u1"]
+    test, users, said = asked(data, split.spans["test"], "test")
+    assert users == ["u0", "u1"]
     assert (rows(test.histories), rows(test.targets)) == ([[0, 1, 2], [4]], [[3], [5]])
     assert said == ["test: 1 user without a history left out"]
+    assert list(split.spans) == ["validation", "test"]
+
+
+def test_the_last_events_of_some_users_may_be_for_calibration():
+    counts = np.full(10, 3)
+    spans = leave_one_out(counts, shares=WITH_CALIBRATION | {"calibration": 0.06}, seed=0).spans
+    # 0.06 to 0.2: 3 / 13 of ten users are 2.3
+    mine, others = spans["calibration"].end > 0, spans["test"].end > 0
+    assert (int(mine.sum()), int(others.sum())) == (2, 8)
+    assert not (mine & others).any()
+    assert spans["calibration"].known[mine].tolist() == [2, 2]
+    assert spans["validation"].end.tolist() == [2] * 10
 
 
 def test_time_by_hand():
-    # All ten times in turn: 1 1 2 3 4 | 5 5 6 | 7 9. T1 = the 5th = 4, T2 = the 8th = 6.
+    # All ten times in turn: 1 1 2 3 4 | 5 5 6 | 7 9. T1 = the 5th = 4, T2 = T3 = the 8th = 6.
     data = events([[1, 2, 5, 7], [1, 3, 6], [4, 9], [5]])
-    split = by_time(
-        data.sequences, data.times, shares={"train": 0.5, "validation": 0.3, "test": 0.2}
-    )
+    split = cut(data, "time", shares={"train": 0.5, "validation": 0.3, "test": 0.2})
     assert split.train.tolist() == [2, 2, 1, 0]
-    learnt = examples(data, split.train)
-    assert rows(learnt.sequences) == [[0, 1], [4, 5], [7]]
-    assert (learnt.users.tolist(), learnt.items().tolist()) == ([0, 1], [1, 5])
-    validation, said = asked(data, split.validation, "validation")
+    assert trained(data, split.train) == ([1, 5], [[0], [4]])
+    validation, _, said = asked(data, split.spans["validation"], "validation")
     assert (rows(validation.histories), rows(validation.targets)) == ([[0, 1], [4, 5]], [[2], [6]])
     assert said == [
         "validation: 1 user without a history left out",
         "validation: 1 user without a target left out",
     ]
-    test, said = asked(data, split.test, "test")
+    test, _, said = asked(data, split.spans["test"], "test")
     assert (rows(test.histories), rows(test.targets)) == ([[0, 1, 2], [7]], [[3], [8]])
     assert said == ["test: 2 users without a target left out"]
+
+
+def test_calibration_lies_between_validation_and_test_in_time():
+    data = events([[1, 2, 3, 4, 5]])
+    shares = {"train": 0.4, "validation": 0.2, "calibration": 0.2, "test": 0.2}
+    spans = cut(data, "time", shares=shares).spans
+    found = {name: asked(data, span, name)[0] for name, span in spans.items()}
+    assert {name: (rows(f.histories), rows(f.targets)) for name, f in found.items()} == {
+        "validation": ([[0, 1]], [[2]]),
+        "calibration": ([[0, 1, 2]], [[3]]),
+        "test": ([[0, 1, 2, 3]], [[4]]),
+    }
 
 
 def test_equal_times_stay_together():
@@ -105,12 +129,14 @@ def test_equal_times_stay_together():
         (3, {"train": 0.5, "test": 0.5}, (1, 0, 2)),
         (3, {"train": 0.5, "validation": 0.5}, (1, 2, 0)),
         (3, {"train": 1.0}, (3, 0, 0)),
+        (10, WITH_CALIBRATION, (5, 1, 2, 2)),
     ],
 )
 def test_users_are_cut_by_the_shares(size, shares, sizes):
-    split = by_users(np.full(size, 5), shares=shares, known=0.8, seed=3)
-    ends = (split.train, split.validation.end, split.test.end)
-    assert tuple(int((end > 0).sum()) for end in ends) == sizes
+    split = by_users(np.full(size, 5), shares=shares, history_share=0.8, seed=3)
+    assert list(split.spans) == [name for name in SPLITS[1:] if name in shares]
+    ends = [split.train, *(span.end for span in split.spans.values())]
+    assert [int((end > 0).sum()) for end in ends] == [size for size in sizes if size]
     assert sum(ends).tolist() == [5] * size
 
 
@@ -118,16 +144,18 @@ def test_users_are_cut_by_the_shares(size, shares, sizes):
     ("count", "known", "history"),
     [(2, 0.8, 1), (5, 0.8, 4), (9, 0.8, 7), (10, 0.7, 7), (100, 0.29, 29), (2, 0.4, 0)],
 )
-def test_the_history_of_an_asked_user_is_the_floor(count, known, history):
+def test_the_history_of_an_evaluated_user_is_the_floor(count, known, history):
     # 10 * .7 and 100 * .29 are a hair under 7 and 29 in floating point
-    split = by_users(np.array([count]), shares={"train": 0.5, "test": 0.5}, known=known, seed=0)
-    assert split.test.known.tolist() == [history]
+    shares = {"train": 0.5, "test": 0.5}
+    split = by_users(np.array([count]), shares=shares, history_share=known, seed=0)
+    assert split.spans["test"].known.tolist() == [history]
 
 
 def test_the_seed_chooses_the_users():
     counts = np.full(100, 5)
     one, same, other = (
-        by_users(counts, shares=SHARES, known=0.8, seed=seed).train.tolist() for seed in (1, 1, 2)
+        by_users(counts, shares=SHARES, history_share=0.8, seed=seed).train.tolist()
+        for seed in (1, 1, 2)
     )
     assert one == same
     assert one != other
@@ -135,12 +163,10 @@ def test_the_seed_chooses_the_users():
 
 def test_an_event_of_no_weight_is_no_target_but_known():
     data = events([[1, 2, 3], [1, 2, 3], [1, 2]], weights=[1, 0, 2, 1, 2, 0, 1, 0])
-    learnt = examples(data, np.array([3, 3, 0]))
-    assert rows(learnt.sequences) == [[0, 1, 2], [3, 4, 5]]
-    assert learnt.targets.tolist() == [2, 4]
-    assert learnt.weights.tolist() == [2, 2]
-    split = leave_one_out(data.sequences.counts())
-    test, said = asked(data, split.test, "test")
+    train = np.array([3, 3, 0])
+    assert trained(data, train) == ([2, 4], [[0, 1], [3]])
+    assert examples(data, train).weights.tolist() == [2, 2]
+    test, _, said = asked(data, cut(data, "last").spans["test"], "test")
     assert (rows(test.histories), rows(test.targets)) == ([[0, 1]], [[2]])
     assert said == ["test: 2 users without a target left out"]
 
@@ -150,72 +176,47 @@ def test_an_event_of_no_weight_is_no_target_but_known():
         st.lists(st.integers(0, 12), min_size=1, max_size=6).map(sorted), min_size=1, max_size=8
     ),
     protocol=st.sampled_from(["users", "last", "time"]),
+    shares=st.sampled_from([SHARES, WITH_CALIBRATION]),
     known=st.sampled_from([0.3, 0.5, 0.8]),
     seed=st.integers(0, 5),
 )
 @settings(max_examples=200, deadline=None)
-def test_nothing_that_is_asked_has_been_learnt_from(times, protocol, known, seed):
+def test_nothing_that_is_evaluated_was_trained_on(times, protocol, shares, known, seed):
     data = events(times)
-    split = cut(data, protocol, known=known, seed=seed)
+    split = cut(data, protocol, shares=shares, known=known, seed=seed)
     owner = np.repeat(np.arange(len(times)), data.sequences.counts())
-    learnt = examples(data, split.train)
-    trained = set(learnt.sequences.items.tolist())  # each event is an item of its own
-    targets, histories, accounted = {}, {}, set(trained)
-    for name, span in (("validation", split.validation), ("test", split.test)):
-        found, _ = asked(data, span, name)
-        assert (found.histories.counts() > 0).all()
-        assert (found.targets.counts() > 0).all()
-        targets[name] = set(found.targets.items.tolist())
-        histories[name] = set(found.histories.items.tolist())
-        accounted |= targets[name] | histories[name]
-        assert not targets[name] & histories[name]
-        assert not targets[name] & trained
-        for history, target in zip(rows(found.histories), rows(found.targets), strict=True):
-            # one user, all the events in turn
-            assert len(set(owner[history + target])) == 1
-            assert history + target == list(range(history[0], target[-1] + 1))
-            assert history[0] == data.sequences.starts[owner[history[0]]]
-    assert not targets["validation"] & targets["test"]
-    # every event but the first of a user is an example
-    assert set(learnt.items().tolist()) == trained - set(data.sequences.starts[:-1].tolist())
-    assert learnt.users.tolist() == [
-        sorted(set(owner[sorted(trained)])).index(owner[item]) for item in learnt.items()
-    ]
+    own_first = data.sequences.starts[:-1]
+    goals, had = trained(data, split.train)
+    learnt = {item for user, n in enumerate(split.train) for item in own_first[user] + range(n)}
+    # every event but the first of a user is an example, after all that this user did before
+    assert set(goals) == learnt - set(own_first)
+    for goal, history in zip(goals, had, strict=True):
+        assert history == list(range(own_first[owner[goal]], goal))
+    targets, histories = {}, {}
+    for name, span in split.spans.items():
+        found, users, _ = asked(data, span, name)
+        targets[name] = {item for row in rows(found.targets) for item in row}
+        histories[name] = {item for row in rows(found.histories) for item in row}
+        assert not targets[name] & (histories[name] | learnt)
+        for user, history, target in zip(
+            users, rows(found.histories), rows(found.targets), strict=True
+        ):
+            # all the events of this user in turn, some on either side
+            first = int(own_first[int(user[1:])])
+            assert history + target == list(range(first, target[-1] + 1))
+            assert history
+            assert target
+    names = list(targets)
+    for at, name in enumerate(names):
+        assert not any(targets[name] & targets[later] for later in names[at + 1 :])
     if protocol == "users":
-        groups = [set(owner[list(g)]) for g in (trained, *targets.values())]
-        assert not groups[0] & groups[1]
-        assert not groups[0] & groups[2]
-        assert not groups[1] & groups[2]
-        assert not trained & (histories["validation"] | histories["test"])
-    if protocol == "time" and trained:
-        latest = data.times[list(trained)].max()
-        assert all(data.times[item] > latest for item in targets["validation"] | targets["test"])
-        assert all(
-            data.times[item] > data.times[before]
-            for item in targets["test"]
-            for before in targets["validation"] | histories["test"]
-        )
-    # what is in no set belongs to users who cannot be asked
-    left = set(range(len(owner))) - accounted
-    for item in left:
-        mine = owner[item]
-        spans = (split.validation, split.test)
-        assert all(
-            span.known[mine] == 0 or span.end[mine] == span.known[mine] or span.end[mine] <= item
-            for span in spans
-            if item >= split.train[mine]
-        )
-
-
-@pytest.mark.parametrize(
-    ("shares", "said"),
-    [
-        ({"train": 0.8, "calibration": 0.2}, r"name 'calibration'; they are those of train, val"),
-        ({"validation": 0.1, "test": 0.1}, r"train 0, validation 0.1, test 0.1, which sum to 0.2"),
-        ({"train": 1.2, "test": -0.2}, r"test -0.2, which sum to 1; they must be 0 or more"),
-        ({"train": 0.0, "test": 1.0}, r"that of train above 0"),
-    ],
-)
-def test_shares_that_are_refused(shares, said):
-    with pytest.raises(InputError, match=said):
-        checked(shares)
+        groups = [{owner[i] for i in learnt}]
+        groups += [{owner[i] for i in targets[name] | histories[name]} for name in names]
+        assert sum(map(len, groups)) == len(set().union(*groups))
+    if protocol == "time":
+        earlier = learnt
+        for name in names:
+            if earlier and targets[name]:
+                first = min(data.times[item] for item in targets[name])
+                assert max(data.times[item] for item in earlier) < first
+            earlier = earlier | targets[name] | histories[name]

@@ -1,19 +1,27 @@
 """Splits by text: what the equation says, and that twins are never torn apart."""
 
 import hashlib
+import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thresher.data.split import SPLITS, UNASSIGNED, assign, fill, split_number, straddling
+from thresher.data.split import SPLITS, UNASSIGNED, normalised, split_number, straddling
+from thresher.data.split import assign as assign_by
+from thresher.data.split import fill as fill_by
 from thresher.errors import InputError
+
+SHARES = {"train": 0.65, "validation": 0.05, "calibration": 0.15, "test": 0.15}
+assign, fill = partial(assign_by, shares=SHARES), partial(fill_by, shares=SHARES)
 
 
 def oracle(text: str, seed: int) -> str:
-    """The rule, word for word, with the default shares .65 .05 .15 .15."""
-    words = " ".join(text.casefold().split())
+    """The rule, word for word, with the shares .65 .05 .15 .15."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    words = " ".join(unicodedata.normalize("NFKC", folded).split())
     digest = hashlib.sha256(f"{seed}\0{words}".encode()).hexdigest()
     u = int(digest[:16], 16) / 2**64  # 8 bytes are 16 hexadecimal digits
     return (
@@ -45,6 +53,28 @@ def test_groups_never_straddle_drawn_or_filled(texts, data):
     filled = fill(given_split, texts, seed=17)
     assert straddling(texts, filled) == []
     assert (filled[mask.astype(bool)] == drawn[mask.astype(bool)]).all()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("caf\u00e9", "cafe\u0301"),  # an accent composed or not
+        ("\u212bngstr\u00f6m", "a\u030angstro\u0308m"),  # the sign for angstrom
+        ("\uac00", "\u1100\u1161"),  # a Korean syllable and its letters
+        ("STRASSE", "stra\u00dfe"),
+        ("5\u00a0m\u00b2", "5 M2"),  # no-break space, superscript
+        ("\uff21\uff22", "ab"),  # full width
+    ],
+)
+def test_equal_texts_however_they_are_written(one, other):
+    assert normalised(one) == normalised(other)
+    assert assign([one]).tolist() == assign([other]).tolist()
+
+
+@given(st.text(max_size=6))
+def test_canonical_equivalents_are_one_text(text):
+    forms = {normalised(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
+    assert forms == {normalised(text)}
 
 
 def test_straddling_names_the_torn_texts():

@@ -176,7 +176,7 @@ def as_dataset(assembled: Assembled, read: Sources) -> Dataset:
         item_text=assembled.item_text,
         query_text=assembled.query_text,
         findings=tuple(finding.meaning for finding in assembled.findings),
-        items_path=read.paths["items" if "items" in read.tables else "events"],
+        items_path=read.paths["items"],
         queries_path=read.paths["queries"],
     )
 

@@ -160,7 +160,7 @@ def by_time(sequences: Sequences, times: Times, *, shares: Mapping[str, float]) 
         inside = times <= ordered[events - 1] if events else np.zeros(len(times), dtype=bool)
         return np.bincount(users[inside], minlength=len(sequences)).astype(np.int64)
 
-    ends = [until(place) for place in _ends(len(times), shares)]
+    ends = [until(place) for place in _ends(len(times), shares).tolist()]
     spans = {
         name: Span(ends[number - 1], ends[number])
         for number, name in enumerate(SPLITS)

@@ -20,6 +20,7 @@ _NAMES: Mapping[str, tuple[str, ...] | None] = {
     "ignored": _PAIR,
     "events": ("user_id", "item_id", "timestamp", "event", "weight"),
 }
+_KEYS = {"items": ("item_id",), "queries": ("query_id", "user_id")}
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "items": ("id",),
     "queries": ("id",),
@@ -63,7 +64,9 @@ def sources(
     protocol = options.split_protocol((*tables, *files))
     tables |= {name: read_table(path) for name, path in files.items()}
     paths = {name: str(files.get(name, f"the table of {name}")) for name in _NAMES}
-    if "queries" not in tables:
+    if "items" not in tables:  # the items are then those of the events
+        paths["items"] = paths["events"]
+    if "queries" not in tables and "pairs" in tables:  # the queries are then the items
         paths["queries"] = paths["items"]
     _check_renames(tables, paths, options.columns)
     tables = {n: renamed(t, n, paths[n], options.columns) for n, t in tables.items()}
@@ -78,12 +81,16 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
         name: which one it is: "items", "queries", "pairs", "events" or "ignored".
         path: what to call it.
         columns: new names, `new = "old"`, where the table has the old one; in place of a column
-            that has the new name already.
+            that has the new name already. What pairs call the ids of items, `item_id = "sku"`, is
+            the `id` of items that have none of that name; likewise for queries and users.
 
     Raises:
         InputError: a column is missing, or ids are of a type that they may not be.
     """
     allowed = _NAMES[name]
+    own = next((columns[key] for key in _KEYS.get(name, ()) if key in columns), None)
+    if own in table.column_names and "id" not in columns and "id" not in table.column_names:
+        columns = {**columns, "id": str(own)}
     for new, old in columns.items():
         other_ids = new in ("query_id", "item_id", "user_id")
         concerns = not other_ids if allowed is None else new in allowed

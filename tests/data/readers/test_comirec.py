@@ -3,9 +3,9 @@
 import gzip
 
 import pytest
+from thresher.data.history import HistorySpec, load_history
 
 from thresher.data import read_table
-from thresher.data.history import HistorySpec, load_history
 from thresher.data.readers import comirec
 from thresher.errors import InputError
 

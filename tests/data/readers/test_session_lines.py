@@ -4,9 +4,9 @@ import gzip
 import json
 
 import pytest
+from thresher.data.history import HistorySpec, load_history
 
 from thresher.data import read_table
-from thresher.data.history import HistorySpec, load_history
 from thresher.data.readers import session_lines
 from thresher.errors import InputError
 
