@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int64
 
+from thresher.data.json_lines import line_of
+from thresher.data.tables import DELIMITERS, JSON_LINES
 from thresher.errors import InputError
 
 Times = Int64[np.ndarray, " E"] | Float64[np.ndarray, " E"]
@@ -102,9 +104,9 @@ class Column:
 
     def _refuse(self, at: int, allowed: str) -> NoReturn:
         # Text files are counted as an editor counts them, with the header as row 1.
-        text = str(self.path).lower().removesuffix(".gz").endswith((".csv", ".tsv"))
-        first = 2 if text else 1
+        row, name = int(self.rows[at]), str(self.path).lower().removesuffix(".gz")
+        place = f"row {row + (2 if name.endswith(tuple(DELIMITERS)) else 1)}"
+        if name.endswith(JSON_LINES):
+            place = f"line {line_of(Path(self.path), row)}"
         value = self.values[at].as_py()
-        raise InputError(
-            f"{self.path}, row {self.rows[at] + first}: {self.name} {value!r} is {allowed}"
-        )
+        raise InputError(f"{self.path}, {place}: {self.name} {value!r} is {allowed}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from thresher.data.options import DataOptions, Protocol
+from thresher.data.plain_types import check_names, plain
 from thresher.data.tables import ids_as_text, read_table, require_columns
 from thresher.errors import InputError
 
@@ -100,7 +101,8 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
             names = [new if column == old else column for column in table.column_names]
             table = table.rename_columns(names)
     require_columns(table, _REQUIRED[name], path)
-    return ids_as_text(table, Path(path))
+    check_names(table.column_names, path)
+    return ids_as_text(plain(table), path)
 
 
 def _check_renames(
