@@ -21,7 +21,6 @@ import tomli_w
 
 from thresher.data.masking import ViewOptions
 from thresher.data.options import SHARES, DataOptions
-from thresher.data.schema import FeatureOptions
 from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
 from thresher.evaluate.options import RecommendOptions
@@ -29,6 +28,7 @@ from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
 from thresher.towers import (
     TOWERS,
+    FeatureOptions,
     build_tower,
     default_objective,
     default_tower,
@@ -87,7 +87,7 @@ class Config:
         """Make what a section describes, such as `DataOptions` or the tower."""
         values = dict(self.sections[section])
         if section == "tower":
-            return build_tower(values.pop("kind"), **values)
+            return build_tower(values.pop("kind"), base=self.folder, **values)
         if section in KINDS:
             return KINDS[section][values.pop("kind")](**values)
         return PLAIN[section](**values)
@@ -146,7 +146,7 @@ def resolve(raw: Section, folder: Path) -> Config:
     if events or "pairs" in named:
         shares = options.split_shares(options.split_protocol(named))
     decides = shares.get("calibration", 0) > 0 or "decide" in raw
-    defaults = {"tower": default_tower(events=events, decides=decides), "labels": {"kind": "text"}}
+    defaults = {"tower": default_tower(_table(raw, "tower"), events=events, decides=decides), "labels": {"kind": "text"}}
     sections: dict[str, Section] = {"data": data}
     for name, choices in KINDS.items():
         given = {**defaults[name], **_table(raw, name)}
@@ -154,7 +154,7 @@ def resolve(raw: Section, folder: Path) -> Config:
         rest = {k: v for k, v in given.items() if k != "kind"}
         sections[name] = {"kind": given["kind"], **_bind(choices[given["kind"]], rest, name)}
     kind = sections["tower"]["kind"]
-    training = default_training(kind)
+    training = default_training(kind, sections["tower"], events=events, decides=decides)
     for name, constructor in PLAIN.items():
         if name == "data" or (name == "decide" and not decides):
             continue
@@ -162,7 +162,7 @@ def resolve(raw: Section, folder: Path) -> Config:
         sections[name] = _bind(constructor, {**defaults, **_table(raw, name)}, name)
     prototypes = sections["labels"]["kind"] == "prototype"
     links = (LINKS, *(PROTOTYPE_LINKS if prototypes else ()), *VIEW_LINKS)
-    tables = _terms(raw, default_objective(kind))
+    tables = _terms(raw, default_objective(events=events, decides=decides))
     terms = [_term(t, i, links) for i, t in enumerate(tables)]
     names = [t["name"] for t in terms]
     if len(set(names)) < len(names):
@@ -172,7 +172,7 @@ def resolve(raw: Section, folder: Path) -> Config:
     for name in ordered:
         if name != "tower" or ordered["tower"]["kind"] != "sentence":  # which loads a model
             config.build(name)
-    check_together(ordered, terms)
+    check_together(ordered, terms, events=events)
     return config
 
 

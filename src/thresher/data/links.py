@@ -91,13 +91,13 @@ def batch_links(
         relation: all true pairs.
         query_rows: the queries of this process.
         columns: the item rows of all processes in rank order; a process's first columns are its
-            queries' own, and mined or sampled ones may follow.
+            queries' own, and hard and sampled negatives may follow.
         offset: number of columns before this process's own.
         log_q: how items are sampled; the links carry it for this process's columns, to be gathered
             with them.
         own: number of this process's columns; as many as its queries when left out.
         in_batch: whether the own items of other queries are negatives; dropped otherwise.
-        ignored: pairs that count for nothing.
+        ignored: ignored pairs: neither positive nor negative.
 
     Memory: O(true and ignored items of the queries + such pairs in the batch), never queries x
         columns.
@@ -120,7 +120,7 @@ def batch_links(
     width = size if own is None else own
     pairs = _known(relation, ignored, query_rows, columns)
     if not in_batch:
-        # Whatever it is, an own item of another query counts for nothing.
+        # Whatever it is, an own item of another query is dropped.
         owned = np.arange(len(columns)) % width < size
         rows, others = np.arange(size), np.flatnonzero(owned)
         block = np.stack([np.repeat(rows, len(others)), np.tile(others, size)], axis=1)
@@ -140,19 +140,19 @@ def text_query_links(
     own: int | None = None,
     ignored: Relation | None = None,
 ) -> Links:
-    """Which queries of a batch ask for its items: the links of `batch_links`, seen from the items.
+    """Which queries of a batch an item is true for: the links of `batch_links`, seen from items.
 
     Item i's positive is its own query, offset + i. Every other query for which the item is true or
-    to be ignored is dropped. A mined item has no query of its own, hence no positive. Query numbers
-    are relative to this process's first query, as columns are in `batch_links`.
+    to be ignored is dropped. A hard negative has no query of its own, hence no positive. Query
+    numbers are relative to this process's first query, as columns are in `batch_links`.
 
     Args:
         relation: all true pairs.
-        item_rows: the items of this process, those of its queries first, then mined ones.
+        item_rows: the items of this process, those of its queries first, then hard negatives.
         queries: the query rows of all processes in rank order.
         offset: number of queries before this process's own.
         own: number of this process's queries; as many as its items when left out.
-        ignored: pairs that count for nothing.
+        ignored: ignored pairs: neither positive nor negative.
 
     Memory: O(true and ignored items of all queries + such pairs in the batch).
 
@@ -177,7 +177,7 @@ def text_query_links(
     return _links("text", "query", pairs[positive], pairs[~positive])
 
 
-def all_links(
+def catalogue_links(
     relation: Relation,
     query_rows: Int[np.ndarray, " B"],
     *,
@@ -190,7 +190,7 @@ def all_links(
     Args:
         relation: all true pairs.
         query_rows: the queries.
-        ignored: pairs that count for nothing.
+        ignored: ignored pairs: neither positive nor negative.
 
     Memory: O(true and ignored items of the queries).
     """

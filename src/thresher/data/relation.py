@@ -15,7 +15,7 @@ from thresher.errors import InputError
 class Relation:
     """The true items of every query: the one place that knows what is true.
 
-    Losses, mined negatives and metrics ask it which pairs are true; none compares texts or ids.
+    Losses, hard negatives and metrics ask it which pairs are true; none compares texts or ids.
 
     Args:
         indptr: where the items of query q begin and end, `indices[indptr[q]:indptr[q + 1]]`.

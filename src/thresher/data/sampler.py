@@ -14,7 +14,7 @@ from thresher.errors import InputError
 Positives = Literal["every", "one", "rare"]
 
 # The third of the numbers that seed what is drawn beside the order; 1 is that of clustered orders.
-_POSITIVES, _MINED, _SAMPLED = 2, 3, 4
+_POSITIVES, _HARD, _SAMPLED = 2, 3, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class PairBatch(NamedTuple):
     Args:
         query_rows: rows of the queries, the left side.
         item_rows: rows of the items, this process's own columns; the first are the queries' own, in
-            their order, then the mined ones, then those sampled from the catalogue.
+            their order, then hard negatives, then those sampled from the catalogue.
         columns: item rows of all processes in rank order, the columns after a gather.
         queries: query rows of all processes in rank order.
     """
@@ -90,7 +90,7 @@ class PairSampler:
     `pairs` are all training pairs (query row, item row), `steps` the batches of an epoch, `offset`
     the columns that stand before this process's own, and `query_offset` the queries.
 
-    Queries may stand in groups, such as the histories of one customer, and some may be drawn more
+    Queries may stand in groups, such as the histories of one user, and some may be drawn more
     often than others.
 
     Args:
@@ -102,15 +102,15 @@ class PairSampler:
         world: number of processes.
         positives: the pairs of an epoch: "every" pair; "one" a group, all its pairs equally likely;
             "rare", one a group, an item as likely as it is rare.
-        mined: hard items of each query that stand in the batch as further columns.
+        hard_negatives: hard items of each query that stand in the batch as further columns.
         sampled: items drawn from the whole catalogue, further columns after those.
         rarity: for "rare", how likely each item of the catalogue is, up to a factor; numbers above
             0, such as inverse propensities.
         groups: number of the group of each training query; those of one group stand together in
             `query_rows`. Each query is a group of its own when left out.
-        sample_weight: how much more often than others each training query is drawn: within its group, or with
-            "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0 or
-            more; all alike when left out.
+        sample_weight: how often each training query is drawn, up to a factor: within its group, or
+            with "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0
+            or more; all alike when left out.
 
     Memory: 16 bytes a training pair, 8 more with one pair a query, and 24 more while an epoch runs.
 
@@ -139,30 +139,31 @@ class PairSampler:
         rank: int = 0,
         world: int = 1,
         positives: Positives = "every",
-        mined: int = 0,
+        hard_negatives: int = 0,
         sampled: Sampled | None = None,
         rarity: Float[np.ndarray, " N"] | None = None,
         groups: Int[np.ndarray, " Q"] | None = None,
         sample_weight: Float[np.ndarray, " Q"] | None = None,
     ) -> None:
-        if batch_size < 1 or not 0 <= rank < world or mined < 0:
+        if batch_size < 1 or not 0 <= rank < world or hard_negatives < 0:
             raise InputError(
-                f"batch_size {batch_size}, rank {rank}, world {world}, mined {mined}: a batch has "
-                "1 pair or more, the rank is from 0 to world - 1, and mined is 0 or more"
+                f"batch_size {batch_size}, rank {rank}, world {world}, hard_negatives "
+                f"{hard_negatives}: a batch has 1 pair or more, the rank is from 0 to world - 1, "
+                "and hard_negatives is 0 or more"
             )
         local = relation.take(query_rows).pairs()
         self.pairs = np.stack([query_rows[local[:, 0]], local[:, 1]], axis=1).astype(np.int64)
         self.query_offset = rank * batch_size
-        self.offset = self.query_offset * (1 + mined + (sampled.count if sampled else 0))
-        self._weighted: _WeightedSampler | None = None
+        self.offset = self.query_offset * (1 + hard_negatives + (sampled.count if sampled else 0))
+        self._weighted: WeightedSampler | None = None
         if positives != "every" or sample_weight is not None:
-            chances = _weights(sample_weight, len(query_rows))[local[:, 0]]
+            chances = _sample_weight(sample_weight, len(query_rows))[local[:, 0]]
             if positives == "rare":
                 chances = chances * _chances(relation, rarity)[local[:, 1]]
             of = _groups(groups, len(query_rows))[local[:, 0]] if positives != "every" else None
-            self._weighted = _WeightedSampler.of(of, chances)
+            self._weighted = WeightedSampler.of(of, chances)
         self._shape, self._seed = relation.shape, seed
-        self._mined, self._sampled = mined, sampled
+        self._hard, self._sampled = hard_negatives, sampled
         self._rank, self._world, self._batch_size = rank, world, batch_size
         count = len(self.pairs) if self._weighted is None else self._weighted.count
         self.steps = count // (batch_size * world)
@@ -200,9 +201,9 @@ class PairSampler:
                 one, such as one that puts pairs that are alike in one batch; the same on every
                 process.
             hard: wrong items of every query of the relation, -1 where there are fewer, of which
-                each query of a batch draws `mined` different ones as further columns; the same on
-                every process. Columns that lack one hold any item, each equally likely, and so do
-                all of them without `hard`.
+                each query of a batch draws `hard_negatives` different ones as further columns; the
+                same on every process. Columns that lack one hold any item, each equally likely, and
+                so do all of them without `hard`.
 
         Raises:
             InputError: `order` is not a permutation of the pairs, or `hard` does not fit the
@@ -235,9 +236,9 @@ class PairSampler:
         """This process's share of the pairs of all processes; `where` are epoch and step."""
         queries, items = pairs.T.copy()
         extra = [items]
-        if self._mined:
-            draw = self._generator(_MINED, *where)
-            extra.append(_drawn(hard[queries], self._mined, self._shape[1], draw))
+        if self._hard:
+            draw = self._generator(_HARD, *where)
+            extra.append(_drawn(hard[queries], self._hard, self._shape[1], draw))
         if self._sampled is not None:
             extra.append(self._sampled.draw(len(queries), self._generator(_SAMPLED, *where)))
         columns = np.concatenate([part.reshape(self._world, -1) for part in extra], axis=1)
@@ -251,7 +252,7 @@ class PairSampler:
 
 
 @dataclass(frozen=True)
-class _WeightedSampler:
+class WeightedSampler:
     """Draws pairs: one of each group, or as many as there are.
 
     Args:
@@ -270,7 +271,7 @@ class _WeightedSampler:
     @classmethod
     def of(
         cls, groups: Int64[np.ndarray, " P"] | None, chances: Float[np.ndarray, " P"]
-    ) -> "_WeightedSampler":
+    ) -> "WeightedSampler":
         """Of pairs that stand in the order of their groups; without groups, of all of them."""
         below = np.concatenate([[0.0], np.cumsum(chances, dtype=np.float64)])
         if groups is None:
@@ -317,15 +318,15 @@ def _groups(groups: Int[np.ndarray, " Q"] | None, queries: int) -> Int64[np.ndar
     return runs.astype(np.int64)
 
 
-def _weights(weights: Float[np.ndarray, " Q"] | None, queries: int) -> Float[np.ndarray, " Q"]:
-    if weights is None:
+def _sample_weight(weight: Float[np.ndarray, " Q"] | None, queries: int) -> Float[np.ndarray, " Q"]:
+    if weight is None:
         return np.ones(queries)
-    if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+    if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
         raise InputError(
-            f"sample weights of {queries} training queries are numbers that are not all "
+            f"the sample_weight of {queries} training queries has numbers that are not all "
             "finite and 0 or more, or none of them above 0; give one such number a query"
         )
-    return weights
+    return weight
 
 
 def _chances(relation: Relation, rarity: Float[np.ndarray, " N"] | None) -> Float[np.ndarray, " N"]:

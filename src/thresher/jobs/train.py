@@ -28,7 +28,6 @@ from thresher.retrieve import Hits, build, search_without
 from thresher.retriever import Retriever
 from thresher.towers import Tower
 from thresher.towers.item_embeddings import ItemEmbeddings
-from thresher.towers.labels import LabelTable
 from thresher.towers.model import RetrievalModel
 from thresher.train.batches import Pairs, pairs_of
 from thresher.train.classifiers import Measure, train_classifiers
@@ -147,13 +146,11 @@ def _trained(
     if not isinstance(tower, nn.Module):
         return Trained(tower, None, {})
     tower.to(device)
-    options, items = config.build("train"), tower.items()
-    labels = config.build("labels").build(tower, items, data.item_counts(), options.seed)
-    if labels is not None:
-        items = LabelTable(items, torch.arange(len(data.items)))
+    options = config.build("train")
+    labels = config.build("labels").build(tower, tower.items(), data.item_counts(), options.seed)
     model = RetrievalModel(tower, labels).to(device)
-    views = views_of(config.build("views"), tower, data, config.objective, seed=options.seed)
-    pairs = replace(pairs_of(tower, data.part("train"), views=views), items=items)
+    views = views_of(config.build("views"), tower, config.objective, seed=options.seed)
+    pairs, items = pairs_of(model, data.part("train"), views=views), model.items()
     measure = _validation(config, model, data)
     how: dict[str, Any] = {
         "resume": resume,

@@ -56,6 +56,19 @@ class Bags:
         nothing = torch.zeros(0, dtype=torch.int32), torch.zeros(0, dtype=torch.float32)
         return cls(*nothing, torch.zeros(rows + 1, dtype=torch.int64))
 
+    def weighed(self, weights: Float32[Tensor, " T"]) -> "Bags":
+        """The same rows with other weights."""
+        return Bags(self.tokens, weights, self.offsets)
+
+    def csr(self, columns: int) -> sparse.csr_matrix:
+        """The rows as a SciPy matrix; what `from_csr` was given."""
+        parts = (self.weights.numpy(), self.tokens.numpy(), self.offsets.numpy())
+        return sparse.csr_matrix(parts, (len(self), columns))
+
+    def padded(self) -> "Bags":
+        """The same rows, and a last one without a token; the tokens are not copied."""
+        return Bags(self.tokens, self.weights, torch.cat([self.offsets, self.offsets[-1:]]))
+
     def thinned(self, share: float, generator: torch.Generator) -> "Bags":
         """The rows without a share of their tokens, each dropped by itself.
 

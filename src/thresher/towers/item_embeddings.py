@@ -1,4 +1,4 @@
-"""What an artifact keeps of single items: their own vectors, by id."""
+"""What an artifact keeps of single items: vectors of their own, by id."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int64
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import Tensor, nn
 
 from thresher.errors import InputError
-from thresher.towers.classifiers import fused
 from thresher.towers.labels import PrototypeLabels, SharedLabels
 
 LABELS: Mapping[str, Any] = {"shared": SharedLabels, "prototype": PrototypeLabels}
@@ -21,11 +22,11 @@ LABELS: Mapping[str, Any] = {"shared": SharedLabels, "prototype": PrototypeLabel
 
 @dataclass(frozen=True)
 class ItemEmbeddings:
-    """What training learnt of each item beside the tower; an item that is new has its text alone.
+    """What training learned of each item beside the tower; a new item has the tower's vector alone.
 
     Args:
         ids: of the items that were there in training.
-        labels: makes an item's vector from that of its text and its number; None to leave it.
+        labels: makes an item's vector from the tower's and its number; None to leave it.
         classifiers: a classifier for each item, or None.
         weight: share of the classifier in an item's vector.
     """
@@ -39,7 +40,7 @@ class ItemEmbeddings:
     def vectors(
         self, text: Float32[np.ndarray, "n D"], ids: Sequence[str], *, rows: int = 65536
     ) -> Float32[np.ndarray, "n D"]:
-        """The vectors that are searched, from those of the items' texts.
+        """The vectors that are searched, from those of the tower.
 
         Args:
             text: unit rows, one an item.
@@ -75,7 +76,7 @@ class ItemEmbeddings:
 
     @classmethod
     def load(cls, folder: Path) -> "ItemEmbeddings | None":
-        """Reads what `save` wrote; None where nothing was, for a model of texts alone.
+        """Reads what `save` wrote; None where nothing was, for a model of a tower alone.
 
         Raises:
             InputError: when a file is damaged.
@@ -94,6 +95,62 @@ class ItemEmbeddings:
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(
-                f"the items' own vectors in {folder} cannot be read "
-                f"({str(error).splitlines()[0]}); train again"
+                f"the item embeddings in {folder} cannot be read ({str(error).splitlines()[0]}); "
+                "train the model again"
             ) from error
+
+
+class ClassifierRows(nn.Module):
+    """A vector for each item, which starts where its label vector is and is then free to move.
+
+    Equation:  w(l) = normalise(W_l)
+
+    Source:    the second stage of NGAME (Dahiya et al., WSDM 2023): classifiers initialised from
+               label embeddings, over a frozen encoder.
+
+    Args:
+        start: label vectors of the items seen in training, copied.
+    Memory:    the rows; the gradient is sparse, it holds the rows in use.
+    """
+
+    def __init__(self, start: Float[Tensor, "N D"]) -> None:
+        super().__init__()
+        self.dim = start.shape[1]
+        self.table = nn.Parameter(start.detach().clone())
+
+    def forward(self, rows: Int64[Tensor, " n"]) -> Float[Tensor, "n D"]:
+        """Unit rows of the items of these numbers."""
+        return F.normalize(F.embedding(rows.to(self.table.device), self.table, sparse=True), dim=1)
+
+    def vectors(self) -> Float32[np.ndarray, "N D"]:
+        """Unit rows of all items."""
+        return F.normalize(self.table.detach(), dim=1).cpu().numpy()
+
+
+def fused(
+    label_vectors: Float32[np.ndarray, "n D"],
+    classifier_vectors: Float32[np.ndarray, "n D"],
+    weight: float,
+) -> Float32[np.ndarray, "n D"]:
+    """One vector an item whose score is the weighted mean of label score and classifier score.
+
+    Equation:  v = (1 - weight) z + weight w,  so  q . v = (1 - weight) q . z + weight q . w
+
+    The query's vector is the same in both scores, so fusing vectors before the search is fusing
+    scores after it, for every item and not only for those that one of the two retrieves. v is
+    shorter than 1 where z and w disagree, as a mean of two cosines asks; do not normalise it. An
+    item without a classifier, added after training, keeps its label vector: do not pass it.
+
+    Source:    NGAME (Dahiya et al., WSDM 2023) adds the scores of encoder and classifier.
+
+    Args:
+        label_vectors: z, unit rows.
+        classifier_vectors: w, unit rows of the same items.
+        weight: of the classifiers, in [0, 1].
+
+    Raises:
+        InputError: weight lies outside [0, 1].
+    """
+    if not 0 <= weight <= 1:
+        raise InputError(f"the weight of the classifiers is {weight}; give a share from 0 to 1")
+    return np.float32(1 - weight) * label_vectors + np.float32(weight) * classifier_vectors

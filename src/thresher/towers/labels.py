@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from thresher.errors import InputError
 from thresher.types import Inputs, Table
 
+TABLES = ("table", "free")
+"""Parameters that hold a vector for single items: their gradients are sparse."""
+
 
 @dataclass(frozen=True)
 class LabelInputs:

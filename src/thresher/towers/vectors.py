@@ -1,119 +1,172 @@
-"""Vectors that were made elsewhere, one an item and one a query: nothing to train."""
+"""Vectors made elsewhere, in place of a tower of ours."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32
-from torch import nn
+from jaxtyping import Float32, Int64
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import Tensor, nn
 
 from thresher.data.dataset import Dataset
 from thresher.data.queries import Queries
-from thresher.data.schema import Feature, FeatureOptions, Read
 from thresher.data.tables import require_columns
+from thresher.data.values import is_list, vectors
 from thresher.errors import InputError
+from thresher.towers.features import Feature, FeatureOptions
+from thresher.towers.schema import Schema
 
-MIN_LENGTH = 1e-12  # of a vector, below which it says nothing
+_FILES = (".npy", ".safetensors")
 
 
-class VectorTower:
-    """Reads a column of vectors on either side, scaled to unit length.
+@dataclass(frozen=True)
+class VectorRows:
+    """Vectors as inputs: rows that can be cut and taken."""
+
+    rows: Float32[np.ndarray, "n D"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> "VectorRows":
+        return VectorRows(self.rows[rows])
+
+    def take(self, rows: Int64[Tensor, " n"]) -> "VectorRows":
+        """The rows of these numbers, in this order."""
+        return VectorRows(self.rows[rows.numpy()])
+
+
+class Vectors:
+    """Queries and items by vectors that another system made; nothing is trained.
+
+    Each side is read from a column of lists of numbers, or from a file whose rows are those of the
+    table of items or of queries, in their order: `.npy`, or `.safetensors` with one tensor. Vectors
+    are scaled to the length 1; a query or item without one becomes a row of zeros. Relative paths
+    start from `base`.
 
     Args:
-        item_column: of the items, lists of as many numbers in every row.
-        query_column: the same of the queries.
+        item_vectors: a column of the items, or a file.
+        query_vectors: a column of the queries, or a file.
 
     Raises:
-        InputError: a vector is missing, not finite, or of another width.
+        InputError: a file or column is missing, of another width or length, or not finite.
     """
 
-    interests = 1
-    trained = False
+    trained, interests = False, 1
 
-    def __init__(self, *, item_column: str = "vector", query_column: str = "vector") -> None:
-        self.item_column, self.query_column = item_column, query_column
+    def __init__(self, *, item_vectors: str, query_vectors: str) -> None:
+        self.item_vectors, self.query_vectors, self.base = item_vectors, query_vectors, Path()
         self.dim = 0
-        self._items: Float32[np.ndarray, "N D"] = np.zeros((0, 0), np.float32)
-
-    @property
-    def schema(self) -> Read:
-        """What is read of either side."""
-        columns = (self.item_column,), (self.query_column,)
-        return Read(*(tuple(Feature(name=n, kind="vector") for n in side) for side in columns))
+        items, queries = (
+            (Feature(name="vector", kind="vector", columns=(source,)),)
+            for source in (item_vectors, query_vectors)
+        )
+        self.schema = Schema(items, queries, None, {})
 
     def fit(self, data: Dataset, features: FeatureOptions) -> None:
-        """Take the width of the vectors."""
-        self.dim = unit_vectors(data.items, self.item_column, "items").shape[1]
+        """Takes the width of the items' vectors, and the catalogue."""
+        self.dim = 0
+        self.describe(data.items)
 
     def describe(self, items: pa.Table) -> None:
-        """Take a catalogue, whose vectors `items` gives from now on."""
-        self._items = self._checked(unit_vectors(items, self.item_column, "items"), "items")
+        """Takes a catalogue."""
+        self._items = VectorRows(self._read(self.item_vectors, items, "item"))
 
-    def items(self) -> Float32[np.ndarray, "N D"]:
+    def items(self) -> VectorRows:
         """The vectors of the catalogue."""
         return self._items
 
-    def queries(self, queries: Queries) -> Float32[np.ndarray, "n D"]:
+    def queries(self, queries: Queries) -> VectorRows:
         """The vectors of queries."""
-        table = queries.aligned()
-        return self._checked(unit_vectors(table, self.query_column, "queries"), "queries")
+        table, rows = queries.table, queries.rows
+        if table is None or rows is None:
+            raise InputError(
+                "the tower 'vectors' reads queries from a table, and there is none; name it in "
+                "data.queries"
+            )
+        found = self._read(self.query_vectors, table, "query")[rows]
+        found[rows < 0] = 0
+        return VectorRows(found)
 
-    def encode(self, inputs: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-        """The same vectors."""
-        return inputs
+    def encode(self, inputs: VectorRows) -> Float32[np.ndarray, "n D"]:
+        """The rows as they are."""
+        return inputs.rows
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        """Nothing is trained."""
+        """None."""
         return {}
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"item_column": self.item_column, "query_column": self.query_column}
+        return {"item_vectors": self.item_vectors, "query_vectors": self.query_vectors}
 
     def save(self, folder: Path) -> None:
-        """Write the width."""
-        np.save(folder / "dim.npy", np.array(self.dim), allow_pickle=False)
+        """Writes where the vectors lie; they stay there."""
+        about = {"base": str(self.base.resolve()), "dim": self.dim}
+        (folder / "vectors.json").write_text(json.dumps(about) + "\n", "utf-8")
 
     @classmethod
-    def load(cls, folder: Path, **settings: Any) -> "VectorTower":
-        """Read what `save` wrote."""
+    def load(cls, folder: Path, **settings: Any) -> "Vectors":
+        """A tower of these settings; it needs `describe`."""
         tower = cls(**settings)
-        tower.dim = int(np.load(folder / "dim.npy", allow_pickle=False))
+        about = json.loads((folder / "vectors.json").read_text("utf-8"))
+        tower.base, tower.dim = Path(about["base"]), about["dim"]
         return tower
 
-    def _checked(self, rows: Float32[np.ndarray, "n D"], side: str) -> Float32[np.ndarray, "n D"]:
-        if rows.shape[1] != self.dim and len(rows):
+    def _read(self, source: str, table: pa.Table, side: str) -> Float32[np.ndarray, "n D"]:
+        where = f"tower.{side}_vectors"
+        if _is_file(source):
+            path = self.base / source
+            found = _file(path)
+            if found.ndim != 2 or len(found) != len(table):
+                raise InputError(
+                    f"{where}: {path} holds an array of the shape {list(found.shape)}, and the "
+                    f"table has {len(table):,} rows; give one row of numbers for each, in their "
+                    "order, or name a column"
+                )
+        else:
+            found = self._column(source, table, where)
+        self.dim = self.dim or found.shape[1]
+        if found.shape[1] != self.dim or not np.isfinite(found).all():
             raise InputError(
-                f"the vectors of the {side} have {rows.shape[1]} numbers and those of training "
-                f"{self.dim}; make both with the same model"
+                f"{where} has {found.shape[1]} numbers a row, all to be finite, and items have "
+                f"{self.dim}; give vectors of one width, made by one system"
             )
-        return rows
+        length = np.linalg.norm(found, axis=1, keepdims=True)
+        return (found / np.where(length > 0, length, 1)).astype(np.float32)
+
+    def _column(self, name: str, table: pa.Table, where: str) -> Float32[np.ndarray, "n D"]:
+        require_columns(table, [name], f"the table of {where}")
+        column = table[name]
+        if not is_list(column.type):
+            raise InputError(f"{where}: column {name!r} holds {column.type}; give lists of numbers")
+        known = column.drop_null()
+        size = self.dim or (len(known[0]) if len(known) else 0)
+        there, rows = vectors(column, name, size)
+        found = np.zeros((len(table), size), np.float32)
+        found[there] = rows
+        return found
 
 
-def unit_vectors(table: pa.Table, column: str, side: str) -> Float32[np.ndarray, "n D"]:
-    """A column of lists of numbers as unit rows; a vector of zeros stays one.
+def _is_file(source: str) -> bool:
+    return source.endswith(_FILES)
 
-    Raises:
-        InputError: the column is missing, or a row is no vector like the others.
-    """
-    require_columns(table, [column], f"the table of {side}")
-    lists = table[column].combine_chunks()
-    if not len(lists):
-        return np.zeros((0, 0), np.float32)
+
+def _file(path: Path) -> np.ndarray:
     try:
-        flat = lists.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-        rows = flat.reshape(len(lists), -1)
-    except (AttributeError, ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        tensors = list(load_file(path).values())
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
-            f"the column {column!r} of the {side} holds {lists.type}, and not one list of as many "
-            "numbers in every row; give vectors of one width"
-        ) from None
-    if lists.null_count or not np.isfinite(rows).all():
-        raise InputError(
-            f"a vector in the column {column!r} of the {side} is missing or not finite; give every "
-            "row one"
-        )
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(length > MIN_LENGTH, length, 1.0), np.float32)
+            f"{path} cannot be read ({str(error).splitlines()[0]}); give a .npy file, or "
+            "safetensors with one tensor"
+        ) from error
+    if len(tensors) != 1:
+        raise InputError(f"{path} holds {len(tensors)} tensors; give a file with one")
+    return tensors[0]

@@ -103,7 +103,9 @@ class CausalAttention(nn.Module):
     Memory:    about n * L * 8 D floats a layer; 3 D of them in the last one.
     """
 
-    def __init__(self, dim: int, *, layers: int, heads: int, max_history: int, dropout: float) -> None:
+    def __init__(
+        self, dim: int, *, layers: int, heads: int, max_history: int, dropout: float
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.places = nn.Parameter(torch.empty(max_history, dim))

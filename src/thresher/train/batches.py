@@ -2,23 +2,28 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from thresher import distributed
-from thresher.data.dataset import Part
-from thresher.data.links import LogQ, all_links, text_query_links, batch_links
+from thresher.data.links import LogQ, batch_links, catalogue_links, text_query_links
+from thresher.data.parts import Part
 from thresher.data.relation import Relation
 from thresher.data.sampler import PairBatch, PairSampler, Sampled
 from thresher.errors import InputError
 from thresher.evaluate.propensity import inverse_propensity
 from thresher.towers.labels import LabelTable
+from thresher.towers.model import RetrievalModel
 from thresher.train.options import TrainOptions
 from thresher.train.views import SPREAD_OUT, VIEWS, ItemViews, itself
 from thresher.types import Batch, Inputs, Links, Table
+
+QUERY_ITEM = "query_item"
+"""Links between queries and items, which a term reads that names none."""
+PROTOTYPE_LINKS = ("query_text", "text_query", "text_minus_prototype")
+"""Links that a term may read with label prototypes."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,11 @@ class Pairs:
             own.
         relation: all true pairs.
         query_rows: which queries to learn from.
-        ignored: pairs that are neither true nor false; none when left out.
-        groups: number of the group, such as a customer, of each query to learn from; those of one
+        ignored: pairs that are neither true nor negative; none when left out.
+        groups: number of the group, such as a user, of each query to learn from; those of one
             group stand together. Each is its own when left out.
-        sample_weight: how often each query to learn from is drawn, up to a factor; alike when left out.
+        sample_weight: how often each query to learn from is drawn, up to a factor; alike when left
+            out.
         views: draws items and makes views of them, for terms that read these.
     """
 
@@ -48,22 +54,26 @@ class Pairs:
     views: ItemViews | None = None
 
 
-def pairs_of(tower: Any, part: Part, *, views: ItemViews | None = None) -> Pairs:
-    """What a tower learns from: the queries of a split that have a true item.
+def pairs_of(model: RetrievalModel, part: Part, *, views: ItemViews | None = None) -> Pairs:
+    """What a part of a dataset teaches a model: its queries with a true item, and the catalogue.
 
     Args:
-        tower: that prepares queries and items.
-        part: the training split.
-        views: of items, for terms that read them.
+        model: whose tower has the catalogue that the part speaks of.
+        part: such as `data.part("train")`.
+        views: of items, for terms that read these (`thresher.train.views.views_of`).
     """
+    rows = np.flatnonzero(part.truth.counts())
+    weight = part.sample_weight
+    if weight is not None and (weight[rows] == weight[rows[0]] if len(rows) else weight).all():
+        weight = None
     return Pairs(
-        tower.queries(part.queries),
-        tower.items(),
+        model.queries(part.queries),
+        model.items(),
         part.truth,
-        np.flatnonzero(part.truth.counts()),
+        rows,
         ignored=part.ignored if len(part.ignored.indices) else None,
-        groups=part.groups,
-        sample_weight=part.sample_weight,
+        groups=None if part.groups is None else part.groups[rows],
+        sample_weight=None if weight is None else weight[rows],
         views=views,
     )
 
@@ -97,7 +107,8 @@ class Batches:
         rank, world = distributed.rank(), distributed.world()
         if options.negatives == "catalogue" and world > 1:
             raise InputError(
-                f"train.negatives = 'catalogue' trains on one process, and there are {world}; start one"
+                f"train.negatives = 'catalogue' trains on one process, and there are {world}; "
+                "start one"
             )
         self.pairs, self.options = pairs, options
         self.prototypes, self.device = prototypes, device
@@ -112,7 +123,7 @@ class Batches:
             rank=rank,
             world=world,
             positives=options.positives,
-            mined=options.hard_negatives,
+            hard_negatives=options.hard_negatives,
             sampled=sampled,
             rarity=_rarity(counts, pairs) if options.positives == "rare" else None,
             groups=pairs.groups,
@@ -140,7 +151,7 @@ class Batches:
         relation, ignored = self.pairs.relation, self.pairs.ignored
         queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
         if self.options.negatives == "catalogue":
-            links = {"query_item": all_links(relation, rows.query_rows, ignored=ignored)}
+            links = {QUERY_ITEM: catalogue_links(relation, rows.query_rows, ignored=ignored)}
             items = self.pairs.items[: len(self.pairs.items)]
             return self._batch({"query": queries, "item": items}, links, epoch, step)
         query_item = batch_links(
@@ -153,7 +164,7 @@ class Batches:
             in_batch=self.options.in_batch_negatives,
             ignored=ignored,
         )
-        links = {"query_item": query_item}
+        links = {QUERY_ITEM: query_item}
         if self.prototypes:
             links |= {name: replace(query_item, right=side) for name, side in _VIEWS.items()}
             links["text_query"] = text_query_links(
@@ -208,16 +219,15 @@ def _an_epoch(pairs: Pairs, options: TrainOptions) -> int:
     counts = pairs.relation.counts()[pairs.query_rows]
     if options.positives == "every":
         return int(counts.sum())
-    asked = np.flatnonzero(counts)
-    return len(asked if pairs.groups is None else np.unique(pairs.groups[asked]))
+    drawn = np.flatnonzero(counts)
+    return len(drawn if pairs.groups is None else np.unique(pairs.groups[drawn]))
 
 
 def _sampled(counts: np.ndarray, options: TrainOptions) -> Sampled | None:
     if not options.num_sampled_negatives:
         return None
-    return Sampled(
-        count=options.num_sampled_negatives, chances=counts.astype(np.float64) ** options.sampling_power
-    )
+    chances = counts.astype(np.float64) ** options.sampling_power
+    return Sampled(count=options.num_sampled_negatives, chances=chances)
 
 
 def _rarity(counts: np.ndarray, pairs: Pairs) -> np.ndarray:

@@ -1,7 +1,6 @@
 """A training run on disk: weights, optimiser and position, written aside and then renamed."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from thresher.errors import InputError
+from thresher.files import aside
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,10 @@ def save(
     if optimizer is not None:
         for i, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    aside = path.with_suffix(".partial")
     # Several names may share one tensor's memory, which the format refuses: keep copies.
-    save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
-        str(aside),
-        metadata={"position": json.dumps(vars(position))},
-    )
-    os.replace(aside, path)
+    kept = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with aside(path) as part:
+        save_file(kept, str(part), metadata={"position": json.dumps(vars(position))})
 
 
 def load(

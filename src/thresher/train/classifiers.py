@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from thresher.errors import InputError
 from thresher.losses.hinge import HardestHinge
 from thresher.objective import Objective, Term
-from thresher.towers.classifiers import ClassifierRows, fused
+from thresher.towers.item_embeddings import ClassifierRows, fused
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import Pairs
+from thresher.train.batches import QUERY_ITEM, Pairs
 from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
@@ -70,12 +70,13 @@ class _AtRest(nn.Module):
         self.classifiers = classifiers
         self.dim = classifiers.dim
 
-    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        return {"table": list(self.parameters())}
-
     def forward(self, inputs: _Rows) -> Tensor:
         own: Tensor = self.classifiers(inputs.rows) if inputs.rows.ndim == 1 else inputs.rows
         return own
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """The vectors of the items."""
+        return {"table": list(self.parameters())}
 
 
 Measure = Callable[[Float32[np.ndarray, "N D"]], Mapping[str, float]]
@@ -125,7 +126,7 @@ def train_classifiers(
         mini_batch_size=0,
         precision="float32",
     )
-    objective = Objective([Term("main", HardestHinge(margin=options.margin), links="query_item")])
+    objective = Objective([Term("main", HardestHinge(margin=options.margin), links=QUERY_ITEM)])
 
     def validate() -> Mapping[str, float]:
         return measure(fused(items, rows.vectors(), options.weight)) if measure else {}

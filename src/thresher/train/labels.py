@@ -15,9 +15,6 @@ from thresher.towers.encode import vectors
 from thresher.towers.labels import PrototypeLabels, SharedLabels, shared_places
 from thresher.types import Table
 
-TABLES = ("table", "free")
-"""Parameters that hold a vector for single items: their gradients are sparse."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TextLabels:

@@ -16,7 +16,7 @@ from thresher import distributed
 from thresher.data.sampler import PairBatch
 from thresher.errors import InputError
 from thresher.negatives.clusters import clustered_order
-from thresher.negatives.mined import mine
+from thresher.negatives.hard import hard_negatives
 from thresher.objective import Objective
 from thresher.progress import Bar
 from thresher.retrieve import build
@@ -25,13 +25,12 @@ from thresher.towers.model import RetrievalModel
 from thresher.train import checkpoint
 from thresher.train.batches import Batches, Pairs
 from thresher.train.checkpoint import Position
-from thresher.train.labels import TABLES
 from thresher.train.optimizer import RowAdagrad
 from thresher.train.options import TrainOptions
 from thresher.train.step import cached_step, plain_step
 from thresher.types import Inputs
 
-MINED_FROM = 32
+HARD_DEPTH = 32
 """Closest wrong items of a query from which those of a step are drawn."""
 
 
@@ -94,7 +93,7 @@ class _Plan:
 
     Args:
         order: of the training pairs, when look-alikes share a batch.
-        hard: for each query its closest wrong items, when they are mined; -1 for none.
+        hard: for each query its closest wrong items, where they are searched; -1 for none.
     """
 
     order: np.ndarray | None = None
@@ -160,11 +159,11 @@ class Run:
         return position, plan if position.step else None
 
     def plan(self, epoch: int) -> _Plan:
-        """Batches of look-alikes, mined items and label centroids from the weights as they are."""
+        """Look-alikes, hard negatives and label centroids from the weights as they are."""
         size = self.options.cluster_size_at(epoch)
-        mining = self.options.hard_negatives > 0 and epoch > 0
+        searches = self.options.hard_negatives > 0 and epoch > 0
         self.refresh()
-        if size is None and not mining:
+        if size is None and not searches:
             return _Plan()
         rows, queries = self.pairs.query_rows, self.queries()
         order = hard = None
@@ -172,9 +171,9 @@ class Run:
             generator = np.random.default_rng((self.options.seed, epoch, 1))
             at = self.place[self.sampler.pairs_of(epoch)[:, 0]]
             order = clustered_order(queries[at], size=size, generator=generator)
-        if mining:
-            hard = np.full((len(self.pairs.relation), MINED_FROM), -1, np.int64)
-            hard[rows] = self.mined(queries, rows)
+        if searches:
+            hard = np.full((len(self.pairs.relation), HARD_DEPTH), -1, np.int64)
+            hard[rows] = self.hard(queries, rows)
         return _Plan(order, hard)
 
     def refresh(self) -> None:
@@ -190,15 +189,15 @@ class Run:
             self.encoded = self.model.vectors(self.pairs.queries.take(rows))
         return self.encoded
 
-    def mined(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def hard(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The closest wrong items of each query that is learnt from."""
         items = build(self.model.vectors(self.pairs.items))
         ignored = self.pairs.ignored
-        return mine(
+        return hard_negatives(
             queries,
             items.search,
             self.pairs.relation.take(rows),
-            depth=MINED_FROM,
+            depth=HARD_DEPTH,
             ignored=None if ignored is None else ignored.take(rows),
         )
 
@@ -233,11 +232,15 @@ class Run:
         self.encoded = None
         batch = self.batches.of(rows, epoch, step)
         half = self.options.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            if self.options.mini_batch_size:
-                logs = cached_step(self.encode, batch, self.objective, chunk=self.options.mini_batch_size)
-            else:
-                logs = plain_step(self.encode, batch, self.objective)
+        size = self.options.mini_batch_size
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                if size:
+                    logs = cached_step(self.encode, batch, self.objective, mini_batch_size=size)
+                else:
+                    logs = plain_step(self.encode, batch, self.objective)
+        except FloatingPointError as error:
+            raise InputError(f"epoch {epoch + 1}, step {step + 1}: {error}") from error
         distributed.average_gradients([*self.model.parameters(), *self.objective.parameters()])
         self.optimizer.step()
         self.store(rows)
@@ -256,7 +259,7 @@ class Run:
     def encode(self, name: str, inputs: Inputs) -> Tensor:
         """One tower for every input."""
         rows: Tensor = self.model(inputs)
-        # In chunks a query is encoded twice, the first time without gradient.
+        # In mini-batches a query is encoded twice, the first time without gradient.
         if name == "query" and rows.requires_grad != bool(self.options.mini_batch_size):
             self.seen.append(rows.detach())
         return rows
@@ -303,19 +306,18 @@ class Run:
             self.board.flush()
 
 
-def _groups(model: RetrievalModel, objective: Objective, options: TrainOptions) -> list[dict[str, Any]]:
-    """Parameters with their highest learning rate: the tower, the items' own vectors, the heads."""
-    labels, tower = model.labels, model.tower
-    tables = [p for n, p in labels.named_parameters() if n in TABLES] if labels else []
-    layers = [p for n, p in labels.named_parameters() if n not in TABLES] if labels else []
-    own = tower.parameter_groups()
-    groups = (
-        (own.get("table", []), options.learning_rate),
-        (tables, options.label_learning_rate),
-        ([*own.get("layers", []), *layers], options.layer_learning_rate),
-        (list(objective.parameters()), options.head_learning_rate),
-    )
-    return [{"params": params, "peak": peak} for params, peak in groups if params]
+def _groups(
+    model: RetrievalModel, objective: Objective, options: TrainOptions
+) -> list[dict[str, Any]]:
+    """Parameters with their highest learning rate."""
+    rates = {
+        "table": options.learning_rate,
+        "label": options.label_learning_rate,
+        "layers": options.layer_learning_rate,
+        "head": options.head_learning_rate,
+    }
+    groups = {**model.parameter_groups(), "head": list(objective.parameters())}
+    return [{"params": own, "peak": rates[name]} for name, own in groups.items() if own]
 
 
 def _schedule(step: int, steps: int, warmup_ratio: float) -> float:

@@ -18,35 +18,34 @@ class TrainOptions:
         epochs: passes over the training pairs.
         batch_size: pairs a step, over all processes; when left out 512, or fewer where an epoch
             would have less than 8 steps.
-        learning_rate: of the tower, at its highest; 0.03 to 0.3 is usual for a bag of tokens, 1e-5
-            to 5e-5 for a pre-trained model. A run that leaves it out takes its tower's own: 0.1,
-            or 2e-5 for `sentence`.
-        head_learning_rate: of the parameters that losses bring along. A run that leaves it out
-            takes its tower's own: 0.01, or 5e-4 for `sentence`.
+        learning_rate: of the tables of the tower, or of all of a `sentence` tower, at its highest;
+            0.03 to 0.3 is usual for tables, 1e-5 to 5e-5 for a pre-trained model. What a run has
+            that leaves this and others out depends on its tower (`thresher.towers`).
+        head_learning_rate: of the parameters that losses bring along.
         label_learning_rate: of the vectors that items have of their own, with `[labels]`.
-        layer_learning_rate: of the layer that makes label prototypes, and of the layers that read a
-            history.
+        layer_learning_rate: of all layers: of the tower, and of label prototypes.
         initial_accumulator: what Adagrad's squares of the gradients of each row of a table start
             from; 0, or 1e-5 to 1e-2 with larger learning rates, so that rare values, of which
             little is known, stay near their start.
         warmup_ratio: share of all steps in which the rate rises; then it falls to 0 linearly.
         positives: "every" takes each true pair once an epoch; "one" each query once, with one of
-            its true items drawn at random, or each customer once, with one event of the history;
+            its true items drawn at random, or each user once, with one event of the history;
             "rare" the same, rare items drawn more often, by inverse propensity.
         negatives: what a query is compared with: the items of the "batch", or of the whole
             "catalogue".
-        hard_negatives: items a query that are added to the batch: of its closest wrong ones, found anew
-            before each epoch from the second on.
-        num_sampled_negatives: items a query that are drawn from the whole catalogue and added to the batch.
+        hard_negatives: items a query that are added to the batch, drawn from its closest wrong
+            ones, which are searched before each epoch from the second on.
+        num_sampled_negatives: items a query that are drawn from the catalogue into the batch.
         sampling_power: b; an item is drawn in proportion to its training pairs to the power b: 0
             draws all items alike, 1 by popularity, 0.75 is usual between.
-        in_batch_negatives: whether the items of the other queries of a batch are negatives, beside those that
-            are mined or sampled.
+        in_batch_negatives: whether the items of the other queries of a batch are negatives, beside
+            hard and sampled ones.
         logq: correct for how often each item stands in a batch.
-        cluster_from_epoch: first epoch, from 0, whose batches hold look-alike queries; -1 for never.
+        cluster_from_epoch: first epoch, from 0, whose batches hold look-alike queries; -1 for
+            never.
         cluster_size: number of look-alikes that are kept together in the last epoch.
         cluster_growth: how many times larger the clusters are in each epoch than in the one before.
-        mini_batch_size: rows encoded at a time with cached gradients; 0 encodes the whole batch at once.
+        mini_batch_size: rows encoded at a time with cached gradients; 0 encodes the whole batch.
         metric: the validation metric that chooses the best weights; higher is better.
         patience: epochs without a better metric before training stops; 0 for never.
         checkpoint_steps: steps between checkpoints; 0 for one at the end of each epoch.
@@ -96,12 +95,8 @@ class TrainOptions:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
-        for name in (
-            "hard_negatives",
-            "num_sampled_negatives",
-            "sampling_power",
-            "initial_accumulator",
-        ):
+        at_least_0 = ("hard_negatives", "num_sampled_negatives", "sampling_power")
+        for name in (*at_least_0, "initial_accumulator", "mini_batch_size"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"train.{name} must be 0 or more, got {getattr(self, name)}")
         if self.cluster_size < 1 or self.cluster_growth < 1:
@@ -109,22 +104,25 @@ class TrainOptions:
                 "train.cluster_size and cluster_growth must be at least 1, got "
                 f"{self.cluster_size} and {self.cluster_growth}"
             )
-        self._check_columns()
+        self._check_negatives()
 
-    def _check_columns(self) -> None:
-        if self.logq and (self.hard_negatives or self.negatives == "catalogue"):
+    def _check_negatives(self) -> None:
+        added = self.hard_negatives or self.num_sampled_negatives
+        whole = self.negatives == "catalogue"
+        if self.logq and (self.hard_negatives or whole):
             raise InputError(
                 "train.logq corrects how items are drawn into a batch of pairs; set it to false "
                 "with train.hard_negatives or train.negatives = 'catalogue'"
             )
-        if (self.hard_negatives or self.num_sampled_negatives) and self.negatives == "catalogue":
+        if added and whole:
             raise InputError(
-                "train.hard_negatives and train.num_sampled_negatives add nothing to train.negatives = 'catalogue'; leave them out"
+                "train.hard_negatives and train.num_sampled_negatives add nothing to "
+                "train.negatives = 'catalogue'; leave them out"
             )
-        if not (self.in_batch_negatives or self.hard_negatives or self.num_sampled_negatives):
+        if not (self.in_batch_negatives or added):
             raise InputError(
-                "train.in_batch_negatives = false leaves a query without negatives; add train.num_sampled_negatives = 10, "
-                "or train.hard_negatives"
+                "train.in_batch_negatives = false leaves a query without negatives; add "
+                "train.num_sampled_negatives = 10, or train.hard_negatives"
             )
 
     def cluster_size_at(self, epoch: int) -> int | None:

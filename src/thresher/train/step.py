@@ -21,18 +21,18 @@ def plain_step(encode: Encoder, batch: Batch, objective: Objective) -> dict[str,
     Memory: what the encoder keeps for backward, of the whole batch.
     """
     vectors = {name: encode(name, inputs) for name, inputs in batch.inputs.items()}
-    total, logs = objective.reduce(vectors, batch.links)
+    total, logs = objective(vectors, batch.links)
     total.backward()
     return dict(logs)
 
 
 def cached_step(
-    encode: Encoder, batch: Batch, objective: Objective, *, chunk: int
+    encode: Encoder, batch: Batch, objective: Objective, *, mini_batch_size: int
 ) -> dict[str, float]:
-    """Add the gradients of one batch without holding the encoder's memory of more than one chunk.
+    """Add the gradients of one batch with the encoder's memory of one mini-batch at a time.
 
     The batch is encoded twice: first for its vectors, on which the objective finds the gradient of
-    every vector; then chunk by chunk, to carry that gradient into the encoder. Random numbers, of
+    every vector; then part by part, to carry that gradient into the encoder. Random numbers, of
     dropout say, are replayed, so that the second pass meets the same network as the first.
 
     **Source**: Gao et al., *Scaling deep contrastive learning batch size under memory limited
@@ -42,25 +42,27 @@ def cached_step(
         encode: the towers.
         batch: the inputs and their links.
         objective: what to minimise.
-        chunk: rows encoded at a time.
+        mini_batch_size: rows encoded at a time.
 
-    Memory: what the encoder keeps for `chunk` rows, the vectors of the batch, their gradients.
+    Memory: what the encoder keeps for a mini-batch, the vectors of the batch, their gradients.
 
     Raises:
-        InputError: chunk is below 1.
+        InputError: mini_batch_size is below 1.
     """
-    if chunk < 1:
-        raise InputError(f"chunk is {chunk} rows; give 1 or more, or use the plain step")
+    if mini_batch_size < 1:
+        raise InputError(
+            f"mini_batch_size is {mini_batch_size} rows; give 1 or more, or use the plain step"
+        )
     states: dict[str, list[_RandomState]] = {}
     vectors: dict[str, Tensor] = {}
     with torch.no_grad():
         for name, inputs in batch.inputs.items():
             states[name], rows = [], []
-            for part in _chunks(inputs, chunk):
+            for part in _parts(inputs, mini_batch_size):
                 states[name].append(_RandomState.now())
                 rows.append(encode(name, part))
             vectors[name] = torch.cat(rows).requires_grad_()
-    total, logs = objective.reduce(vectors, batch.links)
+    total, logs = objective(vectors, batch.links)
     total.backward()
     # Some releases of torch let autocast reuse the weights cast above, which carry no gradient.
     torch.clear_autocast_cache()
@@ -70,7 +72,10 @@ def cached_step(
         if gradient is None:  # no term reads this input
             continue
         for part, state, wanted in zip(
-            _chunks(inputs, chunk), states[name], gradient.split(chunk), strict=True
+            _parts(inputs, mini_batch_size),
+            states[name],
+            gradient.split(mini_batch_size),
+            strict=True,
         ):
             state.restore()
             again = encode(name, part)
@@ -99,7 +104,7 @@ class _RandomState:
             torch.cuda.set_rng_state_all(self.cuda)
 
 
-def _chunks(inputs: Inputs, chunk: int) -> Iterator[Inputs]:
+def _parts(inputs: Inputs, rows: int) -> Iterator[Inputs]:
     # An input without rows is still encoded, once, for the width of its vectors.
-    for start in range(0, max(len(inputs), 1), chunk):
-        yield inputs[start : start + chunk]
+    for start in range(0, max(len(inputs), 1), rows):
+        yield inputs[start : start + rows]

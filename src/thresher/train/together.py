@@ -1,27 +1,59 @@
-"""Options that each may be set, but not together."""
+"""Options that each may be, but not together: one sentence for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thresher.errors import InputError
+from thresher.train.batches import PROTOTYPE_LINKS
 from thresher.train.views import SPREAD_OUT, VIEWS
 
-Section = Mapping[str, Any]
+_UNTRAINED = ("tfidf", "vectors")
 
 
-def check_together(sections: Mapping[str, Section], terms: Sequence[Section]) -> None:
-    """InputError for sections that do not fit together, in one sentence.
+def check_together(
+    sections: Mapping[str, Mapping[str, Any]],
+    terms: Sequence[Mapping[str, Any]],
+    *,
+    events: bool,
+) -> None:
+    """Refuse sections of a run that cannot be combined.
 
     Args:
-        sections: of a run, each a table of plain values.
-        terms: of its objective.
+        sections: the tables of a run, each with all its keys.
+        terms: of its objective, each with `name` and `links`.
+        events: whether queries have histories.
+
+    Raises:
+        InputError: two options contradict; the sentence names both.
     """
-    train, tower, labels = sections["train"], sections["tower"], sections["labels"]
-    kind = tower["kind"]
-    of_items = labels["kind"] != "text" or sections["classifiers"]["epochs"]
-    if kind in ("tfidf", "vectors") and of_items:
+    tower, train, labels = sections["tower"], sections["train"], sections["labels"]
+    kind, own = tower["kind"], labels["kind"] != "text"
+    classified = bool(sections["classifiers"]["epochs"])
+    if kind in _UNTRAINED and (own or classified):
         raise InputError(
-            f"the tower {kind!r} has no trainable parameters; remove [labels] and [classifiers]"
+            f"the tower {kind!r} has no trainable parameters; remove [labels] and [classifiers], "
+            "or set tower.kind = 'features'"
+        )
+    if kind not in ("features", *_UNTRAINED) and events:
+        raise InputError(
+            f"the tower {kind!r} reads texts, and queries are events; set tower.kind = 'features'"
+        )
+    several = tower.get("interests", 1) > 1
+    one_vector = {
+        "train.hard_negatives": train["hard_negatives"],
+        "train.cluster_from_epoch": train["cluster_from_epoch"] >= 0,
+        "train.negatives = 'catalogue'": train["negatives"] == "catalogue",
+        "[labels]": own,
+        "[classifiers]": classified,
+    }
+    if several and (found := [name for name, is_set in one_vector.items() if is_set]):
+        raise InputError(
+            f"{found[0]} needs one vector a query, and tower.interests is {tower['interests']}; "
+            "remove one of the two"
+        )
+    if several and not events:
+        raise InputError(
+            f"tower.interests is {tower['interests']}, and queries have no events; leave it out"
         )
     if labels["kind"] == "prototype" and train["negatives"] == "catalogue":
         # Each column is made without the query beside it, which only a batch of pairs can do.
@@ -29,21 +61,19 @@ def check_together(sections: Mapping[str, Section], terms: Sequence[Section]) ->
             "labels.kind = 'prototype' learns from the items of a batch; leave out "
             "train.negatives = 'catalogue'"
         )
-    one_vector = (
-        train["hard_negatives"]
-        or train["cluster_from_epoch"] >= 0
-        or train["negatives"] == "catalogue"
-        or of_items
-    )
-    if tower.get("interests", 1) > 1 and one_vector:
-        raise InputError(
-            "train.hard_negatives, cluster_from_epoch, negatives = 'catalogue', [labels] and "
-            "[classifiers] need one vector a query; leave them out, or tower.interests"
-        )
-    read = [t["name"] for t in terms if t["links"] in (VIEWS, SPREAD_OUT)]
-    if read and kind not in ("bag", "features"):
-        raise InputError(
-            f"the term {read[0]!r} reads views of items, which are parts of a bag of tokens or "
-            f"features, and the tower is {kind!r}; leave the term out, or set tower.kind to 'bag' "
-            "or 'features'"
-        )
+    _check_links(kind, labels["kind"], terms)
+
+
+def _check_links(kind: str, labels: str, terms: Sequence[Mapping[str, Any]]) -> None:
+    for term in terms:
+        if term["links"] in (VIEWS, SPREAD_OUT) and kind != "features":
+            raise InputError(
+                f"the term {term['name']!r} reads links {term['links']!r}, which are of the "
+                f"features of an item, and the tower is {kind!r}; leave the term out, or set "
+                "tower.kind = 'features'"
+            )
+        if term["links"] in PROTOTYPE_LINKS and labels != "prototype":
+            raise InputError(
+                f"the term {term['name']!r} reads links {term['links']!r}, which label prototypes "
+                "have; set labels.kind = 'prototype', or leave the term out"
+            )

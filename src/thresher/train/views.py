@@ -9,13 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
-from thresher.data.dataset import Dataset
 from thresher.data.masking import Hidden, ViewOptions, draw_masks
-from thresher.data.tables import text_of
 from thresher.errors import InputError
-from thresher.towers.bags import Bags
-from thresher.towers.feature_inputs import Features, FeatureTable
-from thresher.towers.text_parts import joined, part_information, part_table
+from thresher.towers.inputs import Features
+from thresher.towers.item_parts import Divides
+from thresher.towers.tower import Tower
 from thresher.types import Inputs, Links
 
 VIEWS, SPREAD_OUT = "views", "spread_out"
@@ -23,10 +21,6 @@ VIEWS, SPREAD_OUT = "views", "spread_out"
 
 _DRAWN, _MASKED, _DROPPED = 5, 6, 7  # beside what the sampler draws from the same seed
 _TRIES = 100  # of masks, until one shows enough items; there are few of them
-
-
-def _as_they_are(rows: Features) -> Inputs:
-    return rows
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,14 @@ class ItemViews:
         joined: from the features of some items to what the tower reads.
     """
 
-    table: FeatureTable
+    table: Features
     options: ViewOptions
     ids: Collection[str]
     several: Collection[str]
     information: Float64[np.ndarray, "k k"] | None
     seed: int
-    masked: bool = True
-    joined: Callable[[Features], Inputs] = _as_they_are
+    masked: bool
+    joined: Callable[[Features], Inputs]
     _counts: dict[bytes, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checked(self, batch: int, world: int) -> int:
@@ -156,68 +150,6 @@ class ItemViews:
         return torch.stack(known, dim=1).numpy()
 
 
-SEVERAL = ("categories", "words", "text")
-"""Kinds of feature with several values, of which views drop some."""
-
-
-def views_of(
-    options: ViewOptions, tower: Any, data: Dataset, terms: Sequence[Mapping[str, Any]], *, seed: int
-) -> ItemViews | None:
-    """What the terms of a run on views draw; None where no term reads any.
-
-    Views of a tower of features hide features; those of a bag of tokens hide parts of the text.
-
-    Args:
-        options: how views are made.
-        tower: that reads the items of `data`.
-        data: the catalogue.
-        terms: of the objective.
-        seed: of every draw.
-
-    Raises:
-        InputError: the tower has no parts that could be hidden.
-    """
-    read = {term["links"] for term in terms}
-    if not read.intersection((VIEWS, SPREAD_OUT)):
-        return None
-    masked, information = VIEWS in read, None
-    correlated = masked and options.masking == "correlated"
-    if isinstance(table := tower.items(), FeatureTable):
-        if correlated:
-            information = tower.schema.information(tower.catalogue()[1])
-        return ItemViews(
-            table,
-            options,
-            ids=[f.name for f in tower.schema.items if f.kind == "id"],
-            several=[f.name for f in tower.schema.items if f.kind in SEVERAL],
-            information=information,
-            seed=seed,
-            masked=masked,
-        )
-    if not isinstance(table, Bags):
-        raise InputError(
-            "a term reads views of items, which are parts of a bag of tokens or features; leave "
-            "the term out, or set tower.kind to 'bag' or 'features'"
-        )
-    # Without a view nothing is hidden, and an item stays the bag that it is everywhere else.
-    parts = FeatureTable("item", {"text": table})
-    if masked:
-        columns = {name: text_of(data.items, [name]) for name in data.item_text}
-        parts = part_table(columns, tower.encoder.tokens)
-        if correlated:
-            information = part_information(columns, tower.encoder.tokens)
-    return ItemViews(
-        parts,
-        options,
-        ids=(),
-        several=tuple(parts.bags),
-        information=information,
-        seed=seed,
-        masked=masked,
-        joined=joined,
-    )
-
-
 def _shown(known: Bool[np.ndarray, "n k"], hidden: Hidden) -> Bool[np.ndarray, " n"]:
     """Whether both views of an item show something that is known of it."""
     first, second = (np.any(known[:, ~part], axis=1) for part in hidden)
@@ -229,3 +161,41 @@ def itself(left: str, right: str, count: int) -> Links:
     each = torch.arange(count)
     nothing = torch.zeros((0, 2), dtype=torch.int64)
     return Links(left, right, torch.stack([each, each], dim=1), nothing)
+
+
+def views_of(
+    options: ViewOptions, tower: Tower, terms: Sequence[Mapping[str, Any]], *, seed: int
+) -> ItemViews | None:
+    """What terms on views draw from the catalogue of a tower; None where no term reads any.
+
+    Args:
+        options: how views are made.
+        tower: with a catalogue.
+        terms: of the objective, each with the `links` that it reads.
+        seed: of every draw.
+
+    Raises:
+        InputError: the tower reads items in one piece, of which nothing can be hidden.
+    """
+    links = {VIEWS, SPREAD_OUT}.intersection(term["links"] for term in terms)
+    if not links:
+        return None
+    if not isinstance(tower, Divides):
+        raise InputError(
+            f"a term reads links {sorted(links)[0]!r}, which are of the features of an item, and "
+            "this tower reads items in one piece; leave the term out, or set tower.kind = "
+            "'features'"
+        )
+    masked = VIEWS in links
+    parts = tower.parts(masked=masked)
+    needed = masked and options.masking == "correlated"
+    return ItemViews(
+        parts.table,
+        options,
+        ids=parts.ids,
+        several=parts.several,
+        information=parts.information() if needed else None,
+        seed=seed,
+        masked=masked,
+        joined=parts.joined,
+    )

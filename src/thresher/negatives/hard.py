@@ -30,7 +30,7 @@ class Search(Protocol):
         ...
 
 
-def mine(
+def hard_negatives(
     queries: Float32[np.ndarray, "Q D"],
     search: Search,
     relation: Relation,
@@ -38,7 +38,7 @@ def mine(
     depth: int,
     ignored: Relation | None = None,
 ) -> Int64[np.ndarray, "Q m"]:
-    """The nearest wrong items of each query: what the model confuses with the truth right now.
+    """The nearest wrong items of each query: what the model takes for the truth right now.
 
     Of the `depth` items that the search finds, those that are true for the query or to be ignored
     leave; the others move up, in their order.
@@ -48,7 +48,7 @@ def mine(
         search: of the index of all items.
         relation: the true items of these queries, `relation.take(rows)` for some rows alone.
         depth: items to search for; those of a query's true items among them are lost to it.
-        ignored: pairs that count for nothing, of the same queries.
+        ignored: ignored pairs, of the same queries.
 
     Returns:
         Item rows, nearest first, -1 where fewer are left; as wide as `depth`, or as the catalogue.
@@ -60,7 +60,8 @@ def mine(
 
     Example:
         >>> relation = Relation.from_pairs(np.array([0]), np.array([2]), shape=(1, 4))
-        >>> mine(np.ones((1, 2), np.float32), index.search, relation, depth=3)  # finds 2, 0, 3
+        >>> queries = np.ones((1, 2), np.float32)
+        >>> hard_negatives(queries, index.search, relation, depth=3)  # the search finds 2, 0, 3
         array([[ 0,  3, -1]])
     """
     if any(len(queries) != len(r) for r in (relation, ignored) if r is not None):
@@ -70,7 +71,9 @@ def mine(
             "each relation"
         )
     if depth < 1:
-        raise InputError(f"the depth of mining is {depth} items; give 1 or more")
+        raise InputError(
+            f"the depth of the search for hard negatives is {depth} items; give 1 or more"
+        )
     hard = np.full((len(queries), min(depth, relation.columns)), -1, dtype=np.int64)
     for start in range(0, len(queries), _QUERIES):
         at = np.arange(start, min(start + _QUERIES, len(queries)))
