@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from thresher.errors import InputError
 
-_CELLS = 1 << 22  # pairs or class x threshold cells held at a time
+_CELLS = 1 << 22  # pairs, or classes x thresholds, held at a time
 
 
 def opis(
@@ -59,17 +59,14 @@ def opis(
     first, last = np.quantile(false.astype(np.float64), [1 - high, 1 - low])
     grid = np.linspace(first, last, thresholds)
     members = members[np.argsort(members[:, 1], kind="stable")]
-    number, total, squares = 0, np.zeros(thresholds), np.zeros(thresholds)
-    for start in range(0, int(members[-1, 1]) + 1, max(1, _CELLS // thresholds)):
-        block = start, start + max(1, _CELLS // thresholds)
-        part = members[slice(*np.searchsorted(members[:, 1], block))] - [0, start]
-        utility = _utility(scores, correct, missed, part, grid)
-        number += len(utility)
-        total += utility.sum(axis=0)
-        squares += (utility**2).sum(axis=0)
-    if number < 2:
-        return float("nan")
-    return float(1000 * (squares / number - (total / number) ** 2).mean())
+    step = max(1, _CELLS // (thresholds * max(1, scores.shape[1])))
+    utilities = []
+    for start in range(0, int(members[-1, 1]) + 1, step):
+        some = slice(*np.searchsorted(members[:, 1], (start, start + step)))
+        block = members[some] - [0, start]
+        utilities.append(_utility(scores, correct, missed, block, grid))
+    utility = np.concatenate(utilities)
+    return float(1000 * utility.var(axis=0).mean()) if len(utility) > 1 else float("nan")
 
 
 def members_of_items(
@@ -90,27 +87,18 @@ def _utility(
     grid: Float64[np.ndarray, " T"],
 ) -> Float64[np.ndarray, "C T"]:
     """U_i(d) of each class that has both true and false pairs."""
-    if not len(members):
-        return np.empty((0, len(grid)))
-    queries, classes = members[:, 0], members[:, 1]
-    number, steps = int(classes.max()) + 1, len(grid) + 1
-    true, false = np.zeros((2, number * steps), dtype=np.int64)
-    step = max(1, _CELLS // max(1, scores.shape[1]))
-    for start in range(0, len(members), step):
-        some = slice(start, start + step)
-        found, right = scores[queries[some]].astype(np.float64), correct[queries[some]]
-        # Cell j of a class counts the pairs that reach exactly j of the thresholds.
-        cell = classes[some, None] * steps + np.searchsorted(grid, found, side="right")
-        true += np.bincount(cell[right], minlength=number * steps)
-        false += np.bincount(cell[~right & np.isfinite(found)], minlength=number * steps)
-    # A true item that was not retrieved reaches none.
-    true[::steps] += np.bincount(classes, weights=missed[queries], minlength=number).astype(int)
-    true, false = true.reshape(number, steps), false.reshape(number, steps)
-    usable = (true.sum(axis=1) > 0) & (false.sum(axis=1) > 0)
-    sensitivity, accepted = (
-        np.cumsum(side[usable][:, ::-1], axis=1)[:, -2::-1] / side[usable].sum(axis=1)[:, None]
-        for side in (true, false)
-    )
-    specificity = 1 - accepted
-    both = sensitivity + specificity
-    return 2 * sensitivity * specificity / np.where(both > 0, both, 1)
+    queries, classes = members.T
+    number, steps = int(classes.max(initial=-1)) + 1, len(grid) + 1
+    found, right = scores[queries].astype(np.float64), correct[queries]
+    # Cell j of a class counts the pairs that reach exactly j of the thresholds; a true item that
+    # was not retrieved reaches none.
+    cell = classes[:, None] * steps + np.searchsorted(grid, found, side="right")
+    true = np.bincount(cell[right], minlength=number * steps).astype(np.float64)
+    true[::steps] += np.bincount(classes, weights=missed[queries], minlength=number)
+    false = np.bincount(cell[~right & np.isfinite(found)], minlength=number * steps)
+    both = np.stack([true, false]).reshape(2, number, steps)
+    both = both[:, (both.sum(axis=2) > 0).all(axis=0)]
+    reached = np.cumsum(both[:, :, ::-1], axis=2)[:, :, -2::-1] / both.sum(axis=2)[:, :, None]
+    sensitivity, specificity = reached[0], 1 - reached[1]
+    total = sensitivity + specificity
+    return 2 * sensitivity * specificity / np.where(total > 0, total, 1)

@@ -84,18 +84,15 @@ def evaluate(
         accepted: for a target precision, which queries a decision made beforehand accepts.
         thresholds: the same by the least confidence accepted; None where none was certified.
         targets: events whose distinct pairs are the truth, for `count_repeats`.
-        count_repeats: a true item counts as often as its events, in recall and in the popularity
-            of what is right; else once.
+        count_repeats: a true item counts as often as its events, in recall and popularity.
         ks: places of the lists.
         train_counts: training pairs of each item; without them no PSP, popularity, slice of items.
-        train_queries: number of training queries; the sum of the counts when left out, which is
-            right where a query has one true item.
+        train_queries: training queries, for PSP; the sum of the counts when left out.
         constants: propensity constants, "amazon", "wikipedia" or "other".
         slices: name to the queries of a further slice (`slices_by`).
         floor: least number of queries, and of accepted ones, that makes an uncertified coverage.
 
-    Returns:
-        Names to numbers; NaN where a number is not defined (`as_json` makes it null).
+    Returns: names to numbers; NaN where one is not defined (`as_json` makes it null).
 
     Memory: O(Q k + pairs).
 
@@ -105,9 +102,9 @@ def evaluate(
     _check(hits.rows, truth, train_counts, slices)
     placed = Placed.of(hits.rows, truth, targets if count_repeats else None)
     ks = [k for k in ks if hits.rows.shape[1] >= min(k, truth.columns)]
-    certainty = sureness(hits, confidence)
-    certified = _certified(certainty, accepted, thresholds)
-    decisions = _Decisions(certainty, placed.first_is_right(), certified, floor)
+    sure = sureness(hits, confidence)
+    certified = _certified(sure, accepted, thresholds)
+    decisions = _Decisions(sure, placed.first_is_right(), certified, floor)
     result = _counts(placed, truth) | _ranking(placed, ks) | decisions.numbers()
     result |= _lists(hits.rows, placed, ks, truth.columns, train_counts)
     result["opis"] = _opis(hits.scores, placed)

@@ -20,13 +20,11 @@ Metrics = Mapping[str, float | None]
 @final
 @dataclass(frozen=True, eq=False)
 class System:
-    """One way of proposing an item for each query.
+    """One way of proposing an item for each query; a curve is drawn of one with confidences.
 
     Args:
         label: what readers call it, such as "TF-IDF, margin".
-        confidence: of each first proposal, higher is surer, any unit; -inf where nothing was
-            proposed. With `correct` a curve is drawn; None for a system of which only the numbers
-            are shown.
+        confidence: of each first proposal; -inf where nothing was proposed.
         correct: whether the first proposal is true; False where the query has no true item.
 
     Raises:
@@ -45,13 +43,7 @@ class System:
 @final
 @dataclass(frozen=True)
 class Slice:
-    """Some of the queries, and what the decision did with them.
-
-    Args:
-        name: what the queries have in common, such as a category.
-        queries: how many there are.
-        accepted: those accepted automatically.
-        wrong: accepted ones whose proposal is wrong.
+    """How many of some queries were accepted automatically, and how many of those wrongly.
 
     Raises:
         InputError: a count is larger than the one that contains it.
@@ -127,7 +119,7 @@ class Decision:
 @final
 @dataclass(frozen=True)
 class Candidate:
-    """An item as a reader sees it: its id, and its text if it has one."""
+    """An item or a query as a reader sees it: its id, and its text if it has one."""
 
     id: str
     text: str = ""
@@ -172,27 +164,6 @@ class Reviewed:
 
 
 @final
-@dataclass(frozen=True)
-class OpenCatalogue:
-    """The same decision after a share of the items, a fraction, was taken out of the catalogue.
-
-    Accepting a query whose item is gone is wrong.
-    """
-
-    removed: float
-    test: Slice
-
-
-@final
-@dataclass(frozen=True)
-class Neighbours:
-    """An item, and the items nearest to it by each model, the nearest first."""
-
-    item: Candidate
-    nearest: Mapping[str, Sequence[Candidate]]
-
-
-@final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Report:
     """Everything that a report shows; each part but the title and the numbers may be absent.
@@ -209,10 +180,11 @@ class Report:
         by: the column whose values are slices of the metrics, as `by=value`.
         mistakes: wrong proposals that were accepted, the surest first.
         reviewed: a sample of what is sent to a person.
-        open_catalogue: the decision with a catalogue that lacks items, one entry for each share.
+        open_catalogue: for shares of the items taken out of the catalogue, what the decision does
+            then; accepting a query whose item is gone is wrong.
         information: names of the item features, and what `mutual_information` says of them.
         item_map: where `item_map` places items, up to 2,000, and the category of each, "" for none.
-        neighbours: items and what is nearest to them.
+        neighbours: items, and what is nearest to each by a name, such as "after training".
         facts: what the data holds, such as queries, pairs and items.
         findings: sentences that say what of the data was changed or left out.
         provenance: where the numbers come from: date, files, seed, command, model, policy.
@@ -228,10 +200,10 @@ class Report:
     by: str | None = None
     mistakes: Sequence[Mistake] = ()
     reviewed: Sequence[Reviewed] = ()
-    open_catalogue: Sequence[OpenCatalogue] = ()
+    open_catalogue: Mapping[float, Slice] = field(default_factory=dict)
     information: tuple[tuple[str, ...], Float64[np.ndarray, "k k"]] | None = None
     item_map: tuple[Float64[np.ndarray, "n 2"], Sequence[str]] | None = None
-    neighbours: Sequence[Neighbours] = ()
+    neighbours: Sequence[tuple[Candidate, Mapping[str, Sequence[Candidate]]]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,278 @@
+"""One pass of labelled queries through a model, and every number that follows from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64
+
+from thresher import baselines
+from thresher.data.parts import Part
+from thresher.data.queries import Queries
+from thresher.data.relation import Relation
+from thresher.data.sequences import Sequences, bounds
+from thresher.data.tables import text_of
+from thresher.decide.policy import Policy
+from thresher.decide.scorers import margin
+from thresher.evaluate import PRECISIONS, as_json, evaluate, intervals, slices_by
+from thresher.progress import track
+from thresher.retrieve.hits import Hits
+
+BLOCK = 8192  # queries that go through the model at a time
+BASELINE_QUERIES = 10_000
+"""Queries of the TF-IDF baseline, at most: it is there to compare with, not to wait for."""
+
+# What of a system is worth comparing; the rest of its numbers say nothing more.
+_COMPARED = ("queries", "P", "recall", "hit_rate", "ndcg", "map", "coverage", "aurc")
+_COMPARED_LISTS = ("catalogue_coverage", "popularity")
+LABELS: Mapping[str, str] = {
+    "popularity": "popularity",
+    "tfidf": "TF-IDF, margin",
+    "item_knn": "item-kNN",
+    "raw": "model, raw score",
+    "margin": "model, margin",
+}
+"""What readers call the systems beside the model, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Labelled queries, what was proposed for them, and what the policy makes of it.
+
+    Args:
+        model: the `thresher.Retriever` that proposed.
+        part: the queries and their true items.
+        hits: the lists that are shown: re-ranked where the run decides.
+        confidence: in the first of each; None for the raw score.
+        accepted: for a target precision, which queries are accepted.
+        others: baselines and other orders of the same queries, with the confidence in the first.
+        by: column of the queries whose values are measured one by one.
+    """
+
+    model: Any
+    part: Part
+    hits: Hits
+    confidence: Float64[np.ndarray, " Q"] | None
+    accepted: Mapping[float, Bool[np.ndarray, " Q"]]
+    others: Mapping[str, tuple[Hits, Float[np.ndarray, " q"] | None]]
+    by: str | None = None
+
+    def numbers(self) -> dict[str, float | None]:
+        """Every number; those of other systems are named `system/metric`, as those of slices."""
+        slices = slices_by(self.part.queries.column(self.by), name=self.by) if self.by else None
+        found = self._evaluated(
+            self.hits,
+            self.part,
+            self.confidence,
+            accepted=self.accepted,
+            slices=slices,
+            train_queries=self.model.train_queries or None,
+            constants=self.model.config.build("data").propensity,
+        )
+        for name, (hits, confidence) in self.others.items():
+            part = self.part.first(len(hits))
+            for metric, value in self._evaluated(hits, part, confidence).items():
+                if _compared(metric, name):
+                    found[f"{name}/{metric}"] = value
+        return as_json(found)
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals of the numbers that decisions rest on."""
+        options = self._options()
+        return intervals(
+            self.hits,
+            self.part.truth,
+            confidence=self.confidence,
+            accepted=self.accepted,
+            targets=self.part.targets,
+            count_repeats=options.count_repeats,
+            ks=options.ks,
+        )
+
+    def _evaluated(
+        self, hits: Hits, part: Part, confidence: Float[np.ndarray, " q"] | None, **more: Any
+    ) -> dict[str, float]:
+        options = self._options()
+        return evaluate(
+            hits,
+            part.truth,
+            confidence=confidence,
+            targets=part.targets,
+            count_repeats=options.count_repeats,
+            ks=options.ks,
+            train_counts=self.model.catalogue.train_counts,
+            **more,
+        )
+
+    def _options(self) -> Any:
+        return self.model.config.build("recommend")
+
+    def correct(self, name: str = "") -> Bool[np.ndarray, " q"]:
+        """Whether the first proposal of the model, or of another system, is true."""
+        hits = self.others[name][0] if name else self.hits
+        rows = np.arange(len(hits))
+        return self.part.truth.correct(hits.rows[:, :1], queries=rows)[:, 0]
+
+    def warnings(self) -> list[str]:
+        """A sentence for each baseline that finds more than the model."""
+        found = self.numbers()
+        k = next((k for k in self._options().ks if k >= 10), self._options().ks[-1])
+        one = len(self.part.truth.indices) == np.count_nonzero(self.part.truth.counts())
+        metric = "P@1" if one else f"recall@{k}"
+        own, sentences = found.get(metric), []
+        for name in ("popularity", "tfidf", "item_knn"):
+            other = found.get(f"{name}/{metric}")
+            if own is not None and other is not None and other > own:
+                sentences.append(
+                    f"the model finds less than {LABELS[name].partition(',')[0]}: {metric} is "
+                    f"{own:.4f}, and that of the baseline {other:.4f}; train longer or on more "
+                    "pairs, or check that the columns it reads tell the items apart"
+                )
+        return sentences
+
+
+def measure(
+    model: Any,
+    part: Part,
+    *,
+    by: str | None = None,
+    allow: Bool[np.ndarray, " N"] | None = None,
+    compare: bool = True,
+) -> Measured:
+    """Send labelled queries through a model.
+
+    A run that decides is measured as it decides, re-ranked; any other as it lists.
+
+    Args:
+        model: a `thresher.Retriever`.
+        part: queries and their true items, over the model's catalogue.
+        by: column of the queries whose values are measured one by one.
+        allow: items that stay in the catalogue; a true item that does not is none.
+        compare: whether to measure baselines beside it.
+    """
+    options, items = model.config.build("recommend"), len(model.items)
+    if allow is not None:
+        part = _only(part, allow)
+    ignored, had = part.ignored, part.queries.histories
+    if options.remove_history and had is not None:
+        ignored = ignored.union(had.sequences().relation(items))
+    depth = min(max(2, *options.ks), items)
+    found: dict[str, tuple[Hits, Any]] = {}
+    if model.policy is None and allow is None:
+        hits = _joined(part, "listing", lambda q, i: model.lists(q, depth, ignored=i), ignored)
+        shown, confidence, accepted = hits, None, {}
+    else:
+        own = {"allow": allow}
+        proposed: list[np.ndarray] = []
+
+        def propose(queries: Queries, ignored: Relation) -> Hits:
+            some = model.propose(queries, depth=depth, ignored=ignored, **own)
+            proposed.append(some.confidence)
+            return some.hits
+
+        shown = _joined(part, "matching", propose, ignored)
+        confidence = np.concatenate(proposed)
+        accepted = _accepted(model, part.queries, confidence)
+        scorer = model.options.scorer
+        if compare and scorer != "score":
+            tower = _joined(
+                part, "searching", lambda q, i: model.hits(q, depth, ignored=i, **own)[1], ignored
+            )
+            found["raw"] = tower, None
+            if scorer != "margin":
+                found["margin"] = tower, margin(tower.scores)
+        elif compare:
+            found["margin"] = shown, margin(shown.scores)
+    if compare:
+        found = _baselines(model, part, depth, ignored, allow) | found
+    return Measured(model, part, shown, confidence, accepted, found, by)
+
+
+def _compared(metric: str, system: str) -> bool:
+    name, _, k = metric.partition("@")
+    lists = system not in ("raw", "margin") and k.isdecimal()
+    return "/" not in metric and (name in _COMPARED or (lists and name in _COMPARED_LISTS))
+
+
+def _joined(
+    part: Part, what: str, search: Callable[[Queries, Relation], Hits], ignored: Relation
+) -> Hits:
+    """The hits of all queries, some at a time."""
+    starts = range(0, max(len(part), 1), BLOCK)
+    rows = [np.arange(start, min(start + BLOCK, len(part))) for start in starts]
+    bar = track(rows, what, total=len(part), unit="queries", each=BLOCK)
+    return Hits.joined(search(part.queries.take(some), ignored.take(some)) for some in bar)
+
+
+def _accepted(
+    model: Any, queries: Queries, confidence: Float64[np.ndarray, " Q"]
+) -> dict[float, Bool[np.ndarray, " Q"]]:
+    """What is accepted at each target; at its own the policy decides, whatever the rest."""
+    if model.policy is None:
+        return {}
+    options = model.options
+    answers = model.decision.outcomes.certify(
+        target=PRECISIONS, confidence_level=options.confidence_level, by=options.by
+    )
+    answers |= {model.policy.target_precision: model.policy}
+    nothing = np.zeros(len(queries), np.bool_)
+    return {
+        target: model.accepted(queries, confidence, policy)
+        if isinstance(policy, Policy)
+        else nothing
+        for target, policy in sorted(answers.items())
+    }
+
+
+def _baselines(
+    model: Any,
+    part: Part,
+    depth: int,
+    ignored: Relation,
+    allow: Bool[np.ndarray, " N"] | None,
+) -> dict[str, tuple[Hits, Any]]:
+    """The systems that need no training, where there is what they read."""
+    items, catalogue, queries = model.items, model.catalogue, part.queries
+    found = {"popularity": (baselines.popular(catalogue.train_counts, depth, ignored, allow), None)}
+    own = model.config.sections["tower"]["kind"]
+    if catalogue.item_text and catalogue.query_text and own != "tfidf":
+        some = np.arange(min(len(part), BASELINE_QUERIES))
+        texts = queries.take(some).text(catalogue.query_text)
+        item_texts = text_of(items, catalogue.item_text)
+        hits = baselines.tfidf(item_texts, texts, depth, ignored.take(some), allow)
+        found["tfidf"] = hits, margin(hits.scores)
+    if queries.histories is not None:
+        learned = _learned(model.labelled("train"))
+        had = queries.histories.sequences()
+        knn = baselines.item_knn(learned, had, len(items), depth, ignored, allow)
+        found["item_knn"] = knn, None
+    return found
+
+
+def _learned(part: Part) -> Sequences:
+    """The events of each training user, the last one among them."""
+    histories, users = part.queries.histories, part.groups
+    if histories is None or users is None:
+        return Sequences(np.zeros(1, np.int64), np.zeros(0, np.int64))
+    # The latest example of a user holds all that came before it.
+    _, latest = np.unique(users[::-1], return_index=True)
+    rows = len(users) - 1 - latest
+    had, last = histories.take(rows).sequences(), part.truth.take(rows)
+    of = np.arange(len(rows))
+    owner = np.concatenate([np.repeat(of, had.counts()), np.repeat(of, last.counts())])
+    order = np.argsort(owner, kind="stable")
+    events: Int64[np.ndarray, " E"] = np.concatenate([had.items, last.indices])[order]
+    return Sequences(bounds(had.counts() + last.counts()), events)
+
+
+def _only(part: Part, allow: Bool[np.ndarray, " N"]) -> Part:
+    """The same queries; a true item that is not allowed is none."""
+    pairs, targets = part.truth.pairs(), part.targets
+    kept = pairs[allow[pairs[:, 1]]]
+    truth = Relation.from_pairs(kept[:, 0], kept[:, 1], shape=part.truth.shape)
+    if targets is not None:
+        owner = np.repeat(np.arange(len(targets)), targets.counts())[allow[targets.items]]
+        counts = np.bincount(owner, minlength=len(targets))
+        targets = Sequences(bounds(counts), targets.items[allow[targets.items]])
+    return replace(part, truth=truth, targets=targets)
