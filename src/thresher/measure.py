@@ -1,6 +1,7 @@
 """One pass of labelled queries through a model, and every number that follows from it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +16,9 @@ from thresher.data.sequences import Sequences, bounds
 from thresher.data.tables import text_of
 from thresher.decide.policy import Policy
 from thresher.decide.scorers import margin
+from thresher.errors import InputError
 from thresher.evaluate import PRECISIONS, as_json, evaluate, intervals, slices_by
-from thresher.progress import track
+from thresher.progress import Bar
 from thresher.retrieve.hits import Hits
 
 BLOCK = 8192  # queries that go through the model at a time
@@ -114,9 +116,8 @@ class Measured:
         rows = np.arange(len(hits))
         return self.part.truth.correct(hits.rows[:, :1], queries=rows)[:, 0]
 
-    def warnings(self) -> list[str]:
-        """A sentence for each baseline that finds more than the model."""
-        found = self.numbers()
+    def warnings(self, found: Mapping[str, float | None]) -> list[str]:
+        """A sentence for each baseline that finds more than the model, by `numbers()`."""
         k = next((k for k in self._options().ks if k >= 10), self._options().ks[-1])
         one = len(self.part.truth.indices) == np.count_nonzero(self.part.truth.counts())
         metric = "P@1" if one else f"recall@{k}"
@@ -139,6 +140,7 @@ def measure(
     by: str | None = None,
     allow: Bool[np.ndarray, " N"] | None = None,
     compare: bool = True,
+    quiet: bool = False,
 ) -> Measured:
     """Send labelled queries through a model.
 
@@ -150,43 +152,38 @@ def measure(
         by: column of the queries whose values are measured one by one.
         allow: items that stay in the catalogue; a true item that does not is none.
         compare: whether to measure baselines beside it.
+        quiet: no progress bars.
     """
     options, items = model.config.build("recommend"), len(model.items)
-    if allow is not None:
-        part = _only(part, allow)
+    part = part if allow is None else _only(part, allow)
     ignored, had = part.ignored, part.queries.histories
     if options.remove_history and had is not None:
         ignored = ignored.union(had.sequences().relation(items))
     depth = min(max(2, *options.ks), items)
-    found: dict[str, tuple[Hits, Any]] = {}
-    if model.policy is None and allow is None:
-        hits = _joined(part, "listing", lambda q, i: model.lists(q, depth, ignored=i), ignored)
-        shown, confidence, accepted = hits, None, {}
-    else:
-        own = {"allow": allow}
-        proposed: list[np.ndarray] = []
+    which: dict[str, Any] = {} if allow is None else {"allow": allow}
 
-        def propose(queries: Queries, ignored: Relation) -> Hits:
-            some = model.propose(queries, depth=depth, ignored=ignored, **own)
-            proposed.append(some.confidence)
-            return some.hits
+    def proposed(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
+        found = model.propose(queries, depth=depth, ignored=ignored, **which)
+        return found.hits, found.confidence
 
-        shown = _joined(part, "matching", propose, ignored)
-        confidence = np.concatenate(proposed)
-        accepted = _accepted(model, part.queries, confidence)
-        scorer = model.options.scorer
-        if compare and scorer != "score":
-            tower = _joined(
-                part, "searching", lambda q, i: model.hits(q, depth, ignored=i, **own)[1], ignored
-            )
-            found["raw"] = tower, None
-            if scorer != "margin":
-                found["margin"] = tower, margin(tower.scores)
-        elif compare:
-            found["margin"] = shown, margin(shown.scores)
+    def listed(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
+        return model.lists(queries, depth, ignored=ignored), None
+
+    def searched(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
+        return model.hits(queries, depth, ignored=ignored, **which)[1], None
+
+    lists = model.policy is None and allow is None
+    shown, confidence = _joined(part, ignored, listed if lists else proposed, quiet)
+    others: dict[str, tuple[Hits, Any]] = {}
     if compare:
-        found = _baselines(model, part, depth, ignored, allow) | found
-    return Measured(model, part, shown, confidence, accepted, found, by)
+        others = _baselines(model, part, depth, ignored, allow)
+    if compare and not lists:
+        scorer = model.options.scorer
+        tower = shown if scorer != "reranker" else _joined(part, ignored, searched, quiet)[0]
+        scored = {"score": (tower, None), "margin": (tower, margin(tower.scores))}
+        others |= {"raw" if n == "score" else n: s for n, s in scored.items() if n != scorer}
+    accepted = {} if confidence is None else _accepted(model, part.queries, confidence)
+    return Measured(model, part, shown, confidence, accepted, others, by)
 
 
 def _compared(metric: str, system: str) -> bool:
@@ -196,13 +193,23 @@ def _compared(metric: str, system: str) -> bool:
 
 
 def _joined(
-    part: Part, what: str, search: Callable[[Queries, Relation], Hits], ignored: Relation
-) -> Hits:
-    """The hits of all queries, some at a time."""
-    starts = range(0, max(len(part), 1), BLOCK)
-    rows = [np.arange(start, min(start + BLOCK, len(part))) for start in starts]
-    bar = track(rows, what, total=len(part), unit="queries", each=BLOCK)
-    return Hits.joined(search(part.queries.take(some), ignored.take(some)) for some in bar)
+    part: Part,
+    ignored: Relation,
+    search: Callable[[Queries, Relation], tuple[Hits, Any]],
+    quiet: bool,
+) -> tuple[Hits, Any]:
+    """The hits of all queries and the confidence in the first, some queries at a time."""
+    hits, confidences = [], []
+    with Bar("queries", quiet=quiet) as bar:
+        bar.start("measuring", total=len(part))
+        for start in range(0, max(len(part), 1), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(part)))
+            found, confidence = search(part.queries.take(rows), ignored.take(rows))
+            hits.append(found)
+            confidences.append(confidence)
+            bar.advance(len(rows))
+    known = None if confidences[0] is None else np.concatenate(confidences)
+    return Hits.joined(hits), known
 
 
 def _accepted(
@@ -218,7 +225,7 @@ def _accepted(
     answers |= {model.policy.target_precision: model.policy}
     nothing = np.zeros(len(queries), np.bool_)
     return {
-        target: model.accepted(queries, confidence, policy)
+        target: policy.decide(confidence, queries.column(policy.by) if policy.by else None)
         if isinstance(policy, Policy)
         else nothing
         for target, policy in sorted(answers.items())
@@ -234,7 +241,8 @@ def _baselines(
 ) -> dict[str, tuple[Hits, Any]]:
     """The systems that need no training, where there is what they read."""
     items, catalogue, queries = model.items, model.catalogue, part.queries
-    found = {"popularity": (baselines.popular(catalogue.train_counts, depth, ignored, allow), None)}
+    found: dict[str, tuple[Hits, Any]] = {}
+    found["popularity"] = baselines.popular(catalogue.train_counts, depth, ignored, allow), None
     own = model.config.sections["tower"]["kind"]
     if catalogue.item_text and catalogue.query_text and own != "tfidf":
         some = np.arange(min(len(part), BASELINE_QUERIES))
@@ -243,10 +251,10 @@ def _baselines(
         hits = baselines.tfidf(item_texts, texts, depth, ignored.take(some), allow)
         found["tfidf"] = hits, margin(hits.scores)
     if queries.histories is not None:
-        learned = _learned(model.labelled("train"))
-        had = queries.histories.sequences()
-        knn = baselines.item_knn(learned, had, len(items), depth, ignored, allow)
-        found["item_knn"] = knn, None
+        with suppress(InputError):  # the training data is gone
+            learned, had = _learned(model.labelled("train")), queries.histories.sequences()
+            knn = baselines.item_knn(learned, had, len(items), depth, ignored, allow)
+            found["item_knn"] = knn, None
     return found
 
 

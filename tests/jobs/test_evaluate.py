@@ -169,8 +169,9 @@ def test_a_run_of_lists_shows_a_map_and_neighbours(tmp_path):
 def test_features_of_items_are_shown(tmp_path):
     own = shop(tmp_path)
     features = [SimpleNamespace(name=name, kind="category") for name in ("title", "brand")]
-    own.tower.schema = SimpleNamespace(items=features, information=lambda inputs: np.eye(2))
-    own.tower.items = lambda: None
+    own.tower.schema = SimpleNamespace(items=features)
+    table = SimpleNamespace(bags={"title": None, "brand": None})
+    own.tower.parts = lambda masked: SimpleNamespace(table=table, information=lambda: np.eye(2))
     evaluate(own)
     _, numbers = report_in(tmp_path)
     assert numbers["information"] == [["title", "brand"], [[1, 0], [0, 1]]]

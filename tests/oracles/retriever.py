@@ -30,6 +30,15 @@ class Catalogue:
     def vectors(self, rows):
         return np.eye(len(self.items), 3, dtype=np.float32)[rows]
 
+    @property
+    def index(self):
+        return SimpleNamespace(search=self._search)
+
+    def _search(self, vectors, k):
+        scores = vectors @ self.vectors(np.arange(len(self.items))).T
+        rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return Hits(rows, np.take_along_axis(scores, rows, axis=1))
+
     def over(self, items, *_):
         return Catalogue(items["title"].to_pylist(), [0] * len(items))
 
@@ -86,9 +95,6 @@ class FakeRetriever:
     def propose(self, queries, *, depth, allow=None, ignored=None):
         hits = self._best(self.reranked, queries, depth, allow, ignored)
         return SimpleNamespace(hits=hits, confidence=hits.scores[:, 0].astype(np.float64))
-
-    def accepted(self, queries, confidence, policy):
-        return policy.decide(confidence)
 
     def labelled(self, split, queries=None, pairs=None):
         return self.parts["given" if queries else split]

@@ -45,6 +45,7 @@ def evaluate(
     remove_items: float = 0.0,
     by: str | None = None,
     report: bool = True,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Measure a model, and write a report into its artifact.
 
@@ -59,6 +60,7 @@ def evaluate(
             true item then, and accepting one is an error.
         by: column of the queries whose values are measured one by one.
         report: whether to write a report; a model that was not saved has none.
+        quiet: no progress bars.
 
     Returns:
         A flat table of numbers; those of a slice are named `slice/metric`, those of a baseline
@@ -75,11 +77,11 @@ def evaluate(
     with _over(model, files.get("items")) as own:
         part = own.labelled(split, files.get("queries"), files.get("pairs"))
         allow = kept_items(len(own.items), remove_items) if remove_items else None
-        test = measure(own, part, by=by or _category(own, part), allow=allow)
+        test = measure(own, part, by=by or _category(part), allow=allow, quiet=quiet)
         numbers: dict[str, Any] = test.numbers()
         if allow is not None:
             numbers["items"] = float(allow.sum())
-        warnings = test.warnings()
+        warnings = test.warnings(numbers)
         folder = report_folder(model.folder, files, split, remove_items) if report else None
         if folder is not None:
             asked = _command(model.folder, files, split, remove_items, by)
@@ -198,7 +200,7 @@ def _over(model: Any, items: Path | None) -> Iterator[Any]:
         model.tower.describe(model.items)
 
 
-def _category(model: Any, part: Any) -> str | None:
+def _category(part: Any) -> str | None:
     """The column that a report shows without being asked."""
     table = part.queries.table
     return "category" if table is not None and "category" in table.column_names else None
@@ -273,7 +275,7 @@ def _opened_catalogue(test: Measured) -> dict[float, Slice]:
     found = {}
     for share in REMOVED:
         allow = kept_items(len(test.model.items), share)
-        again = measure(test.model, test.part, allow=allow, compare=False)
+        again = measure(test.model, test.part, allow=allow, compare=False, quiet=True)
         accepted, right = _accepted_by_policy(again), again.correct()
         counts = len(accepted), int(accepted.sum()), int((accepted & ~right).sum())
         found[share] = Slice("all", *counts)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int64
+from scipy import sparse
 
 from thresher.data.values import entries
 from thresher.evaluate.item_map import item_map
@@ -15,19 +16,21 @@ MAPPED = 1_500
 """Items on the map, at most."""
 SHOWN, NEAREST = 3, 5
 """Items of each kind whose neighbours are shown, and how many of those."""
+ENCODED = 50_000
+"""Items that are encoded again, at most, to show the neighbours before training."""
 
 
 def information_of(model: Any) -> tuple[tuple[str, ...], Float64[np.ndarray, "k k"]] | None:
     """The names of the item features and what they tell of each other; None of a single one."""
-    features = model.tower.schema.items
-    if len(features) < 2:
+    divide = getattr(model.tower, "parts", None)  # which towers of features have
+    if divide is None or len(model.tower.schema.items) < 2:
         return None
-    told = model.tower.schema.information(model.tower.items())
-    return tuple(feature.name for feature in features), told
+    parts = divide(masked=False)
+    return tuple(parts.table.bags), parts.information()
 
 
 def map_of(model: Any, *, lists: bool) -> tuple[Float64[np.ndarray, "n 2"], Sequence[str]] | None:
-    """Some of the items in two dimensions, by category where there is one.
+    """Some of the items in two dimensions, by category where there is one; None of sparse vectors.
 
     Args:
         model: its schema names the categories.
@@ -35,51 +38,41 @@ def map_of(model: Any, *, lists: bool) -> tuple[Float64[np.ndarray, "n 2"], Sequ
     """
     features = model.tower.schema.items
     columns = [f.name for f in features if f.kind in ("categories", "category")]
-    if not (columns or lists):
+    rows = np.sort(np.random.default_rng(0).permutation(len(model.items))[:MAPPED])
+    if not (columns or lists) or sparse.issparse(vectors := model.catalogue.vectors(rows)):
         return None
     labels = _labels(model.items[columns[0]], columns[0]) if columns else [""] * len(model.items)
-    rows = np.sort(np.random.default_rng(0).permutation(len(model.items))[:MAPPED])
-    vectors = np.asarray(model.catalogue.vectors(rows), np.float32)
-    return item_map(vectors), [labels[row] for row in rows]
+    return item_map(np.asarray(vectors, np.float32)), [labels[row] for row in rows]
 
 
 def neighbours_of(model: Any) -> list[tuple[Candidate, dict[str, list[Candidate]]]]:
     """The neighbours of items of which much, little and nothing was learned, and before training.
 
-    Of a model whose training data is gone only those after it are shown.
+    Those before training need the training data and a catalogue that is not too large.
     """
-    counts = model.catalogue.train_counts
+    counts, items = model.catalogue.train_counts, len(model.items)
     order = np.argsort(-counts, kind="stable")
     seen = order[counts[order] > 0]
-    kinds = (seen[:SHOWN], seen[len(seen) // 2 :][:SHOWN], order[len(seen) :][:SHOWN])
-    rows = np.unique(np.concatenate(kinds))
-    rows = rows[np.argsort(-counts[rows], kind="stable")]
-    vectors = {"after training": _all_vectors(model)}
-    if model.data is not None and model.tower.trained:
+    rows = [*seen[:SHOWN], *seen[len(seen) // 2 :][:SHOWN], *order[len(seen) :][:SHOWN]]
+    shown = np.array(list(dict.fromkeys(rows)), np.int64)
+    top = min(NEAREST + 1, items)
+    near = {
+        "after training": model.catalogue.index.search(model.catalogue.vectors(shown), top).rows
+    }
+    if model.data is not None and model.tower.trained and items <= ENCODED:
         start = model.config.build("tower")
         start.fit(model.data, model.config.build("features"))
         start.describe(model.items)
         before = np.asarray(start.encode(start.items()), np.float32)
-        vectors = {"before training": before, **vectors}
-    near = {name: _nearest(found, rows) for name, found in vectors.items()}
-    shown = []
-    for at, row in enumerate(rows):
-        (item,) = _candidates(model, np.array([row]))
+        best = np.argsort(-(before[shown] @ before.T), axis=1, kind="stable")[:, :top]
+        near = {"before training": best, **near}
+    found = []
+    for at, (row, item) in enumerate(zip(shown, _candidates(model, shown), strict=True)):
         named = Candidate(item.id, f"{item.text or item.id} ({counts[row]:,} training pairs)")
-        lists = {name: _candidates(model, found[at]) for name, found in near.items()}
-        shown.append((named, lists))
-    return shown
-
-
-def _all_vectors(model: Any) -> np.ndarray:
-    return np.asarray(model.catalogue.vectors(np.arange(len(model.items))), np.float32)
-
-
-def _nearest(vectors: np.ndarray, rows: Int64[np.ndarray, " R"]) -> list[Int64[np.ndarray, " n"]]:
-    scores = vectors[rows] @ vectors.T
-    scores[np.arange(len(rows)), rows] = -np.inf
-    top = min(NEAREST, len(vectors) - 1)
-    return [np.argsort(-line, kind="stable")[:top].astype(np.int64) for line in scores]
+        others = {name: [r for r in rows[at] if r not in (row, -1)] for name, rows in near.items()}
+        lists = {n: _candidates(model, np.array(r[:NEAREST], np.int64)) for n, r in others.items()}
+        found.append((named, lists))
+    return found
 
 
 def _candidates(model: Any, rows: Int64[np.ndarray, " n"]) -> list[Candidate]:
