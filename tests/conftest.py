@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 HERE = Path(__file__).parent
@@ -29,3 +30,6 @@ def stating_shapes() -> list[str]:
 install_import_hook(stating_shapes(), "beartype.beartype")
 sys.path.insert(0, str(HERE))
 torch.set_num_threads(1)
+# No test depends on the speed of the machine.
+settings.register_profile("thresher", deadline=None)
+settings.load_profile("thresher")
