@@ -1,10 +1,9 @@
-"""The table of a grid, as people and machines read it."""
+"""The table of a comparison, as people and machines read it."""
 
-from thresher.bench.figure import coverage_bars, save
-from thresher.bench.table import Column, Row, Spread, as_json, markdown, written
+from thresher.jobs.table import Column, Row, Spread, as_json, markdown
 
 BLOCKS = {
-    "Ranking": [Column("P@1", "p"), Column("OPIS", "opis", "number")],
+    "Ranking": [Column("P@1", "p"), Column("OPIS", "opis")],
     "Certified": [Column("certified", "c")],
     "Cost": [Column("pairs/s", "rate", "count"), Column("nobody has it", "none")],
     "Empty": [Column("nobody has it", "none")],
@@ -26,15 +25,15 @@ PAGE = """\
 
 | | P@1 | OPIS |
 |-|-|-|
-| plain (1 of 2 seeds) | .800 | 0.500 |
-| both | .820 ± .028 | 1.500 ± 0.354 |
+| plain (1 of 2 seeds) | 0.800 | 0.500 |
+| both | 0.820 ± 0.028 | 1.500 ± 0.354 |
 | lost (0 of 2 seeds) | - | - |
 
 **Certified**
 
 | | certified |
 |-|-|
-| both | .500 |
+| both | 0.500 |
 | lost (0 of 2 seeds) | - |
 
 **Cost**
@@ -52,10 +51,10 @@ def test_the_page():
 
 
 def test_one_number():
-    assert written(Spread(None, None)) == "-"
-    assert written(Spread(1.0, 0.0)) == "1.000 ± .000"
-    assert written(Spread(0.0, None)) == ".000"
-    assert written(Spread(0.25, None), "number") == "0.250"
+    assert Spread(None, None).text() == "-"
+    assert Spread(1.0, 0.0).text() == "1.000 ± 0.000"
+    assert Spread(0.25, None).text("percent") == "25.00"
+    assert Spread(1234.5, 2.0).text("count") == "1,234 ± 2"
 
 
 def test_every_value_of_every_seed():
@@ -65,18 +64,3 @@ def test_every_value_of_every_seed():
     assert both["runs"]["1"] == {"p": 0.84, "opis": 1.75, "rate": 12345.4, "c": None}
     assert (both["mean"]["c"], both["sd"]["c"]) == (0.5, None)
     assert lost == {"name": "lost", "runs": {}, "mean": {}, "sd": {}}
-
-
-def test_the_figure_draws_what_is_there(tmp_path):
-    key = "coverage@precision=0.95"
-    runs = {0: {f"raw/{key}": 0.4, f"learned/{key}": 0.8}, 1: {f"raw/{key}": 0.6}}
-    rows = [Row("a", runs, "one"), Row("b", runs, "two"), Row("lost", {}, "two")]
-    figure = coverage_bars(rows, precision=0.95)
-    bars = [patch for patch in figure.axes[0].patches]
-    assert [round(bar.get_width(), 6) for bar in bars] == [0.5, 0.5]
-    # Row centres 0 and 1.6: a new group stands 0.6 rows further down.
-    assert [round(bar.get_y() + bar.get_height() / 2, 6) for bar in bars] == [0.0, 1.6]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b", "lost"]
-    save(figure, tmp_path / "f.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["f.png"]
-    coverage_bars([], precision=0.9)

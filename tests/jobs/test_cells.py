@@ -1,6 +1,5 @@
 """Cells run in processes of their own, each once, and a failing one stops no other."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,26 +8,26 @@ import time
 
 import pytest
 
-from thresher.bench.cells import Cell, at_a_time, cores, fingerprint, run, write_json
 from thresher.errors import InputError
+from thresher.jobs.cells import Cell, cells_at_a_time, fingerprint, run_cells
 
 PROGRAM = """
     import json, os, signal, sys, time
     from pathlib import Path
     folder = Path(sys.argv[1])
-    told = json.loads((folder / "cell.json").read_text())
+    task = json.loads((folder / "cell.json").read_text())
     with (folder / "ran.txt").open("a") as file:
         file.write(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}\\n")
-    time.sleep(told.get("sleep", 0))
-    if told.get("fail"):
+    time.sleep(task.get("sleep", 0))
+    if task.get("fail"):
         print("much to say")
-        raise ValueError(told["fail"])
-    if told.get("kill"):
+        raise ValueError(task["fail"])
+    if task.get("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
-    if told.get("silent"):
+    if task.get("silent"):
         os._exit(3)
-    values = {"value": float(len((folder / "told.txt").read_text()))}
-    done = {"fingerprint": told["fingerprint"], "values": values}
+    values = {"value": float(len((folder / "given.txt").read_text()))}
+    done = {"fingerprint": task["fingerprint"], "values": values}
     (folder / "measured.json").write_text(json.dumps(done))
 """
 
@@ -42,8 +41,8 @@ def program(tmp_path, monkeypatch):
     return "toy_cell"
 
 
-def cell(tmp_path, name="a", *, seed=0, told="four", mark="x", **task):
-    return Cell(name, seed, tmp_path / f"{name}-{seed}", mark, {"told.txt": told}, task)
+def cell(tmp_path, name="a", *, seed=0, text="four", mark="x", **task):
+    return Cell(name, seed, tmp_path / f"{name}-{seed}", mark, {"given.txt": text}, task)
 
 
 def times_run(one):
@@ -52,44 +51,42 @@ def times_run(one):
 
 
 def test_cells_come_back_in_order_whichever_ends_first(tmp_path, program):
-    cells = [cell(tmp_path, "slow", sleep=0.4), cell(tmp_path, "quick", told="12345")]
-    told = []
-    outcomes = run(cells, program, jobs=2, report=told.append)
+    cells = [cell(tmp_path, "slow", sleep=0.4), cell(tmp_path, "quick", text="12345")]
+    seen = []
+    outcomes = run_cells(cells, program, jobs=2, report=seen.append)
     assert [(o.cell.name, o.values) for o in outcomes] == [
         ("slow", {"value": 4}),
         ("quick", {"value": 5}),
     ]
-    assert [o.cell.name for o in told] == ["quick", "slow"]
-    assert [(o.done, o.total) for o in told] == [(1, 2), (2, 2)]
-    assert told[0].left > 0
-    assert told[1].left == 0
+    assert [o.cell.name for o in seen] == ["quick", "slow"]
+    assert [(o.done, o.total) for o in seen] == [(1, 2), (2, 2)]
+    assert seen[0].left > 0
+    assert seen[1].left == 0
     assert outcomes[0].seconds > 0.4
 
 
 def test_no_more_than_so_many_at_a_time_and_each_its_share_of_the_cores(tmp_path, program):
     cells = [cell(tmp_path, sleep=0.2, seed=n) for n in range(3)]
     began = time.monotonic()
-    run(cells, program, jobs=1)
+    run_cells(cells, program, jobs=1)
     assert time.monotonic() - began > 0.6
-    assert (cells[0].folder / "ran.txt").read_text().split()[1] == str(cores())
+    assert (cells[0].folder / "ran.txt").read_text().split()[1] == str(len(os.sched_getaffinity(0)))
 
 
 def test_a_measured_cell_is_not_run_again_and_a_changed_one_is(tmp_path, program):
     first = cell(tmp_path)
-    run([first], program, jobs=1)
-    told = []
-    again = run([first], program, jobs=1, report=told.append)
-    assert (times_run(first), told) == (1, [])
+    run_cells([first], program, jobs=1)
+    seen = []
+    again = run_cells([first], program, jobs=1, report=seen.append)
+    assert (times_run(first), seen) == (1, [])
     assert again[0].values == {"value": 4}
     (first.folder / "model").mkdir()
-    (first.folder / "trained.json").write_text("{}")
-    changed = cell(tmp_path, told="another", mark="y")
+    changed = cell(tmp_path, text="another", mark="y")
     assert changed.measured() is None
-    assert run([changed], program, jobs=1)[0].values == {"value": 7}
+    assert run_cells([changed], program, jobs=1)[0].values == {"value": 7}
     assert times_run(first) == 2
     # What the other cell left must not be taken for this one's.
     assert not (first.folder / "model").exists()
-    assert not (first.folder / "trained.json").exists()
 
 
 def test_an_unfinished_cell_keeps_what_it_left(tmp_path):
@@ -115,7 +112,7 @@ def test_a_failing_cell_says_why_and_the_rest_goes_on(tmp_path, program):
         cell(tmp_path, "silent", silent=True),
         cell(tmp_path, "good"),
     ]
-    outcomes = run(cells, program, jobs=2)
+    outcomes = run_cells(cells, program, jobs=2)
     assert [o.error for o in outcomes] == [
         "ValueError: the reason",
         "it was ended by signal 9; there may be too little memory",
@@ -124,7 +121,7 @@ def test_a_failing_cell_says_why_and_the_rest_goes_on(tmp_path, program):
     ]
     assert [o.values is None for o in outcomes] == [True, True, True, False]
     assert "much to say" in (cells[0].folder / "output.txt").read_text()
-    run(cells, program, jobs=2)
+    run_cells(cells, program, jobs=2)
     assert [times_run(c) for c in cells] == [2, 2, 2, 1]
 
 
@@ -138,7 +135,7 @@ def test_ctrl_c_ends_the_running_cells(tmp_path, program):
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(cells, program, jobs=2, report=stop)
+        run_cells(cells, program, jobs=2, report=stop)
     assert time.monotonic() - began < 15
     process = int((cells[1].folder / "ran.txt").read_text().split()[0])
     with pytest.raises(ProcessLookupError):
@@ -146,11 +143,42 @@ def test_ctrl_c_ends_the_running_cells(tmp_path, program):
     assert cells[0].measured() == {"value": 4}
 
 
-def test_a_cell_ends_when_the_grid_is_gone():
-    code = "import time; from thresher.bench.cells import end_with_starter as end; end();"
-    code += "print('ready', flush=True); time.sleep(60)"
+MEASURES = """
+    import time
+    from thresher.errors import InputError
+    from thresher.jobs.cells import measure_cell
+    def measure(folder, task):
+        print("ready", flush=True)
+        if task["fail"]:
+            raise InputError(task["fail"])
+        time.sleep(task["sleep"])
+        return {"value": 3.0}
+    measure_cell(measure)
+"""
+
+
+@pytest.fixture
+def measures(tmp_path):
+    (tmp_path / "measures.py").write_text(textwrap.dedent(MEASURES))
+    return str(tmp_path)
+
+
+def test_a_program_of_cells_writes_what_it_measured(tmp_path, measures):
+    cells = [cell(tmp_path, "good", fail="", sleep=0), cell(tmp_path, "bad", fail="the sentence")]
+    good, bad = run_cells(cells, "measures", jobs=2, path=measures)
+    assert good.values["value"] == 3
+    assert good.values["total_seconds"] >= 0
+    assert (bad.values, bad.error) == (None, "the sentence")
+
+
+def test_a_cell_ends_when_its_starter_is_gone(tmp_path, measures):
+    one = cell(tmp_path, fail="", sleep=60)
+    one.prepare()
     child = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, f"{measures}/measures.py", str(one.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout.readline() == "ready\n"
     child.stdin.close()
@@ -172,18 +200,8 @@ def test_fingerprints(tmp_path):
         fingerprint({}, [tmp_path / "gone.csv"])
 
 
-def test_results_are_whole_or_not_there(tmp_path):
-    path = tmp_path / "m.json"
-    write_json(path, {"a": None})
-    assert json.loads(path.read_text()) == {"a": None}
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert json.loads(path.read_text()) == {"a": None}
-    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
-
-
-def test_how_many_at_a_time():
-    assert at_a_time(3) == 3
-    assert at_a_time() >= 1
-    with pytest.raises(InputError, match="--jobs must be at least 1, got 0"):
-        at_a_time(0)
+def test_how_many_cells_at_a_time():
+    assert cells_at_a_time(3) == 3
+    assert cells_at_a_time() >= 1
+    with pytest.raises(InputError, match="jobs is 0 cells at a time; give 1 or more"):
+        cells_at_a_time(0)

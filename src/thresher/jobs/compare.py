@@ -1,0 +1,169 @@
+"""Several runs on several seeds, in one table.
+
+`python -m thresher.jobs.compare FOLDER` trains and measures one of them.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thresher import __version__
+from thresher.config import Config, read
+from thresher.data.options import FILES
+from thresher.errors import InputError
+from thresher.files import atomic_write, write_json
+from thresher.jobs import table
+from thresher.jobs.cells import (
+    WORK,
+    Cell,
+    Outcome,
+    Values,
+    cells_at_a_time,
+    fingerprint,
+    measure_cell,
+    run_cells,
+)
+
+PROGRAM = "thresher.jobs.compare"
+RUN, TABLE = "run.toml", "table"
+_SHOWN = {
+    "Ranking": r"P@1|(recall|ndcg)@(10|50)",
+    "Decisions": r"coverage@precision=0.9[58]?|aurc|certified_(coverage|precision)@precision=.*",
+    "Training": r"seconds",
+}
+"""Head of a block -> the values that it shows, in the order measured."""
+
+
+def compare(
+    runs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    overrides: Sequence[str] = (),
+    split: str = "test",
+    jobs: int | None = None,
+    keep: bool = False,
+    report: Callable[[Outcome], None] = lambda outcome: None,
+) -> dict[str, Any]:
+    """Train and measure every run on every seed, in processes of their own.
+
+    A cell that was measured before is not run again as long as its run, its data and the version
+    are the same, and one that was stopped goes on from its checkpoint.
+
+    Args:
+        runs: TOML files; a row each, named as the file is.
+        out: folder of the cells, of table.md and of table.json.
+        seeds: each gives a run its own split, first weights and order of training.
+        overrides: `section.key=value` for every run.
+        split: that is measured.
+        jobs: cells at a time; half the cores when left out, 1 with a GPU.
+        keep: keep the models after measuring.
+        report: called with the outcome of each cell as soon as it has ended.
+
+    Returns:
+        What table.json holds: `table` (Markdown), `rows` with every number of every seed, their
+        means and standard deviations, the cells that `failed`, `cells` in all.
+
+    Raises:
+        InputError: a run cannot be read, names or seeds repeat, or data cannot be read.
+    """
+    names = [Path(run).stem for run in runs]
+    for what, given in (("runs", names), ("seeds", seeds)):
+        if not given or len(set(given)) < len(given):
+            raise InputError(f"{what} are {list(given)}; give one or more, each once")
+    out, at_a_time = Path(out), cells_at_a_time(jobs)
+    cells = []
+    for name, run in zip(names, runs, strict=True):
+        config = read(Path(run), overrides)
+        for seed in seeds:
+            task = {"split": split, "keep": keep}
+            cells.append(cell_of(name, seed, seeded(config, seed), out / f"{name}-{seed}", task))
+    outcomes = run_cells(cells, PROGRAM, jobs=at_a_time, report=report)
+    rows = table.rows_of(outcomes)
+    found = {
+        "table": table.markdown(rows, _blocks(rows), seeds=len(seeds)),
+        "rows": table.as_json(rows),
+        "failed": table.failures(outcomes),
+        "cells": len(cells),
+        "split": split,
+        "seeds": list(seeds),
+        "set": list(overrides),
+    }
+    write_table(out, found)
+    return found
+
+
+def seeded(config: Config, seed: int) -> Config:
+    """The same run with one seed for split, first weights and order of training."""
+    names = [name for name in ("data", "tower", "train") if "seed" in config.sections[name]]
+    return config.replace(**{name: {"seed": seed} for name in names})
+
+
+def cell_of(name: str, seed: int, config: Config, folder: Path, task: Mapping[str, Any]) -> Cell:
+    """The cell of a run; where its tables lie decides nothing, what is in them does.
+
+    Args:
+        name: its row in the table.
+        seed: of the run.
+        config: with this seed.
+        folder: where it works.
+        task: what its program reads besides.
+
+    Raises:
+        InputError: a file of the data cannot be read.
+    """
+    paths = config.build("data").paths(config.folder)
+    given = {name: str(path.resolve()) for name, path in paths.items()}
+    own = {} if config.sections["data"]["bundled"] else {"data": given}
+    decides = {key: value for key, value in config.sections["data"].items() if key not in FILES}
+    parts = [__version__, {**config.sections, "data": decides}, list(config.objective), dict(task)]
+    run = config.replace(**own).to_toml()
+    return Cell(name, seed, folder, fingerprint(parts, paths.values()), {RUN: run}, task)
+
+
+def train_cell(folder: Path) -> tuple[Any, dict[str, float | None]]:
+    """Train the run of a cell, or go on where it was stopped: the model, and the seconds it took.
+
+    The seconds are unknown where training was stopped in between.
+    """
+    from thresher.jobs.train import train
+
+    work = folder / WORK
+    resume = bool(list((work / "training").rglob("last.safetensors")))
+    trained = train(read(folder / RUN), work, resume=resume, quiet=True)
+    if trained is None:
+        raise InputError("a cell is one process; do not start it with torchrun")
+    return trained[0], {"seconds": None if resume else trained[1]["seconds"]}
+
+
+def write_table(out: Path, found: Mapping[str, Any]) -> None:
+    """Write table.md and table.json."""
+    with atomic_write(out / f"{TABLE}.md") as file:
+        file.write(found["table"] + "\n")
+    write_json(out / f"{TABLE}.json", found)
+
+
+def _blocks(rows: Sequence[table.Row]) -> table.Blocks:
+    keys = list(dict.fromkeys(key for row in rows for key in row.measured()))
+    return {
+        head: [
+            table.Column(key, key, "count" if head == "Training" else "share")
+            for key in keys
+            if re.fullmatch(shown, key)
+        ]
+        for head, shown in _SHOWN.items()
+    }
+
+
+def _measure(folder: Path, task: Mapping[str, Any]) -> Values:
+    model, values = train_cell(folder)
+    values |= model.evaluate(task["split"])
+    if not task["keep"]:
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+    return values
+
+
+if __name__ == "__main__":
+    measure_cell(_measure)
