@@ -29,8 +29,8 @@ from thresher.jobs.cells import (
 PROGRAM = "thresher.jobs.compare"
 RUN, TABLE = "run.toml", "table"
 _SHOWN = {
-    "Ranking": r"P@1|(recall|ndcg)@(10|50)",
-    "Decisions": r"coverage@precision=0.9[58]?|aurc|certified_(coverage|precision)@precision=.*",
+    "Ranking": r"((raw|popularity|tfidf|item_knn)/)?(P@1|recall@10)|recall@50|ndcg@10",
+    "Decisions": r"((raw|margin|tfidf)/)?(coverage@precision=0\.95|aurc)|certified_.*",
     "Training": r"seconds",
 }
 """Head of a block -> the values that it shows, in the order measured."""
@@ -126,11 +126,14 @@ def cell_of(name: str, seed: int, config: Config, folder: Path, task: Mapping[st
 def train_cell(folder: Path) -> tuple[Any, dict[str, float | None]]:
     """Train the run of a cell, or go on where it was stopped: the model, and the seconds it took.
 
-    The seconds are unknown where training was stopped in between.
+    The seconds are unknown where the cell was stopped in between.
     """
     from thresher.jobs.train import train
+    from thresher.retriever import Retriever
 
     work = folder / WORK
+    if (work / "manifest.json").exists():
+        return Retriever.open(work), {"seconds": None}
     resume = bool(list((work / "training").rglob("last.safetensors")))
     trained = train(read(folder / RUN), work, resume=resume, quiet=True)
     if trained is None:

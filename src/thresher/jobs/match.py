@@ -179,9 +179,7 @@ def _blocks_of(queries: Path | Sequence[str]) -> Iterable[Any]:
     return read_blocks(queries, BLOCK)
 
 
-def _reviewed(
-    blocks: Iterable[pa.Table], path: Path, result: dict[str, Any]
-) -> Iterator[pa.Table]:
+def _reviewed(blocks: Iterable[pa.Table], path: Path, result: dict[str, Any]) -> Iterator[pa.Table]:
     """The same blocks, with the rows of queries to review written to a table at the end."""
     kept = []
     for block in blocks:

@@ -319,7 +319,7 @@ class FeatureTower(nn.Module):
         return hidden
 
     def _stack(self, side: str) -> Sequence[nn.Linear]:
-        return cast(Sequence[nn.Linear], self.layers[side])
+        return [cast(nn.Linear, layer) for layer in cast(nn.ModuleList, self.layers[side])]
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """The tables, whose gradients are sparse, and all others."""
