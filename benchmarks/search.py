@@ -104,8 +104,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, object]:
         report["peak_mb"] = {name: child(arguments, folder, name) for name in ENGINES}
     flat, exact = (np.array(report["seconds"][name]) for name in ENGINES)
     report["wall_ratio"], report["processor_ratio"] = (exact / flat).round(3).tolist()
-    asked = {key: getattr(arguments, key) for key in ("queries", "items", "dimensions", "k")}
-    return asked | {"threads": arguments.threads} | report
+    given = {key: getattr(arguments, key) for key in ("queries", "items", "dimensions", "k")}
+    return given | {"threads": arguments.threads} | report
 
 
 def main() -> None:

@@ -27,16 +27,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thresher import jobs
-from thresher.artifact import Artifact
 from thresher.config import read
-from thresher.data.dataset import DataSpec, load_dataset
-from thresher.data.split import SPLITS
+from thresher.data.dataset import load_dataset
+from thresher.data.options import DataOptions
 from thresher.decide.scorers import margin, raw
 from thresher.evaluate.coverage import precision_coverage_curve
-from thresher.jobs.data import labelled_queries
-from thresher.jobs.measure import Measured
-from thresher.matcher import Matcher
+from thresher.evaluate.slices import item_kinds
+from thresher.jobs.train import train
+from thresher.measure import measure
+from thresher.retriever import Retriever
 
 RUN = """
 [tower]
@@ -45,7 +44,7 @@ dim = 256
 [train]
 epochs = 3
 batch_size = 512
-clustered_from = 1
+cluster_from_epoch = 1
 
 [[objective]]
 kind = "softmax"
@@ -78,16 +77,16 @@ ARMS: Mapping[str, Arm] = {
     "plain": Arm(),
     "random": Arm("views", ("views.masking=random",)),
     "correlated": Arm("views", ("views.masking=correlated",)),
-    "spread out": Arm("spread"),
+    "spread out": Arm("spread_out"),
     "no masking": Arm("views", ("views.masking=none",)),
 }
 CONFIDENCES = {"raw": raw, "margin": margin}
 COLUMNS = {
     "P@1": "raw/P@1",
-    "raw C@.95": "raw/C",
-    "margin C@.95": "margin/C",
-    "P@1 learned": "learned/P@1",
-    "learned C@.95": "learned/C",
+    "raw C@0.95": "raw/C",
+    "margin C@0.95": "margin/C",
+    "P@1 re-ranked": "P@1",
+    "re-ranked C@0.95": "C",
     "certified": "certified/C",
     "realised": "certified/precision",
 }
@@ -105,9 +104,9 @@ def cell(out: Path, name: str, weight: float, seed: int, held_out: float = 0) ->
         seeds = [f"{section}.seed={seed}" for section in ("data", "tower", "train")]
         work = out / "model"
         shutil.rmtree(work, ignore_errors=True)
-        found = jobs.train(read(run, [*seeds, *arm.settings]), work, quiet=True) or {}
+        model, found = train(read(run, [*seeds, *arm.settings]), work, quiet=True)
         values = {"seconds": found["seconds"], "validation/P@1": found["validation"]["P@1"]}
-        path.write_text(json.dumps(values | measured(work), indent=1))
+        path.write_text(json.dumps(values | measured(model), indent=1))
     return json.loads(path.read_text())
 
 
@@ -116,40 +115,44 @@ def data(out: Path, seed: int, held_out: float) -> str:
     if not held_out:
         return 'bundled = "pricerunner"\n'
     folder = out / f"{held_out:g}-held-data-{seed}"
-    whole = load_dataset(DataSpec(bundled="pricerunner", seed=seed))
+    whole = load_dataset(DataOptions(bundled="pricerunner", seed=seed))
     items = len(whole.items)
     lost = np.random.default_rng(seed).permutation(items)[: round(held_out * items)]
-    queries, item = whole.relation.pairs().T  # every offer has one product
-    gone = np.isin(item, lost) & (whole.split[queries] == SPLITS.index("train"))
-    split = pa.array([SPLITS[number] for number in whole.split[queries[~gone]]])
-    ids = whole.queries.take(queries[~gone]).append_column("split", split)
-    pairs = {"query_id": ids["id"], "item_id": whole.items["id"].take(item[~gone])}
+    queries, pairs = [], []
+    for name, part in whole.parts.items():
+        item = part.truth.indices  # every offer has one product
+        kept = np.flatnonzero(~np.isin(item, lost) | (name != "train"))
+        rows = part.queries.take(kept).aligned()
+        queries.append(rows.append_column("split", pa.array([name] * len(kept))))
+        own = {"query_id": rows["id"], "item_id": whole.items["id"].take(item[kept])}
+        pairs.append(pa.table(own))
+    tables = (whole.items, pa.concat_tables(queries), pa.concat_tables(pairs))
     folder.mkdir(exist_ok=True)
-    for table, rows in zip(TABLES, (whole.items, ids, pa.table(pairs)), strict=True):
+    for table, rows in zip(TABLES, tables, strict=True):
         pq.write_table(rows, folder / f"{table}.parquet")
     return "".join(f'{table} = "{folder.name}/{table}.parquet"\n' for table in TABLES)
 
 
-def measured(folder: Path) -> dict[str, float]:
+def measured(model: Retriever) -> dict[str, float]:
     """The numbers of a model on its test split: of all queries, and of the unseen ones."""
-    artifact, matcher = Artifact.open(folder), Matcher.open(folder)
-    test = Measured.of(artifact, matcher, labelled_queries(artifact, matcher, {}, split="test"))
-    everyone = np.ones(len(test.correct), bool)
+    test = measure(model, model.labelled("test"), quiet=True)
+    alone, everyone = test.others["raw"][0], np.ones(len(test.part), bool)
+    new = item_kinds(model.catalogue.train_counts)["unseen"][test.part.truth.indices]
     values = {}
-    for part, rows in (("all", everyone), ("unseen", test.frequency()["unseen"])):
-        right = test.labelled.relation.correct(test.tower.rows[:, :1])[:, 0][rows]
-        accepted = test.accepted[rows]
-        certain = test.correct[rows][accepted]
+    for part, rows in (("all", everyone), ("unseen", new)):
+        right, correct = test.correct("raw")[rows], test.correct()[rows]
+        accepted = test.accepted[model.policy.target_precision][rows]
+        certain = correct[accepted]
         values |= {
             f"{part}/queries": float(rows.sum()),
             f"{part}/raw/P@1": float(right.mean()),
-            f"{part}/learned/P@1": float(test.correct[rows].mean()),
-            f"{part}/learned/C": at_95(test.found.confidence[rows], test.correct[rows]),
+            f"{part}/P@1": float(correct.mean()),
+            f"{part}/C": at_95(test.confidence[rows], correct),
             f"{part}/certified/C": float(accepted.mean()),
             f"{part}/certified/precision": float(certain.mean()) if len(certain) else np.nan,
         }
         for confidence, of in CONFIDENCES.items():
-            values[f"{part}/{confidence}/C"] = at_95(of(test.tower.scores[rows]), right)
+            values[f"{part}/{confidence}/C"] = at_95(of(alone.scores[rows]), right)
     return values
 
 
@@ -200,8 +203,8 @@ def main() -> None:
         weights = WEIGHTS if arm.links else (0.0,)
         tried = {w: cell(out, name, w, seeds[0])["validation/P@1"] for w in weights}
         best[name] = max(tried, key=tried.__getitem__)
-        told = ", ".join(f"{weight:g}: {value:.3f}" for weight, value in tried.items())
-        print(f"- {name}: P@1 on validation by weight {told}", flush=True)
+        shown = ", ".join(f"{weight:g}: {value:.3f}" for weight, value in tried.items())
+        print(f"- {name}: P@1 on validation by weight {shown}", flush=True)
     for held_out in (0, HELD_OUT):
         print(f"\n{held_out:.0%} of the products have lost their training offers", flush=True)
         found = {

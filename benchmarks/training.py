@@ -18,42 +18,56 @@ import json
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from thresher.config import read
 from thresher.data.bundled import bundled
-from thresher.data.dataset import Dataset, DataSpec, load_dataset
+from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.options import DataOptions
+from thresher.data.queries import Queries
+from thresher.data.tables import text_of
 from thresher.jobs.objective import build_objective
 from thresher.retrieve.exact import Exact
-from thresher.towers.pair import TwoTower
-from thresher.towers.text import BagTower
-from thresher.train.batches import Pairs
+from thresher.towers.model import RetrievalModel
+from thresher.train.batches import pairs_of
 from thresher.train.loop import train
-from thresher.train.options import TrainOptions
 
 RUNS = ("thresher", "sentence-transformers", "thresher, softmax+alc+tcm")
 PEER = "sentence-transformers"
 
 
 def ours(data: Dataset, arguments: argparse.Namespace, objective: list[str]):
-    """Train a bag tower; return its encoder."""
-    items, queries, rows = data.item_text(), data.query_text(), data.rows("train")
-    tower = BagTower(dim=arguments.dim)
-    tower.start_from([*items, *(queries[i] for i in rows)])
-    pairs = Pairs(tower.prepare(queries), tower.prepare(items), data.relation, rows)
-    config = read(None)
-    terms = [term for term in config.objective if term["kind"] in objective]
-    options = TrainOptions(
-        epochs=arguments.epochs, batch_size=arguments.batch_size, clustered_from=-1
+    """Train a tower; return its encoder."""
+    config = read(
+        {
+            "data": {name: f"({name})" for name in ("items", "queries", "pairs")},
+            "tower": {"dim": arguments.dim},
+            "train": {
+                "epochs": arguments.epochs,
+                "batch_size": arguments.batch_size,
+                "cluster_from_epoch": -1,
+            },
+            "objective": [{"kind": kind} for kind in objective],
+        }
     )
+    tower = config.build("tower")
+    tower.fit(data, config.build("features"))
+    model = RetrievalModel(tower)
+    pairs, goal = pairs_of(model, data.part("train")), build_objective(config, tower.dim)
     with tempfile.TemporaryDirectory() as folder:
-        goal = build_objective(replace(config, objective=terms), arguments.dim)
-        train(TwoTower(tower), goal, pairs, options, Path(folder), quiet=True)
-    return tower.encode
+        train(model, goal, pairs, config.build("train"), Path(folder), quiet=True)
+    column = data.query_text[0]
+    return lambda texts: tower.encode(tower.queries(Queries.of_table(pa.table({column: texts}))))
+
+
+def texts_of(data: Dataset) -> tuple[list[str], list[str]]:
+    """The texts of the items, and of the training queries."""
+    queries = data.part("train").queries
+    return text_of(data.items, data.item_text), queries.text(data.query_text)
 
 
 def peer(data: Dataset, arguments: argparse.Namespace):
@@ -65,13 +79,12 @@ def peer(data: Dataset, arguments: argparse.Namespace):
     from sentence_transformers.losses import MultipleNegativesRankingLoss
     from sentence_transformers.models import StaticEmbedding
 
-    items, queries, rows = data.item_text(), data.query_text(), data.rows("train")
-    pairs = data.relation.take(rows).pairs()
+    (items, queries), pairs = texts_of(data), data.part("train").truth.pairs()
     with tempfile.TemporaryDirectory() as folder:
         module = StaticEmbedding(vocabulary(data), embedding_dim=arguments.dim)
         model = SentenceTransformer(modules=[module], device="cpu")
         columns = {
-            "anchor": [queries[rows[q]] for q, _ in pairs],
+            "anchor": [queries[q] for q, _ in pairs],
             "positive": [items[i] for _, i in pairs],
         }
         options = Arguments(
@@ -109,9 +122,8 @@ def vocabulary(data: Dataset, size: int = 30_000):
         trainer = trainers.WordPieceTrainer(
             vocab_size=size, special_tokens=["[UNK]"], show_progress=False
         )
-        texts = data.query_text()
-        titles = [*data.item_text(), *(texts[i] for i in data.rows("train"))]
-        tokenizer.train_from_iterator(titles, trainer)
+        items, queries = texts_of(data)
+        tokenizer.train_from_iterator([*items, *queries], trainer)
         _learnt.append(tokenizer)
     return _learnt[0]
 
@@ -121,14 +133,15 @@ _learnt: list = []
 
 def first_right(encode, data: Dataset) -> float:
     """P@1 on the validation queries."""
-    rows, texts = data.rows("validation"), data.query_text()
-    found = Exact(encode(data.item_text())).search(encode([texts[i] for i in rows]), 1)
-    return float(data.relation.take(rows).correct(found.rows).mean())
+    part = data.part("validation")
+    index = Exact(encode(texts_of(data)[0]))
+    found = index.search(encode(part.queries.text(data.query_text)), 1)
+    return float(part.truth.correct(found.rows).mean())
 
 
 def measure(data: Dataset, arguments: argparse.Namespace) -> dict[str, dict[str, object]]:
     """Pairs a second of every round, and P@1 of the last."""
-    pairs = len(data.relation.take(data.rows("train")).pairs())
+    pairs = len(data.part("train").truth.pairs())
     batch = arguments.batch_size
     trained = pairs // batch * batch * arguments.epochs
     run = {
@@ -182,11 +195,11 @@ def main() -> None:
         ) from None
     torch.set_num_threads(arguments.threads)
     files = {name: arguments.data / f"{name}.parquet" for name in ("items", "queries", "pairs")}
-    data = load_dataset(DataSpec(**files))
+    data = load_dataset(DataOptions(**files))
     report = measure(data, arguments)
     print(table(report))
-    asked = {key: str(value) for key, value in vars(arguments).items()}
-    print(json.dumps({"asked": asked, "runs": report}))
+    options = {key: str(value) for key, value in vars(arguments).items()}
+    print(json.dumps({"options": options, "runs": report}))
 
 
 if __name__ == "__main__":

@@ -68,12 +68,10 @@ def examples(task: Task, titles: bool):
         TfidfVectorizer(token_pattern=r"\w+", **own),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), **own),
     )
-    rows = task.data.rows("train")
-    texts = [task.queries[q] for q in rows]
+    texts, pairs = list(task.queries), task.pairs
     features.fit([*task.items, *texts])
-    pairs = task.data.relation.take(rows).pairs()
     truth = sparse.csr_matrix(
-        (np.ones(len(pairs), np.float32), pairs.T), shape=(len(rows), len(task.items))
+        (np.ones(len(pairs), np.float32), pairs.T), shape=(len(texts), len(task.items))
     )
     if titles:
         texts += task.items

@@ -57,7 +57,7 @@ def vocabulary(task: Task, size: int = 30_000):
     trainer = trainers.WordPieceTrainer(
         vocab_size=size, special_tokens=["[UNK]"], show_progress=False
     )
-    titles = [*task.items, *(task.queries[q] for q in task.data.rows("train"))]
+    titles = [*task.items, *task.queries]
     tokenizer.train_from_iterator(titles, trainer)
     return tokenizer
 

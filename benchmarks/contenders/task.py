@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thresher.data.dataset import Dataset
+from thresher.data.tables import text_of
 from thresher.retrieve.hits import Hits
 
 Texts = Sequence[str]
@@ -38,18 +39,22 @@ class Task:
 
     @cached_property
     def items(self) -> list[str]:
-        return self.data.item_text()
+        """The text of each item."""
+        return text_of(self.data.items, self.data.item_text)
 
     @cached_property
     def queries(self) -> list[str]:
-        return self.data.query_text()
+        """The text of each training query."""
+        return self.texts("train")
 
     @cached_property
     def pairs(self) -> np.ndarray:
-        """Query rows and item rows of the training pairs."""
-        rows = self.data.rows("train")
-        pairs = self.data.relation.take(rows).pairs()
-        return np.stack([rows[pairs[:, 0]], pairs[:, 1]], axis=1)
+        """Training query and item row of the training pairs."""
+        return self.data.part("train").truth.pairs()
+
+    def texts(self, split: str) -> list[str]:
+        """The text of each query of a split."""
+        return self.data.part(split).queries.text(self.data.query_text)
 
     def labelled(self, offers: bool) -> tuple[list[str], np.ndarray]:
         """Texts and the item row of each: the catalogue, perhaps with the labelled offers."""
@@ -76,7 +81,7 @@ class Fitted:
         encode: texts to what is searched with.
         find: texts and k to the k best items.
         lowest: the lowest score there is, for the lead over a runner-up that was not found.
-        decide: answers with a learned confidence, where there is one.
+        decide: answers with a confidence of their own, where there are any.
     """
 
     encode: Callable[[Texts], Any]

@@ -6,21 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from history_contenders.task import CELLS, best, matrix
-from thresher.data.feature_data import Asking, FeatureData
-from thresher.data.features import Counted, Schema
+from history_contenders.task import CELLS, best, events_of, matrix
+from thresher.data.dataset import Dataset
+from thresher.data.parts import Part
 from thresher.data.relation import Relation
-from thresher.data.schema import FeatureOptions
-from thresher.data.sequences import Sequences, bounds, ranges
+from thresher.data.sequences import Sequences
+from thresher.towers.features import FeatureOptions
+from thresher.towers.schema import Schema
 
-GROUPS = {"text": ("words", "text"), "categories": ("categories", "category")}
+GROUPS = {"text": ("text",), "categories": ("categories", "category")}
 
 Vectors = sparse.csr_matrix
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Who asks.
+    """Queries: users, or rows of a table.
 
     Args:
         rows: the row of each in the training matrix; None for users, who are all new.
@@ -53,8 +54,8 @@ class Task:
         items: size of the catalogue.
         counts: training pairs of each item.
         of_items: "text" and "categories" of the items as vectors of length 1 or 0.
-        of_queries: the same of the queries of pairs, in the same dimensions, by row; None for
-            users, of whom only the history is known.
+        of_queries: the same of the queries of pairs, in the same dimensions, by row of their table;
+            None for users, of whom only the history is known.
         threads: to use.
         minutes: longest training, of processor time; who learns in rounds ends there.
         seed: of every random choice.
@@ -88,44 +89,41 @@ def popular(task: Task) -> Score:
     return lambda queries: np.tile(order, (len(queries), 1))
 
 
-def train_of(data: FeatureData) -> Queries:
-    """The training queries; of users the events up to the last one that is to be foretold."""
-    if data.examples is None:
-        had = Sequences(data.relation.indptr, data.relation.indices)
-        return Queries(np.arange(len(had)), had)
-    sequences, users = data.examples.sequences, data.examples.users
-    last = np.full(len(sequences), -1)
-    np.maximum.at(last, users, data.examples.targets)
-    kept = np.flatnonzero(last >= 0)
-    starts = sequences.starts[kept]
-    counts = last[kept] + 1 - starts
-    return Queries(None, Sequences(bounds(counts), sequences.items[ranges(starts, counts)]))
+def train_of(data: Dataset) -> Queries:
+    """The training queries; of users the events up to the last one that is to be predicted."""
+    part = data.part("train")
+    if part.queries.histories is not None:
+        return Queries(None, events_of(part))
+    return Queries(part.queries.rows, Sequences(part.truth.indptr, part.truth.indices))
 
 
-def asked_of(asking: Asking, train: Queries) -> Queries:
-    """Who is asked, with what is known of them."""
-    if asking.histories is not None:
-        return Queries(None, asking.histories)
-    return Queries(asking.rows, train.histories.take(asking.rows))
+def queries_of(part: Part, train: Queries) -> Queries:
+    """The queries of a part, with what is known of them from training."""
+    if part.queries.histories is not None:
+        return Queries(None, part.queries.histories.sequences())
+    place = np.full(max(train.rows.max(), part.queries.rows.max(initial=0)) + 1, -1)
+    place[train.rows] = np.arange(len(train))
+    known = place[part.queries.rows]
+    empty = Sequences(
+        np.append(train.histories.starts, train.histories.starts[-1]), train.histories.items
+    )
+    return Queries(part.queries.rows, empty.take(np.where(known < 0, len(train), known)))
 
 
 def vectors_of(
-    data: FeatureData, options: FeatureOptions
+    data: Dataset, options: FeatureOptions
 ) -> tuple[dict[str, Vectors], dict[str, Vectors] | None]:
     """Text and categories of the items, and of the queries of pairs, as vectors.
 
     The columns are read as a features run reads them. A query without a column that the items have
     is 0 there, and so is a number everywhere.
     """
-    of_pairs = data.examples is None
-    items = Counted(data.items, data.seen(), data.items_path)
-    queries = None
+    queries = data.part("train").queries
+    of_pairs = queries.histories is None
+    schema = Schema.fit(data, options, combine="concat", dim=128, bits=17, ngram_range=(2, 3))
+    bags, own = schema.read("item", data.items), {}
     if of_pairs:
-        queries = Counted(data.queries, data.asked_in_training(), data.queries_path)
-    schema = Schema.fitted(items, queries, options, histories=not of_pairs)
-    bags, own = schema.of_items(data.items), {}
-    if of_pairs:
-        found = schema.of_queries(data.queries)
+        found = schema.read("query", queries.table)
         own = {f.table: found[f.name] for f in schema.queries if f.name in found}
     left: dict[str, Vectors] = {}
     right: dict[str, Vectors] = {}
@@ -134,7 +132,7 @@ def vectors_of(
         weights = [rarity(bags[f.name]) if group == "categories" else 1.0 for f in features]
         right[group] = joined([bags[f.name] for f in features], weights, len(data.items))
         if of_pairs:
-            count = len(data.queries)
+            count = len(queries.table)
             nothing = [sparse.csr_matrix((count, bags[f.name].shape[1])) for f in features]
             parts = [own.get(f.table, zero) for f, zero in zip(features, nothing, strict=True)]
             left[group] = joined(parts, weights, count)

@@ -1,5 +1,5 @@
-"""Whole grids of models in one command: what the cells are, how they run, and the table of them.
+"""The grids of the papers: what their cells are, how they run, and their tables and figures.
 
-`cells` runs any list of cells in processes of their own and never the same one twice, `table` and
-`figure` show what they measured; `alc` says which cells the grid of the ALC paper has.
+`runs` makes a cell of a run, `cell` trains and measures it, `command` is what the commands beside
+this folder share. `alc`, `croloss` and `ssl` say which cells a grid has.
 """

@@ -5,45 +5,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thresher.bench import runs, table
-from thresher.bench.backbones import BACKBONES
-from thresher.bench.cells import OUTPUT, Cell, Outcome, Values, run, write_json, write_whole
-from thresher.bench.figure import coverage_bars, save
-from thresher.bench.table import Column, Row
-from thresher.bench.variants import FULL, WEIGHTS, Variant, ablations
+from grids import runs
+from grids.backbones import BACKBONES
+from grids.command import Done
+from grids.figure import coverage_bars
+from grids.variants import FULL, WEIGHTS, Variant, ablations
 from thresher.errors import InputError
-from thresher.family import MATCHING
-from thresher.jobs.next_items import SPLITS
+from thresher.jobs import table
+from thresher.jobs.cells import Cell, Outcome
+from thresher.jobs.compare import write_table
+from thresher.jobs.table import Column, Row
+from thresher.report.figures import to_png
 
-PROGRAM = "thresher.bench.cell"
-TABLE, FIGURE = "table", "figure.png"
-BASELINE = "TF-IDF, no training"
+FIGURE = "figure.png"
+BASELINE = "TF-IDF, margin"
 
 _TARGETS = (0.9, 0.95, 0.98)
 
-
-def _short(share: float) -> str:
-    return f"{share:.2f}".removeprefix("0")
-
-
 BLOCKS: table.Blocks = {
     "Ranking by the tower": [
-        *(Column(f"{name}@{k}", f"raw/{name}@{k}") for name in ("P", "PSP") for k in (1, 3, 5)),
+        *(Column(f"{name}@{k}", f"raw/{name}@{k}") for name in ("P", "PSP") for k in (1, 5)),
         Column("recall@100", "raw/recall@100"),
-        Column("P@1 learned", "learned/P@1"),
+        Column("P@1 re-ranked", "P@1"),
     ],
     "Coverage, the threshold chosen on the measured split itself": [
         *(
-            Column(f"{kind} {_short(target)}", f"{kind}/coverage@precision={target:g}")
-            for kind in ("raw", "learned")
+            Column(f"{title} {target:g}", f"{kind}coverage@precision={target:g}")
+            for title, kind in (("raw", "raw/"), ("re-ranked", ""))
             for target in _TARGETS
         ),
         Column("AURC raw", "raw/aurc"),
-        Column("AURC learned", "learned/aurc"),
-        Column("OPIS raw", "raw/opis", "number"),
+        Column("AURC re-ranked", "aurc"),
+        Column("OPIS raw", "raw/opis"),
     ],
     "Coverage at thresholds that the calibration split certified, and the precision realised": [
-        Column(f"{word} {_short(target)}", f"certified_{what}@precision={target:g}")
+        Column(f"{word} {target:g}", f"certified_{what}@precision={target:g}")
         for target in _TARGETS
         for word, what in (("certified", "coverage"), ("realised", "precision"))
     ],
@@ -62,19 +58,17 @@ class Grid(NamedTuple):
         variants: of each backbone.
         backbones: to compare.
         split: to measure on.
-        baseline: whether TF-IDF stands beside them.
     """
 
     variants: Sequence[Variant]
     backbones: Sequence[str]
     split: str
-    baseline: bool
 
 
 GRIDS: Mapping[str, Grid] = {
-    "full": Grid(FULL, ("ngame", "dexa", "prime"), "test", baseline=True),
+    "full": Grid(FULL, ("ngame", "dexa", "prime"), "test"),
     # What is chosen from a table must not have seen the test split.
-    "ablations": Grid(tuple(ablations()), ("ngame",), "validation", baseline=False),
+    "ablations": Grid(tuple(ablations()), ("ngame",), "validation"),
 }
 
 
@@ -110,16 +104,13 @@ class Request:
     def __post_init__(self) -> None:
         runs.among("--grid", [self.grid], GRIDS)
         runs.among("--backbone", self.backbones, BACKBONES)
-        runs.among("--split", [self.split] if self.split else [], SPLITS)
-        for name, given in (("--seeds", self.seeds), ("--backbone", self.backbones)):
-            twice = [value for value in given if list(given).count(value) > 1]
-            if twice:
-                raise InputError(f"{name} {twice[0]} is given twice; give each once")
+        runs.among("--split", [self.split] if self.split else [], ("validation", "test"))
+        runs.check_seeds(self.seeds)
+        if len(set(self.backbones)) < len(self.backbones):
+            raise InputError(f"--backbone is {list(self.backbones)}; give each once")
         for kind, weight in self.weights.items():
             if not weight >= 0:
                 raise InputError(f"--{kind} must be a weight of 0 or more, got {weight}")
-        if min(self.seeds, default=0) < 0:
-            raise InputError(f"--seeds must be 0 or more, got {min(self.seeds)}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +118,7 @@ class Plan:
     """The cells of a request.
 
     Args:
-        request: what was asked for.
+        request: what to run.
         name: of the data.
         split: that is measured.
         cells: in the order of the table.
@@ -140,10 +131,6 @@ class Plan:
     cells: Sequence[Cell]
     groups: Mapping[str, str]
 
-    def waiting(self) -> int:
-        """How many cells have to be run."""
-        return sum(cell.measured() is None for cell in self.cells)
-
 
 def plan(request: Request) -> Plan:
     """The cells of a request, each with its whole run; no model is trained, nothing is written.
@@ -152,34 +139,31 @@ def plan(request: Request) -> Plan:
         InputError: the data or an override cannot be used.
     """
     grid = GRIDS[request.grid]
-    base = runs.of_family(runs.base_of(request.data), MATCHING)
+    base = runs.base_of(request.data)
     split = request.split or grid.split
     rows = _described(grid, request.backbones or grid.backbones, request.weights)
     cells = []
     for row in rows:
         for seed in request.seeds:
             config = runs.resolve(base, row.sections, request.overrides, seed)
-            folder = request.out / f"{runs.slug(row.name)}-{seed}"
-            task = {"kind": row.kind, "split": split, "keep": request.keep}
-            cells.append(runs.cell(row.name, seed, config, folder, task))
-    found = Plan(request, base.name, split, cells, {row.name: row.group for row in rows})
-    if found.waiting():
+            task = {"splits": {"": split}, "keep": request.keep}
+            cells.append(runs.cell(row.name, seed, config, request.out, **task))
+    if any(cell.measured() is None for cell in cells):
         config = runs.resolve(base, rows[0].sections, request.overrides, request.seeds[0])
-        runs.check(config, split)
-    return found
+        runs.check(config, ("calibration", split))
+    return Plan(request, base.name, split, cells, {row.name: row.group for row in rows})
 
 
 class _Described(NamedTuple):
     name: str
     sections: Mapping[str, Any]
     group: str
-    kind: str = "model"
 
 
 def _described(
     grid: Grid, backbones: Sequence[str], weights: Mapping[str, float]
 ) -> list[_Described]:
-    """The rows of a grid; the baseline knows of a run only its data."""
+    """The rows of a grid."""
     rows = []
     for backbone in (BACKBONES[name] for name in backbones):
         for variant in grid.variants:
@@ -189,20 +173,7 @@ def _described(
             sections = {**backbone.sections, "objective": terms, "train": train}
             group = f"{backbone.title} {variant.group}".strip()
             rows.append(_Described(backbone.title + variant.title, sections, group))
-    first = [_Described(BASELINE, rows[0].sections, BASELINE, "tfidf")] if grid.baseline else []
-    return first + rows
-
-
-class Done(NamedTuple):
-    """What a grid came to.
-
-    Args:
-        page: the table as Markdown.
-        table: what `table.json` holds: `rows` with every number, and the cells that `failed`.
-    """
-
-    page: str
-    table: Mapping[str, Any]
+    return rows
 
 
 def alc(
@@ -213,55 +184,34 @@ def alc(
     Args:
         planned: the cells.
         jobs: processes at a time, at least 1.
-        report: told of each cell that has ended, at once.
+        report: called with each cell that has ended, at once.
     """
-    out = planned.request.out
-    outcomes = run(planned.cells, PROGRAM, jobs=jobs, report=report)
-    rows = _rows(planned, outcomes)
-    done = Done(_page(planned, rows), _as_json(planned, rows, outcomes))
-    write_whole(out / f"{TABLE}.md", done.page + "\n")
-    write_json(out / f"{TABLE}.json", done.table)
-    save(coverage_bars(rows, precision=0.95), out / FIGURE)
-    return done
-
-
-def _rows(planned: Plan, outcomes: Sequence[Outcome]) -> list[Row]:
-    runs_of: dict[str, dict[int, Values]] = {name: {} for name in planned.groups}
-    for outcome in outcomes:
-        if outcome.values is not None:
-            runs_of[outcome.cell.name][outcome.cell.seed] = outcome.values
-    return [Row(name, found, planned.groups[name]) for name, found in runs_of.items()]
-
-
-def _as_json(planned: Plan, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     request = planned.request
-    failed = [
-        {
-            "name": outcome.cell.name,
-            "seed": outcome.cell.seed,
-            "error": outcome.error,
-            "output": str(outcome.cell.folder / OUTPUT),
-        }
-        for outcome in outcomes
-        if outcome.values is None
-    ]
-    return {
+    outcomes, _ = runs.measured(planned.cells, jobs=jobs, report=report)
+    rows = table.rows_of(outcomes, planned.groups)
+    rows = [*([_baseline(rows[0])] if request.grid == "full" else []), *rows]
+    above = runs.head(planned.name, planned.split, request.seeds, request.overrides)
+    body = table.markdown(rows, BLOCKS, seeds=len(request.seeds))
+    found = {
+        "table": f"{above}\n\n{body}",
         "data": planned.name,
         "grid": request.grid,
         "split": planned.split,
         "seeds": list(request.seeds),
         "set": list(request.overrides),
         "rows": table.as_json(rows),
-        "failed": failed,
+        "failed": table.failures(outcomes),
     }
+    write_table(request.out, found)
+    to_png(coverage_bars(rows, precision=0.95), request.out / FIGURE)
+    return Done(found["table"], found)
 
 
-def _page(planned: Plan, rows: Sequence[Row]) -> str:
-    request = planned.request
-    seeds = ", ".join(map(str, request.seeds))
-    word = "seed" if len(request.seeds) == 1 else "seeds"
-    several = "; mean ± standard deviation" if len(request.seeds) > 1 else ""
-    changed = f", {', '.join(f'`{o}`' for o in request.overrides)}" if request.overrides else ""
-    head = f"{planned.name}, split {planned.split}, {word} {seeds}{several}{changed}."
-    body = table.markdown(rows, BLOCKS, seeds=len(request.seeds))
-    return f"{head}\n\n{body}"
+def _baseline(first: Row) -> Row:
+    """Character TF-IDF, which every cell measures beside its model, as a row of its own."""
+    mark = "tfidf/"
+    values = {
+        seed: {key.replace(mark, "raw/", 1): v for key, v in run.items() if key.startswith(mark)}
+        for seed, run in first.runs.items()
+    }
+    return Row(BASELINE, values, BASELINE)

@@ -52,10 +52,10 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
             {
                 "labels": {"kind": "prototype"},
                 "objective": [
-                    {"name": "main", "links": "offered", **_PRIME_TERM},
-                    {"name": "described", "links": "described", **_PRIME_TERM},
-                    {"name": "asked", "links": "asked", **_PRIME_TERM},
-                    {"kind": "prototype", "links": "gap", "weight": 0.1},
+                    {"name": "main", "links": "query_item", **_PRIME_TERM},
+                    {"name": "query_text", "links": "query_text", **_PRIME_TERM},
+                    {"name": "text_query", "links": "text_query", **_PRIME_TERM},
+                    {"kind": "prototype", "links": "text_minus_prototype", "weight": 0.1},
                 ],
                 "train": {"positives": "rare"},
             },
@@ -66,7 +66,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
             {
                 "labels": {"kind": "text"},
                 "objective": [{"kind": "softmax", "temperature": 0.05}],
-                "train": {"columns": "all"},
+                "train": {"negatives": "catalogue"},
             },
         ),
         # The library's own first term.

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thresher.bench import runs, table
-from thresher.bench.cells import Cell, Outcome, Values, run, write_json, write_whole
-from thresher.bench.croloss_figure import alpha_curves
-from thresher.bench.croloss_trials import ALPHAS, LOSSES, Draw, draws
-from thresher.bench.figure import save
-from thresher.bench.table import Column, Row
+from grids import runs
+from grids.command import Done
+from grids.croloss_figure import alpha_curves
+from grids.croloss_trials import ALPHAS, LOSSES, Draw, draws
 from thresher.errors import InputError
-from thresher.family import HISTORY
+from thresher.jobs import table
+from thresher.jobs.cells import Cell, Outcome, Values
+from thresher.jobs.compare import write_table
+from thresher.jobs.table import Column, Row
 from thresher.losses.croloss import KERNELS
+from thresher.report.figures import to_png
 
-PROGRAM = "thresher.bench.history_cell"
-TABLE, FIGURE = "table", "figure.png"
+FIGURE = "figure.png"
+KS = (10, 50, 100, 200, 500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +64,7 @@ class Request:
             raise InputError(
                 f"--trials is {self.trials} and --at {', '.join(map(str, self.at))}; give 1 or more"
             )
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"--seeds must be 0 or more, each once, got {list(self.seeds)}")
-
-
-class Done(NamedTuple):
-    """What a grid came to.
-
-    Args:
-        page: the tables as Markdown.
-        table: what `table.json` holds.
-    """
-
-    page: str
-    table: Mapping[str, Any]
+        runs.check_seeds(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -83,10 +72,10 @@ class Bench:
     """The grid of a request over its data.
 
     Args:
-        request: what was asked for.
+        request: what to run.
         base: what all cells have in common.
         jobs: processes at a time.
-        report: told of each cell that has ended.
+        report: called with each cell that has ended.
     """
 
     request: Request
@@ -99,18 +88,16 @@ class Bench:
         train = {**self.base.sections.get("train", {}), "learning_rate": draw.learning_rate}
         sections = {"objective": [LOSSES[loss](draw)], "train": train}
         config = runs.resolve(self.base, sections, self.request.overrides, seed)
-        folder = self.request.out / f"{runs.slug(name)}-{seed}"
-        return runs.cell(name, seed, config, folder, {"kind": "history"})
+        return runs.cell(name, seed, config, self.request.out)
 
     def measured(self, cells: Sequence[Cell]) -> dict[Path, Values | None]:
         """The numbers of each cell by its folder; what was not measured before is run, once."""
         if any(cell.measured() is None for cell in cells):
             request = self.request
             config = runs.resolve(self.base, {}, request.overrides, request.seeds[0])
-            runs.check_histories(config, request.at if request.grid == "tuned" else ())
-        distinct = {cell.folder: cell for cell in cells}
-        outcomes = run([*distinct.values()], PROGRAM, jobs=self.jobs, report=self.report)
-        return {outcome.cell.folder: outcome.values for outcome in outcomes}
+            at = request.at if request.grid == "tuned" else ()
+            runs.check(config, runs.SPLITS.values(), (f"recall@{k}" for k in at))
+        return runs.measured(cells, jobs=self.jobs, report=self.report)[1]
 
 
 def croloss(
@@ -121,45 +108,46 @@ def croloss(
     Args:
         request: what to run.
         jobs: processes at a time, at least 1.
-        report: told of each cell that has ended, at once.
+        report: called with each cell that has ended, at once.
 
     Raises:
         InputError: the data or an override cannot be used.
     """
     base = runs.base_of(request.data)
-    bench = Bench(request, runs.of_family(base, HISTORY), jobs, report)
-    rows, about = (_tuned if request.grid == "tuned" else _curve)(bench)
-    split = "test" if request.grid == "tuned" else "validation"
-    body = table.markdown(rows, blocks(split, measured_depths(rows)), seeds=len(request.seeds))
-    page = f"{_head(request, base.name, split)}\n\n{body}"
-    done = Done(
-        "\n\n".join([page, *about.said]),
-        {
-            "data": base.name,
-            "grid": request.grid,
-            "seeds": list(request.seeds),
-            "set": list(request.overrides),
-            "rows": table.as_json(rows),
-            **about.values,
-        },
+    if not base.events:
+        raise InputError(f"--data is {base.name}, which has no events; give histories of users")
+    base = base._replace(sections={"recommend": {"ks": KS}, **base.sections})
+    rows, about = (_tuned if request.grid == "tuned" else _curve)(
+        Bench(request, base, jobs, report)
     )
-    write_whole(request.out / f"{TABLE}.md", done.page + "\n")
-    write_json(request.out / f"{TABLE}.json", done.table)
+    split = "test" if request.grid == "tuned" else "validation"
+    body = table.markdown(rows, blocks(split, measured_ks(rows)), seeds=len(request.seeds))
+    above = runs.head(base.name, split, request.seeds, request.overrides) + " Percent."
+    found = {
+        "table": "\n\n".join([above, body, *about.notes]),
+        "data": base.name,
+        "grid": request.grid,
+        "seeds": list(request.seeds),
+        "set": list(request.overrides),
+        "rows": table.as_json(rows),
+        **about.values,
+    }
+    write_table(request.out, found)
     if about.curves:
-        save(alpha_curves(about.curves), request.out / FIGURE)
-    return done
+        to_png(alpha_curves(about.curves), request.out / FIGURE)
+    return Done(found["table"], found)
 
 
 class About(NamedTuple):
     """What a grid says beside its table.
 
     Args:
-        said: paragraphs.
+        notes: paragraphs.
         values: for `table.json`.
         curves: for the figure: N to the name of a line to its (alpha, recall) points.
     """
 
-    said: Sequence[str]
+    notes: Sequence[str]
     values: Mapping[str, Any]
     curves: Mapping[int, Mapping[str, Sequence[tuple[float, float]]]]
 
@@ -230,14 +218,14 @@ def _curve(bench: Bench) -> tuple[list[Row], About]:
         means = [(alpha, by_name[name].spread(key).mean) for alpha, name in lines[line].items()]
         return [(alpha, mean) for alpha, mean in means if mean is not None]
 
-    depths = measured_depths(rows)
-    curves = {depth: {line: points(line, depth) for line in lines} for depth in depths}
-    best = {depth: best_alpha(rows, depth) for depth in depths}
+    ks = measured_ks(rows)
+    curves = {depth: {line: points(line, depth) for line in lines} for depth in ks}
+    best = {depth: best_alpha(rows, depth) for depth in ks}
     said = [f"- I retrieve N = {depth}: {text}" for depth, text in best.items() if text]
     return rows, About(["\n".join(said)], {"best": best}, curves)
 
 
-def measured_depths(rows: Sequence[Row]) -> list[int]:
+def measured_ks(rows: Sequence[Row]) -> list[int]:
     """The N whose recall on validation was measured."""
     names = {name for row in rows for name in row.measured()}
     found = (re.fullmatch(r"validation/recall@(\d+)", name) for name in names)
@@ -260,17 +248,17 @@ def best_alpha(rows: Sequence[Row], depth: int) -> str:
     return f"{name} (recall {recall:.4f})"
 
 
-def blocks(split: str, depths: Sequence[int]) -> table.Blocks:
+def blocks(split: str, ks: Sequence[int]) -> table.Blocks:
     """What the table shows: head of a block -> columns, the recall at each of these N."""
     return {
         f"Recall on {split}": [
-            *(Column(f"recall@{k}", f"{split}/recall@{k}", "percent") for k in depths),
+            *(Column(f"recall@{k}", f"{split}/recall@{k}", "percent") for k in ks),
             Column("nDCG@50", f"{split}/ndcg@50", "percent"),
             Column("hit rate@50", f"{split}/hit_rate@50", "percent"),
         ],
         f"Items that are listed on {split}, and training": [
             Column("coverage@50", f"{split}/catalogue_coverage@50", "percent"),
-            Column("popularity@50", f"{split}/popularity@50", "number"),
+            Column("popularity@50", f"{split}/popularity@50"),
             Column("rare recall@50", f"{split}/rare/recall@50", "percent"),
             Column("seconds", "seconds", "count"),
             Column("events/s", "pairs_per_second", "count"),
@@ -281,11 +269,3 @@ def blocks(split: str, depths: Sequence[int]) -> table.Blocks:
 def _settings(loss: str, draw: Draw) -> str:
     term = {k: v for k, v in LOSSES[loss](draw).items() if k not in ("kind", "rank_kernel")}
     return ", ".join([loss, *(f"{k} {v}" for k, v in term.items()), f"rate {draw.learning_rate}"])
-
-
-def _head(request: Request, name: str, split: str) -> str:
-    seeds = ", ".join(map(str, request.seeds))
-    word = "seed" if len(request.seeds) == 1 else "seeds"
-    several = "; mean ± standard deviation" if len(request.seeds) > 1 else ""
-    changed = f", {', '.join(f'`{o}`' for o in request.overrides)}" if request.overrides else ""
-    return f"{name}, split {split}, {word} {seeds}{several}{changed}. Percent."

@@ -1,11 +1,10 @@
 """The picture of a grid: how much could be accepted on the raw score, a bar a row."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thresher.bench.table import Row
-from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing, percents, to_png
+from thresher.jobs.table import Row
+from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing, percents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +15,7 @@ _INCHES = 0.27  # height of a row
 
 
 def coverage_bars(rows: Sequence[Row], *, precision: float) -> "Figure":
-    """Draw raw coverage as bars with the deviation over seeds, and learned coverage as points.
+    """Draw raw coverage as bars with the deviation over seeds, and re-ranked coverage as points.
 
     Args:
         rows: those of one group stand together, in the order given.
@@ -38,13 +37,6 @@ def coverage_bars(rows: Sequence[Row], *, precision: float) -> "Figure":
     return figure
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Writes the picture aside and renames it."""
-    aside = path.with_name(f".{path.name}.new")
-    to_png(figure, aside)
-    aside.replace(path)
-
-
 def _places(rows: Sequence[Row]) -> list[float]:
     """Where each row stands, with a gap before each new group."""
     places: list[float] = []
@@ -55,13 +47,13 @@ def _places(rows: Sequence[Row]) -> list[float]:
 
 
 def _bar(ax: "Axes", place: float, row: Row, key: str) -> None:
-    raw, learned = row.spread(f"raw/{key}"), row.spread(f"learned/{key}")
+    raw, reranked = row.spread(f"raw/{key}"), row.spread(key)
     whisker: Any = {"ecolor": INK, "capsize": 3, "elinewidth": 1.2}
     if raw.mean is not None:
         ax.barh(place, raw.mean, height=_BAR, color=BLUE, xerr=raw.deviation, error_kw=whisker)
-    if learned.mean is not None:
+    if reranked.mean is not None:
         ax.errorbar(
-            learned.mean, place, xerr=learned.deviation, fmt="D", color=VERMILION, markersize=6,
+            reranked.mean, place, xerr=reranked.deviation, fmt="D", color=VERMILION, markersize=6,
             markeredgecolor="white", capsize=3, elinewidth=1.2, zorder=5,
         )  # fmt: skip
 
@@ -73,7 +65,7 @@ def _legend(figure: "Figure") -> None:
     point: Any = {"marker": "D", "color": "none", "markerfacecolor": VERMILION, "markersize": 7}
     handles = [
         Patch(color=BLUE, label="raw score of the tower"),
-        Line2D([], [], markeredgecolor="none", label="learned confidence", **point),
+        Line2D([], [], markeredgecolor="none", label="re-ranked", **point),
     ]
     options: Any = {"ncols": 2, "frameon": False, "labelcolor": QUIET}
     figure.legend(handles=handles, loc="outside upper left", **options)

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from thresher.bench import runs, ssl_map, table
-from thresher.bench.cells import Outcome, write_json, write_whole
-from thresher.bench.figure import save
-from thresher.bench.ssl_arms import NAMES, PLAIN
-from thresher.bench.ssl_data import Looked, look
-from thresher.bench.ssl_figure import gain_map, gain_panels
-from thresher.bench.ssl_gain import gain, markdown, popularity
-from thresher.bench.ssl_map import Terrain
-from thresher.bench.ssl_tuning import Tuned, Tuning
-from thresher.bench.table import Column
+from grids import runs, ssl_map
+from grids.command import Done
+from grids.ssl_arms import NAMES, PLAIN
+from grids.ssl_data import Looked, look
+from grids.ssl_figure import gain_map, gain_panels
+from grids.ssl_gain import gain, markdown, popularity
+from grids.ssl_map import Terrain
+from grids.ssl_tuning import Tuned, Tuning
 from thresher.errors import InputError
+from thresher.jobs import table
+from thresher.jobs.cells import Outcome
+from thresher.jobs.compare import write_table
+from thresher.jobs.table import Column
+from thresher.report.figures import to_png
 from thresher.report.item_figures import heat_map
-from thresher.family import FEATURES
 
-TABLE, FIGURE, INFORMATION = "table", "figure.png", "information.png"
+FIGURE, INFORMATION = "figure.png", "information.png"
 LOGQ: Mapping[str, Sequence[bool]] = {"both": (False, True), "on": (True,), "off": (False,)}
 KINDS = ("head", "tail", "unseen")
 """Of the items to find: of the most popular tenth, of the others in training, never in training."""
@@ -64,10 +66,9 @@ class Request:
         runs.among("--grid", [self.grid], ("arms", "map"))
         runs.among("--arm", self.arms, NAMES)
         runs.among("--logq", [self.logq], LOGQ)
+        runs.check_seeds(self.seeds)
         if self.trials < 1:
             raise InputError(f"--trials must be at least 1, got {self.trials}")
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"--seeds must be 0 or more, each once, got {list(self.seeds)}")
         shares = self.shares
         if not shares or not all(0 < s <= 1 for s in shares) or len(set(shares)) < len(shares):
             raise InputError(
@@ -87,18 +88,6 @@ class Request:
         return look(base, self.named(), self.at, self.overrides, self.seeds[0])
 
 
-class Done(NamedTuple):
-    """What a grid came to.
-
-    Args:
-        page: the tables as Markdown.
-        table: what `table.json` holds.
-    """
-
-    page: str
-    table: Mapping[str, Any]
-
-
 def ssl(
     request: Request, *, jobs: int, report: Callable[[Outcome], None] = lambda outcome: None
 ) -> Done:
@@ -107,7 +96,7 @@ def ssl(
     Args:
         request: what to run.
         jobs: processes at a time, at least 1.
-        report: told of each cell that has ended, at once.
+        report: called with each cell that has ended, at once.
 
     Raises:
         InputError: the data, the metric or an override cannot be used.
@@ -115,7 +104,8 @@ def ssl(
     r = request
     tuning = Tuning(r.out, r.trials, r.at, r.seeds, r.overrides, jobs, report)
     page, values = (_arms if r.grid == "arms" else _map)(r, tuning)
-    told = {
+    found: dict[str, Any] = {
+        "table": page,
         "grid": r.grid,
         "at": r.at,
         "trials": r.trials,
@@ -123,15 +113,14 @@ def ssl(
         "set": list(r.overrides),
         **values,
     }
-    write_whole(r.out / f"{TABLE}.md", page + "\n")
-    write_json(r.out / f"{TABLE}.json", told)
-    return Done(page, told)
+    write_table(r.out, found)
+    return Done(page, found)
 
 
 def _arms(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
     """Every arm on the data of the request."""
-    base = runs.base_of(str(request.data), features=True)
-    looked = request.look(runs.of_family(base, FEATURES))
+    base = runs.base_of(str(request.data))
+    looked = request.look(base)
     panels = [(share, logq) for share in request.shares for logq in LOGQ[request.logq]]
     settings = [
         looked.setting(f"{_percent(share)} of pairs, {_logq(q)}", share=share, logq=q)
@@ -145,16 +134,16 @@ def _arms(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
     page = "\n\n".join([_head(request, base.name), *blocks, _chosen(request, found)])
     if looked.left_out:
         page += "\n\n" + "\n".join(f"- {line}" for line in looked.left_out)
-    names, information = [f.name for f in looked.schema.items], looked.information()
-    save(gain_panels(found, request.at, KINDS), request.out / FIGURE)
-    save(heat_map(names, information), request.out / INFORMATION)
-    settings_told = [
+    names, information = looked.information()
+    to_png(gain_panels(found, request.at, KINDS), request.out / FIGURE)
+    to_png(heat_map(names, information), request.out / INFORMATION)
+    rows = [
         {"share": share, "logq": logq, **_as_json(of, request.at)}
         for (share, logq), of in zip(panels, found, strict=True)
     ]
     return page, {
         "data": base.name,
-        "settings": settings_told,
+        "settings": rows,
         "left_out": looked.left_out,
         "information": {"features": names, "nats": information.tolist()},
     }
@@ -180,17 +169,17 @@ def _map(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
     name = f"made-up data of {terrain.items:,} items"
     page = "\n\n".join([_head(request, name), *blocks, _chosen(request, found)])
     shown = {"all": request.at, "unseen": f"unseen/{request.at}"}
-    told = {
+    shown_gains = {
         (at, f"{kind}, {_logq(q)}"): ssl_map.gains(of, f"test/{metric}")
         for kind, metric in shown.items()
         for (at, q), of in by_place.items()
     }
-    save(gain_map(told, request.at), request.out / FIGURE)
-    settings_told = [
+    to_png(gain_map(shown_gains, request.at), request.out / FIGURE)
+    rows = [
         {"sparsity": at[0], "correlation": at[1], "logq": logq, **_as_json(of, request.at)}
         for (at, logq), of in by_place.items()
     ]
-    return page, {"items": terrain.items, "settings": settings_told}
+    return page, {"items": terrain.items, "settings": rows}
 
 
 def columns(at: str) -> list[Column]:

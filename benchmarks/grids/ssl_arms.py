@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from thresher.bench.ssl_trials import USUAL, Draw
-from thresher.data.features import Schema
-from thresher.data.schema import IGNORED, Feature
-from thresher.family import Section
-from thresher.jobs.features import SEVERAL
-from thresher.train.views import SPREAD, VIEWS
+from grids.ssl_trials import USUAL, Draw
+from thresher.config import Section
+from thresher.towers.features import IGNORED, Feature
+from thresher.towers.item_parts import SEVERAL
+from thresher.towers.schema import Schema
+from thresher.train.views import SPREAD_OUT, VIEWS
 
 Sections = Mapping[str, Any]
 """Sections of a run's TOML, the objective among them."""
@@ -35,12 +35,12 @@ def _views(masking: str, **fixed: Any) -> Arm:
     return arm
 
 
-_EVERY_ID: Sections = {"features": {"id_pairs": 0}}
+_EVERY_ID: Sections = {"features": {"id_min_count": 0}}
 
 ARMS: Mapping[str, Arm] = {
     PLAIN: lambda draw: {},
     "FD": lambda draw: {"tower": {"feature_dropout": draw.feature_dropout}},
-    "SO": lambda draw: {"objective": _two_terms(draw, SPREAD)},
+    "SO": lambda draw: {"objective": _two_terms(draw, SPREAD_OUT)},
     "RFM": _views("random"),
     "RFM_no_compl": _views("independent"),
     "CFM": _views("correlated"),
@@ -103,13 +103,15 @@ def settings(arm: Arm, draw: Draw) -> str:
     return said
 
 
-def usable(names: Iterable[str], schema: Schema, told: Section) -> tuple[dict[str, Arm], list[str]]:
+def usable(
+    names: Iterable[str], schema: Schema, configured: Section
+) -> tuple[dict[str, Arm], list[str]]:
     """The arms that these features allow, and a sentence for each that they do not.
 
     Args:
         names: of the arms.
         schema: the features of the data.
-        told: the `[features]` of its runs.
+        configured: the `[features]` of its runs.
     """
     found: dict[str, Arm] = {}
     left_out = []
@@ -119,7 +121,7 @@ def usable(names: Iterable[str], schema: Schema, told: Section) -> tuple[dict[st
         elif name in ARMS:
             found[name] = ARMS[name]
         else:
-            found[name] = _keeping(KEEPS[name], schema, told)
+            found[name] = _keeping(KEEPS[name], schema, configured)
     return found, left_out
 
 
@@ -146,7 +148,7 @@ def _lacking(name: str, items: Sequence[Feature]) -> str:
     return ""
 
 
-def _keeping(keep: Callable[[Feature], bool], schema: Schema, told: Section) -> Arm:
+def _keeping(keep: Callable[[Feature], bool], schema: Schema, configured: Section) -> Arm:
     """A plain tower of these features; a query that would have none keeps all of its own."""
     items = [f.name for f in schema.items if not keep(f)]
     own = [f for f in schema.queries if not f.name.startswith("history.")]
@@ -154,9 +156,9 @@ def _keeping(keep: Callable[[Feature], bool], schema: Schema, told: Section) -> 
     queries = [f.name for f in own if read and not keep(f)]
     # Nothing may be said of what the items of a history do not have.
     gone = {f"history.{name}" for name in items}
-    said = {name: value for name, value in told["query"].items() if name not in gone}
+    said = {name: value for name, value in configured["query"].items() if name not in gone}
     features = {
-        "item": {**told["item"], **dict.fromkeys(items, IGNORED)},
+        "item": {**configured["item"], **dict.fromkeys(items, IGNORED)},
         "query": {**said, **dict.fromkeys(queries, IGNORED)},
     }
     return lambda draw: {"features": features}

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thresher.bench.ssl_arms import PLAIN
-from thresher.bench.ssl_gain import Gain, gain
-from thresher.bench.ssl_tuning import Tuned
+from grids.ssl_arms import PLAIN
+from grids.ssl_gain import Gain, gain
+from grids.ssl_tuning import Tuned
 from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from thresher.bench.ssl_arms import PLAIN
-from thresher.bench.table import Column, Row, written
+from grids.ssl_arms import PLAIN
+from thresher.jobs.table import Column, Row
 
 POPULARITY = "popularity"
 _CONFIDENCE = 0.95
@@ -103,7 +103,7 @@ def markdown(rows: Mapping[str, Row], columns: Sequence[Column], at: str, *, see
     lines = ["| | " + " | ".join(titles) + " |", "|-" * (len(titles) + 1) + "|"]
     for row in every:
         few = "" if len(row.runs) == seeds else f" ({len(row.runs)} of {seeds} seeds)"
-        cells = [written(row.spread(c.key), c.form) for c in shown]
+        cells = [row.spread(c.key).text(c.form) for c in shown]
         own = row.name in (PLAIN, POPULARITY)
         found = None if own or plain is None else gain(row, plain, f"test/{at}")
         lines.append(f"| {row.name}{few} | " + " | ".join([*cells, said(found)]) + " |")

@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-from thresher.bench import runs
-from thresher.bench.cells import write_json
-from thresher.bench.ssl_arms import PLAIN
-from thresher.bench.ssl_gain import Gain, gain, popularity, said
-from thresher.bench.ssl_tuning import Tuned
-from thresher.bench.synthetic import Synthetic, write
-from thresher.bench.table import written
+from grids import runs
+from grids.ssl_arms import PLAIN
+from grids.ssl_gain import Gain, gain, popularity, said
+from grids.ssl_tuning import Tuned
+from grids.synthetic import Synthetic, write
 from thresher.errors import InputError
+from thresher.files import write_json
 
 ARMS = (PLAIN, "FD", "RFM", "CFM", "NoMasking")
 """Those that a map has when none are named."""
@@ -90,7 +89,7 @@ def generated(spec: Synthetic, folder: Path) -> Path:
 def base_at(terrain: Terrain, at: tuple[float, float], out: Path) -> runs.Base:
     """The base of the runs at a place of the map, its data written below `out`."""
     folder = out / "data" / runs.slug(f"{terrain.items} items {place(*at)}")
-    return runs.base_of(str(generated(terrain.specs()[at], folder)), features=True)
+    return runs.base_of(str(generated(terrain.specs()[at], folder)))
 
 
 def gains(of: Tuned, key: str) -> dict[str, Gain | None]:
@@ -120,7 +119,7 @@ def markdown(places: Sequence[tuple[str, Tuned]], at: str) -> str:
         found, plain = gains(of, key), of.rows.get(PLAIN)
         cells = ["-", "-"]
         if plain is not None:
-            cells = [written(row.spread(key), "percent") for row in (popularity(plain), plain)]
+            cells = [row.spread(key).text("percent") for row in (popularity(plain), plain)]
         cells += [said(found[arm]) for arm in arms]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from thresher.bench import runs
-from thresher.bench.cells import Cell, Outcome, Values, run
-from thresher.bench.ssl_arms import Arm, Sections, joined, sections, settings
-from thresher.bench.ssl_trials import Draw, draws
-from thresher.bench.table import Row
-
-PROGRAM = "thresher.bench.feature_cell"
+from grids import runs
+from grids.ssl_arms import Arm, Sections, joined, sections, settings
+from grids.ssl_trials import Draw, draws
+from thresher.jobs.cells import Cell, Outcome, Values
+from thresher.jobs.table import Row
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Tuning:
         seeds: of split, first weights and order of training.
         overrides: `section.key=value` for every cell.
         jobs: processes at a time.
-        report: told of each cell that has ended.
+        report: called with each cell that has ended.
     """
 
     out: Path
@@ -71,11 +69,10 @@ class Tuning:
     def cell(self, setting: Setting, name: str, draw: Draw, seed: int) -> Cell:
         """The cell of an arm with the settings of a trial."""
         arm = setting.arms[name]
-        told = joined(setting.sections, sections(arm, draw))
-        config = runs.resolve(setting.base, told, self.overrides, seed)
+        merged = joined(setting.sections, sections(arm, draw))
+        config = runs.resolve(setting.base, merged, self.overrides, seed)
         title = f"{setting.name}: {name}, {settings(arm, draw)}"
-        folder = self.out / f"{runs.slug(title)}-{seed}"
-        return runs.cell(title, seed, config, folder, {"kind": "features"})
+        return runs.cell(title, seed, config, self.out)
 
     def tuned(self, given: Sequence[Setting]) -> list[Tuned]:
         """Tunes every arm of these settings, then trains the best trial of each on every seed.
@@ -113,6 +110,4 @@ class Tuning:
 
     def _measured(self, cells: Sequence[Cell]) -> dict[Path, Values | None]:
         """The numbers of each cell by its folder; what was not measured before is run, once."""
-        distinct = {cell.folder: cell for cell in cells}
-        outcomes = run([*distinct.values()], PROGRAM, jobs=self.jobs, report=self.report)
-        return {outcome.cell.folder: outcome.values for outcome in outcomes}
+        return runs.measured(cells, jobs=self.jobs, report=self.report)[1]

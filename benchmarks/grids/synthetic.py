@@ -37,7 +37,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int, Int64
 from scipy.special import entr, xlogy
 
-from thresher.bench.lots import Lots
+from grids.lots import Lots
 from thresher.data.tables import write_blocks
 from thresher.errors import InputError
 
@@ -58,7 +58,7 @@ class Synthetic:
         items: of the catalogue, at least one a subtopic.
         queries: for training.
         pairs: for training, at least one a query. One may be drawn twice; it then counts once.
-        asked: queries of validation, and as many of test, with as many pairs each as in training.
+        evaluated: queries of validation, and as many of test, with as many pairs each as in training.
         topics: K, of the items; 20 to 1,000 is usual.
         subtopics: M, of each topic.
         popularity: a, exponent of the power law of the items; 0 makes all alike, 1 is usual.
@@ -84,7 +84,7 @@ class Synthetic:
     items: int = 10_000
     queries: int = 10_000
     pairs: int = 100_000
-    asked: int = 2_000
+    evaluated: int = 2_000
     topics: int = 50
     subtopics: int = 4
     popularity: float = 1.0
@@ -102,7 +102,7 @@ class Synthetic:
             "items",
             "queries",
             "pairs",
-            "asked",
+            "evaluated",
             "topics",
             "subtopics",
             "features",
@@ -133,7 +133,7 @@ class Synthetic:
     @property
     def splits(self) -> dict[str, tuple[int, int]]:
         """How many queries and pairs each split has, in the order that queries are numbered in."""
-        held_out = self.asked, math.ceil(self.asked * self.pairs / self.queries)
+        held_out = self.evaluated, math.ceil(self.evaluated * self.pairs / self.queries)
         return {"train": (self.queries, self.pairs), "validation": held_out, "test": held_out}
 
     def values(self) -> Int64[np.ndarray, " k"]:
@@ -282,19 +282,19 @@ def _queries(spec: Synthetic, wants: Int[np.ndarray, " Q"]) -> Iterator[pa.Table
 def _pairs(spec: Synthetic, truth: Structure) -> Iterator[pa.Table]:
     draw = _generator(spec, _PAIRS)
     first = 0
-    for split, (askers, count) in spec.splits.items():
+    for split, (queries_of, count) in spec.splits.items():
         weights = truth.popularity * (truth.labelled if split == "train" else 1)
         home, hidden = (Lots.of(of, weights) for of in (truth.home, truth.hidden))
         for start in range(0, count, _BLOCK):
             numbers = np.arange(start, min(start + _BLOCK, count))
-            queries = first + numbers * askers // count  # equally many pairs each
+            queries = first + numbers * queries_of // count  # equally many pairs each
             any_want = draw.integers(0, spec.groups, len(numbers))
             noisy, unseen = (draw.random(len(numbers)) < s for s in (spec.noise, spec.residual))
             wants = np.where(noisy, any_want, truth.wants[queries])
             items = np.where(unseen, hidden.draw(wants, draw), home.draw(wants, draw))
             columns = {"query_id": _ids("q", queries), "item_id": _ids("i", items)}
             yield pa.table({**columns, "split": pa.repeat(split, len(numbers))})
-        first += askers
+        first += queries_of
 
 
 def _told(

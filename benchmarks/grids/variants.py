@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 # On the vectors that are searched, whichever links the backbone itself has.
 # A head of 64 does as well as one as wide as the vectors, and costs less (docs/log.md).
-_TCM: Mapping[str, Any] = {"kind": "tcm", "links": "offered"}
-_ALC: Mapping[str, Any] = {"kind": "alc", "links": "offered", "hidden": 64}
+_TCM: Mapping[str, Any] = {"kind": "tcm", "links": "query_item"}
+_ALC: Mapping[str, Any] = {"kind": "alc", "links": "query_item", "hidden": 64}
 WEIGHTS: Mapping[str, float] = MappingProxyType({"alc": 1.0, "tcm": 0.1})
-"""Of a term that says none. On PriceRunner TCM at 1 costs a hinge .014 of P@1, at .1 nothing."""
+"""Of a term that says none. On PriceRunner TCM at 1 costs a hinge 0.014 of P@1, at 0.1 nothing."""
 
 
 class Variant(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from thresher.data.sequences import Sequences
+from thresher.data.parts import Part
+from thresher.data.sequences import Sequences, bounds, ranges
 
 CELLS = 1 << 24  # scores at a time: 64 MB
 
@@ -35,6 +36,17 @@ class Task:
     minutes: float
     seed: int
     judge: Callable[[Score], float]
+
+
+def events_of(train: Part) -> Sequences:
+    """The events of each training user, up to the last one that is to be predicted."""
+    histories, users = train.queries.histories, train.groups
+    first, last = histories.first.numpy(), histories.last.numpy()
+    starts = first[np.flatnonzero(np.diff(users, prepend=-1))]
+    ends = np.zeros(len(starts), np.int64)
+    np.maximum.at(ends, np.cumsum(np.diff(users, prepend=users[:1]) != 0), last + 1)
+    counts = ends - starts
+    return Sequences(bounds(counts), histories.items.numpy()[ranges(starts, counts)])
 
 
 @dataclass(frozen=True)

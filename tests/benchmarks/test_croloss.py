@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from grids import runs
+from grids.croloss import Bench, Request, best_alpha, blocks, croloss
+from grids.croloss_trials import ALPHAS, LOSSES, draws
+from grids.runs import base_of
 from oracles.buyers import open_histories
-from thresher.bench import croloss as bench
-from thresher.bench.cells import Outcome, run, write_json
-from thresher.bench.croloss import Bench, Request, best_alpha, blocks, croloss
-from thresher.bench.croloss_trials import LOSSES, draws
-from thresher.bench.runs import base_of
-from thresher.bench.table import Row
 from thresher.errors import InputError
+from thresher.files import write_json
+from thresher.jobs.cells import Outcome, run_cells
+from thresher.jobs.table import Row
 from thresher.losses.croloss import KERNELS
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -41,21 +44,23 @@ def measured(monkeypatch):
     asked = []
 
     def by(values):
-        def known(cells, program, *, jobs, report):
-            asked.append([cell.folder.name for cell in cells])
-            assert program == "thresher.bench.history_cell"
+        def known(cells, *, jobs, report):
+            asked.append(list(dict.fromkeys(cell.folder.name for cell in cells)))
             for cell in cells:
                 if (numbers := values(cell)) is not None:
                     cell.prepare()
                     found = {"fingerprint": cell.fingerprint, "values": numbers}
                     write_json(cell.folder / "measured.json", found)
-            there = [cell for cell in cells if values(cell) is not None]
-            gone = [Outcome(c, None, "it broke", 1.0, 1, 1, 0.0) for c in cells if c not in there]
-            for outcome in gone:
+            distinct = list({cell.folder: cell for cell in cells}.values())
+            there = [cell for cell in distinct if cell.measured() is not None]
+            gone = [cell for cell in distinct if cell not in there]
+            lost = [Outcome(cell, None, "it broke", 1.0, 1, 1, 0.0) for cell in gone]
+            for outcome in lost:
                 report(outcome)
-            return run(there, "no.such.program", jobs=jobs, report=report) + gone
+            outcomes = run_cells(there, "no.such.program", jobs=jobs, report=report) + lost
+            return outcomes, {outcome.cell.folder: outcome.values for outcome in outcomes}
 
-        monkeypatch.setattr(bench, "run", known)
+        monkeypatch.setattr(runs, "measured", known)
         return asked
 
     return by
@@ -163,7 +168,7 @@ def test_a_curve_has_every_alpha_and_names_the_best_for_each_depth(request_, mea
     measured(of_curve)
     done = croloss(replace(request_, grid="curve", kernels=("exp",), seeds=(0, 1)), jobs=1)
     names = {row["name"] for row in done.table["rows"]}
-    lines = {f"CROLoss{how} exp, alpha {a:g}" for how in ("", " lambda") for a in bench.ALPHAS}
+    lines = {f"CROLoss{how} exp, alpha {a:g}" for how in ("", " lambda") for a in ALPHAS}
     assert names == lines | {"softmax", "triplet", "bpr"}
     assert done.table["best"] == {
         1: "CROLoss lambda exp, alpha 1.4 (recall 0.5100)",
@@ -208,20 +213,23 @@ def test_every_recall_that_is_measured_has_a_column():
         ({"seeds": (1, 1)}, "--seeds must be 0 or more, each once, got"),
         ({"seeds": (-1,)}, "--seeds must be 0 or more"),
         ({"data": "nowhere"}, "--data is 'nowhere', which is no folder"),
-        ({"data": "pricerunner"}, "--data is pricerunner, which is for matching runs; give"),
+        ({"data": "pricerunner"}, "--data is pricerunner, which has no events; give"),
         (
             {"at": (2,)},
-            "--at 2 is not measured in a catalogue of 35 items; ranking.depths give 1, 6",
+            "--at recall@2 is not measured in a catalogue of 35 items; recommend.ks are 1, 6",
         ),
-        ({"at": (100,)}, "--at 100 is not measured in a catalogue of 35 items"),
+        ({"at": (100,)}, "--at recall@100 is not measured in a catalogue of 35 items"),
         ({"overrides": ("train.epoch=1",)}, "did you mean 'epochs'?"),
-        ({"overrides": ("data.shares={train=0.9, test=0.1}",)}, "nobody is asked in the split"),
+        (
+            {"overrides": ("data.shares={train=0.9, test=0.1}",)},
+            "in the split 'validation'",
+        ),
         ({"overrides": ("data.events=gone.csv",)}, "gone.csv"),
         ({"grid": "curve", "temperature": 0.0}, "temperature"),
     ],
 )
 def test_bad_requests_are_one_sentence_and_run_nothing(request_, monkeypatch, changed, words):
-    monkeypatch.setattr(bench, "run", lambda *_, **__: pytest.fail("a cell was run"))
+    monkeypatch.setattr(runs, "run_cells", lambda *_, **__: pytest.fail("a cell was run"))
     with pytest.raises(InputError) as refused:
         croloss(replace(request_, **changed), jobs=1)
     assert words in str(refused.value)
@@ -239,7 +247,7 @@ def test_a_cell_trains_measures_both_splits_and_is_not_run_again(request_, tmp_p
         trials=1,
         at=(6,),
         seeds=(0,),
-        overrides=("train.epochs=2", "tower.dim=8"),
+        overrides=("train.epochs=2", "tower.dim=8", "train.metric=recall@10"),
     )
     said = []
     first = croloss(small, jobs=1, report=said.append)
@@ -247,11 +255,11 @@ def test_a_cell_trains_measures_both_splits_and_is_not_run_again(request_, tmp_p
     (row,) = first.table["rows"]
     found = row["runs"]["0"]
     assert found["test/recall@6"] > found["test/popularity/recall@6"]
-    assert found["validation/users"] == found["test/users"] == 16
+    assert found["validation/queries"] == found["test/queries"] == 16
     assert found["seconds"] > 0 < found["pairs_per_second"]
     (folder,) = (p for p in small.out.iterdir() if p.is_dir())
     assert {p.name for p in folder.iterdir()} == {
-        *("cell.json", "run.toml", "measured.json", "trained.json", "output.txt")
+        *("cell.json", "run.toml", "measured.json", "output.txt")
     }
     again = croloss(small, jobs=1, report=lambda outcome: pytest.fail("run again"))
     assert again.page == first.page

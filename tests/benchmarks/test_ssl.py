@@ -7,18 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thresher.bench import ssl_tuning
-from thresher.bench.cells import Outcome, run, write_json
-from thresher.bench.history_cell import measure
-from thresher.bench.runs import base_of
-from thresher.bench.ssl import Request, columns, ssl
-from thresher.bench.ssl_arms import NAMES, joined
-from thresher.bench.ssl_map import Terrain, generated
-from thresher.bench.ssl_trials import USUAL, draws
-from thresher.bench.synthetic import Synthetic, write
+from grids import runs
+from grids.runs import base_of
+from grids.ssl import Request, columns, ssl
+from grids.ssl_arms import NAMES, joined
+from grids.ssl_map import Terrain, generated
+from grids.ssl_trials import USUAL, draws
+from grids.synthetic import Synthetic, write
 from thresher.data.tables import read_table
 from thresher.errors import InputError
-from thresher.jobs.feature_lists import evaluate_features
+from thresher.files import write_json
+from thresher.jobs.cells import Outcome, run_cells
+
+pytestmark = pytest.mark.slow
 
 SMALL = ("train.epochs=1", "tower.layers=[8]", "features.width=8", "train.batch_size=128")
 MADE = Synthetic(items=300, queries=60, pairs=200, topics=4, subtopics=2, features=2)
@@ -52,21 +53,23 @@ def measured(monkeypatch):
     asked = []
 
     def by(values):
-        def known(cells, program, *, jobs, report):
-            asked.append(list(cells))
-            assert program == "thresher.bench.feature_cell"
-            numbers = {cell.folder: values(cell) for cell in cells}
-            there = [cell for cell in cells if numbers[cell.folder] is not None]
-            for cell in there:
-                cell.prepare()
-                found = {"fingerprint": cell.fingerprint, "values": numbers[cell.folder]}
-                write_json(cell.folder / "measured.json", found)
-            gone = [Outcome(c, None, "it broke", 1.0, 1, 1, 0.0) for c in cells if c not in there]
-            for outcome in gone:
+        def known(cells, *, jobs, report):
+            asked.append(list({cell.folder: cell for cell in cells}.values()))
+            for cell in cells:
+                if (numbers := values(cell)) is not None:
+                    cell.prepare()
+                    found = {"fingerprint": cell.fingerprint, "values": numbers}
+                    write_json(cell.folder / "measured.json", found)
+            distinct = list({cell.folder: cell for cell in cells}.values())
+            there = [cell for cell in distinct if cell.measured() is not None]
+            gone = [cell for cell in distinct if cell not in there]
+            lost = [Outcome(cell, None, "it broke", 1.0, 1, 1, 0.0) for cell in gone]
+            for outcome in lost:
                 report(outcome)
-            return run(there, "no.such.program", jobs=jobs, report=report) + gone
+            outcomes = run_cells(there, "no.such.program", jobs=jobs, report=report) + lost
+            return outcomes, {outcome.cell.folder: outcome.values for outcome in outcomes}
 
-        monkeypatch.setattr(ssl_tuning, "run", known)
+        monkeypatch.setattr(runs, "measured", known)
         return asked
 
     return by
@@ -108,10 +111,10 @@ def test_each_arm_is_what_the_paper_says(request_, measured):
         (*_, extra) = run_["objective"]
         return own, (extra["links"], extra["weight"], extra["temperature"])
 
-    nothing = ("offered", 1.0, USUAL.temperature)
+    nothing = ("query_item", 1.0, USUAL.temperature)
     views = ("views", USUAL.alpha, USUAL.temperature)
     assert changed("FD") == ({"tower.feature_dropout": USUAL.feature_dropout}, nothing)
-    assert changed("SO") == ({}, ("spread", USUAL.alpha, USUAL.temperature))
+    assert changed("SO") == ({}, ("spread_out", USUAL.alpha, USUAL.temperature))
     # correlated, .3 and masking the id are usual, so they do not differ from the plain run's
     assert changed("CFM") == ({}, views)
     assert changed("RFM") == ({"views.masking": "random"}, views)
@@ -120,9 +123,9 @@ def test_each_arm_is_what_the_paper_says(request_, measured):
     assert changed("NoMasking") == ({"views.masking": "none"}, views)
     assert changed("CFM_no_id") == ({"views.mask_id": False}, views)
     # the paper has a vector for every id, these runs for those of ten pairs
-    assert plain["features"]["id_pairs"] == 10
-    assert changed("every id") == ({"features.id_pairs": 0}, nothing)
-    assert changed("CFM, every id") == ({"features.id_pairs": 0}, views)
+    assert "id_min_count" not in plain["features"]
+    assert changed("every id") == ({"features.id_min_count": 0}, nothing)
+    assert changed("CFM, every id") == ({"features.id_min_count": 0}, views)
     no_id = {"item": {"id": "ignored"}, "query": {"id": "ignored"}}
     assert changed("no id") == ({f"features.{k}": v for k, v in no_id.items()}, nothing)
     left, _ = changed("categories only")
@@ -131,7 +134,7 @@ def test_each_arm_is_what_the_paper_says(request_, measured):
 
 
 def test_a_small_catalogue_draws_all_its_items_and_a_large_one_a_batch(request_):
-    base = base_of(request_.data, features=True)
+    base = base_of(request_.data)
     # 200 pairs in batches of 128, and 300 items
     assert request_.look(base).sections == {}
     few = replace(request_, overrides=("train.batch_size=512",)).look(base)
@@ -167,9 +170,9 @@ def test_an_arm_that_leaves_features_out_says_nothing_of_them_in_a_history(tmp_p
     (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *lines]))
     items = [f"i{n},c{n % 3}" for n in range(12)]
     (tmp_path / "items.csv").write_text("\n".join(["id,kind", *items]))
-    overrides = ("train.metric=recall@5", "ranking.depths=[5]")
+    overrides = ("train.metric=recall@5", "recommend.ks=[5]")
     (tmp_path / "run.toml").write_text(
-        '[data]\nevents = "events.csv"\nitems = "items.csv"\n[tower]\nkind = "features"\n'
+        '[data]\nevents = "events.csv"\nitems = "items.csv"\n[tower]\ncombine = "concat"\n'
         '[features]\nquery = { "history.id" = "id" }\n'
     )
     cells = measured(numbers)
@@ -361,9 +364,9 @@ def test_made_data_has_the_pairs_it_says_and_is_written_once(tmp_path):
         ({"seeds": (1, 1)}, "--seeds must be 0 or more, each once"),
         ({"shares": (1.5,)}, "--share must be above 0 and up to 1"),
         ({"data": "nowhere"}, "--data is 'nowhere', which is no folder"),
-        ({"data": "pricerunner"}, "has no events"),
-        ({"at": "recall@30"}, "--at is 'recall@30'; give one of recall"),
-        ({"at": "recal@10"}, "at a depth that is measured, 10 or 50 or 100 in a catalogue of 300"),
+        ({"overrides": ("tower.kind=tfidf",)}, "tower.combine is not a known key"),
+        ({"at": "recall@30"}, "--at recall@30 is not measured"),
+        ({"at": "recall@7"}, "recommend.ks are 1, 5, 10, 20, 50, 100"),
         ({"overrides": ("train.logq=true",)}, "give --logq instead"),
         ({"overrides": ("data.train_share=0.5",)}, "give --share instead"),
         ({"overrides": ("train.epoch=1",)}, "did you mean 'epochs'?"),
@@ -371,7 +374,7 @@ def test_made_data_has_the_pairs_it_says_and_is_written_once(tmp_path):
     ],
 )
 def test_bad_requests_are_one_sentence_and_run_nothing(request_, monkeypatch, changed, words):
-    monkeypatch.setattr(ssl_tuning, "run", lambda *_, **__: pytest.fail("a cell was run"))
+    monkeypatch.setattr(runs, "run_cells", lambda *_, **__: pytest.fail("a cell was run"))
     with pytest.raises(InputError) as refused:
         ssl(replace(request_, **changed), jobs=1)
     assert words in str(refused.value)
@@ -394,45 +397,32 @@ def test_bad_maps_are_refused(changed, words):
     assert words in str(refused.value)
 
 
-def test_other_grids_are_refused_a_folder_without_queries(tmp_path):
+def test_a_folder_without_pairs_or_events_is_no_base(tmp_path):
     for name in ("items", "pairs"):
         (tmp_path / f"{name}.csv").write_text("id\n")
-    assert set(base_of(str(tmp_path), features=True).sections["data"]) == {"items", "pairs"}
-    with pytest.raises(InputError, match="has no queries table"):
+    assert set(base_of(str(tmp_path)).sections["data"]) == {"items", "pairs"}
+    (tmp_path / "pairs.csv").unlink()
+    with pytest.raises(InputError, match="has no pairs table and no events"):
         base_of(str(tmp_path))
-    (tmp_path / "pairs.csv").rename(tmp_path / "events.csv")
-    assert base_of(str(tmp_path)).sections["tower"] == {"kind": "history"}
-    (tmp_path / "queries.csv").write_text("id\n")
-    found = base_of(str(tmp_path), features=True).sections
-    assert found["tower"] == {"kind": "features"}
-    assert set(found["data"]) == {"events", "items", "queries"}
-    assert set(base_of(str(tmp_path)).sections["data"]) == {"events", "items"}
 
 
 # For real.
 
 
-def test_cells_train_measure_both_splits_and_are_not_run_again(request_, monkeypatch):
-    def mostly_here(cells, program, *, jobs, report):
-        """The masked one in this process, which has everything loaded; the plain one as always."""
-        for cell in cells:
-            if arm_of(cell) == "CFM" and cell.measured() is None:
-                cell.prepare()
-                measure(cell.folder, evaluate_features)
-        return run(cells, program, jobs=jobs, report=report)
-
-    monkeypatch.setattr(ssl_tuning, "run", mostly_here)
+def test_cells_train_measure_both_splits_and_are_not_run_again(request_):
     twice = ("train.epochs=2", *SMALL[1:])
     small = replace(request_, arms=("CFM",), trials=1, seeds=(0,), overrides=twice)
-    said = []
-    first = ssl(small, jobs=1, report=said.append)
-    assert [(arm_of(outcome.cell), outcome.error) for outcome in said] == [("plain", "")]
+    seen = []
+    first = ssl(small, jobs=2, report=seen.append)
+    assert {(arm_of(outcome.cell), outcome.error) for outcome in seen} == {
+        ("plain", ""), ("CFM", "")
+    }  # fmt: skip
     (setting,) = first.table["settings"]
     popular, plain, masked = (row["runs"]["0"] for row in setting["rows"])
     for row in (plain, masked):
         assert 0 <= row["test/recall@10"] <= 1
         assert row["test/popularity/recall@10"] == popular["test/recall@10"] > 0
-        assert row["validation/users"] > 0 < row["pairs_per_second"]
+        assert row["validation/queries"] > 0 < row["pairs_per_second"]
     assert masked["validation/ndcg@100"] != plain["validation/ndcg@100"]
     again = ssl(small, jobs=1, report=lambda outcome: pytest.fail("run again"))
     assert again.page == first.page

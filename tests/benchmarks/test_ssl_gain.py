@@ -1,15 +1,14 @@
 """Gains over the plain tower, paired by seed, and the table and pictures of them."""
 
 import math
-from pathlib import Path
 
 import pytest
 
-from thresher.bench.runs import Base
-from thresher.bench.ssl_figure import gain_map, gain_panels
-from thresher.bench.ssl_gain import Gain, gain, markdown, popularity, said
-from thresher.bench.ssl_tuning import Setting, Tuned
-from thresher.bench.table import Column, Row
+from grids.runs import Base
+from grids.ssl_figure import gain_map, gain_panels
+from grids.ssl_gain import Gain, gain, markdown, popularity, said
+from grids.ssl_tuning import Setting, Tuned
+from thresher.jobs.table import Column, Row
 from thresher.report.figures import BLUE
 
 
@@ -64,7 +63,7 @@ def test_the_table_has_popularity_first_and_the_gain_last():
 
 def tuned(name, **rows):
     arms = dict.fromkeys(("plain", "FD", "CFM"), dict)
-    return Tuned(Setting(name, Base(name, {}, Path()), {}, arms), rows, {})
+    return Tuned(Setting(name, Base(name, {}), {}, arms), rows, {})
 
 
 def test_panels_show_every_gain_and_keep_marks_inside():

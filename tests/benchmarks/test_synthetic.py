@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grids.lots import Lots
+from grids.synthetic import CLEAR, DEAREST, MOST_WORDS, WORDS, Synthetic, structure, write
 from oracles import planted
-from thresher.bench.lots import Lots
-from thresher.bench.synthetic import CLEAR, DEAREST, MOST_WORDS, WORDS, Synthetic, structure, write
 from thresher.data.tables import read_table
 from thresher.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 KINDS = ("topic", "home")
 
@@ -216,7 +218,7 @@ def test_unlabelled_items_stand_in_no_training_pair_but_in_the_others(tmp_path):
 
 def test_queries_have_one_split_and_equally_many_pairs(tmp_path):
     # more pairs than are drawn at once
-    _, pairs = drawn(tmp_path, items=100, topics=3, queries=1_000, pairs=300_500, asked=100)
+    _, pairs = drawn(tmp_path, items=100, topics=3, queries=1_000, pairs=300_500, evaluated=100)
     assert [len(np.unique(pairs[name][0])) for name in pairs] == [1_000, 100, 100]
     assert [pairs[name].shape[1] for name in pairs] == [300_500, 30_050, 30_050]
     counts = np.bincount(np.concatenate([q for q, _ in pairs.values()]))
@@ -231,7 +233,7 @@ def test_queries_have_one_split_and_equally_many_pairs(tmp_path):
 
 
 def test_tables_join_and_the_same_seed_writes_the_same_bytes(tmp_path):
-    options = {"items": 300, "topics": 5, "queries": 50, "pairs": 200, "asked": 5}
+    options = {"items": 300, "topics": 5, "queries": 50, "pairs": 200, "evaluated": 5}
     _, tables = made(tmp_path / "a", **options)
     items, queries, pairs = (tables[name] for name in ("items", "queries", "pairs"))
     assert items["id"] == [f"i{n}" for n in range(300)]
@@ -291,9 +293,9 @@ def test_lots_draw_from_the_group_and_never_what_has_no_weight(data):
     some = sorted({g for g, w in zip(groups, weights, strict=True) if w})
     if not some:
         return
-    asked = np.repeat(some, 20)
-    found = Lots.of(np.array(groups), np.array(weights)).draw(asked, np.random.default_rng(0))
-    assert (np.array(groups)[found] == asked).all()
+    groups_of = np.repeat(some, 20)
+    found = Lots.of(np.array(groups), np.array(weights)).draw(groups_of, np.random.default_rng(0))
+    assert (np.array(groups)[found] == groups_of).all()
     assert (np.array(weights)[found] > 0).all()
 
 

@@ -14,7 +14,7 @@ items = "items.csv"
 item_text = ["title"]
 
 [tower]
-kind = "history"
+kind = "features"
 dim = 16
 id_dropout = 0.3
 
@@ -23,8 +23,8 @@ epochs = 3
 batch_size = 64
 metric = "recall@6"
 
-[ranking]
-depths = [1, 6, 100]
+[recommend]
+ks = [1, 6, 100]
 """
 
 

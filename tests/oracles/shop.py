@@ -17,7 +17,7 @@ bits = 12
 [train]
 epochs = 3
 batch_size = 64
-clustered_from = 1
+cluster_from_epoch = 1
 cluster_size = 16
 """
 BRANDS = ["Nordal", "Veltek", "Ombra", "Kisumi", "Hartig", "Lumino", "Caldo", "Brevo", "Zanit"]
