@@ -1,9 +1,11 @@
-"""Runs a tower over prepared inputs, block by block."""
+"""Runs a tower over prepared inputs, block by block; and inputs that are vectors already."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import nn
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
 
 from thresher.types import Inputs
 
@@ -14,7 +16,25 @@ def vectors(tower: nn.Module, inputs: Inputs, *, rows: int = 4096) -> Float32[np
     was_training = tower.training
     tower.eval()
     try:
-        out = [tower(inputs[i : i + rows]).float().cpu() for i in range(0, len(inputs), rows)]
+        starts = range(0, max(len(inputs), 1), rows)
+        out = [tower(inputs[i : i + rows]).float().cpu() for i in starts]
     finally:
         tower.train(was_training)
     return torch.cat(out).numpy()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs that are the rows of a tensor."""
+
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> "Rows":
+        return Rows(self.rows[rows])
+
+    def take(self, rows: Int64[Tensor, " n"]) -> "Rows":
+        """The rows of these numbers, in this order."""
+        return Rows(self.rows[rows])

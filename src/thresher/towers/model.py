@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from thresher.data.queries import Queries
 from thresher.towers.encode import vectors
 from thresher.towers.labels import TABLES, LabelInputs, LabelTable
 from thresher.types import Embeddings, Inputs, Table
@@ -34,11 +33,6 @@ class RetrievalModel(nn.Module):
         if self.labels is None:
             return items
         return LabelTable(items, torch.arange(len(items)))
-
-    def queries(self, queries: Queries) -> Table:
-        """Queries, prepared once."""
-        prepared: Table = self.tower.queries(queries)
-        return prepared
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Rows of queries, or of items when the inputs are those of items."""

@@ -2,43 +2,27 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64
+import torch
+from jaxtyping import Float32
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from thresher.data.dataset import Dataset
 from thresher.data.queries import Queries
 from thresher.data.tables import require_columns
 from thresher.data.values import is_list, vectors
 from thresher.errors import InputError
+from thresher.towers.encode import Rows
 from thresher.towers.features import Feature, FeatureOptions
 from thresher.towers.schema import Schema
 
 _FILES = (".npy", ".safetensors")
-
-
-@dataclass(frozen=True)
-class VectorRows:
-    """Vectors as inputs: rows that can be cut and taken."""
-
-    rows: Float32[np.ndarray, "n D"]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: slice) -> "VectorRows":
-        return VectorRows(self.rows[rows])
-
-    def take(self, rows: Int64[Tensor, " n"]) -> "VectorRows":
-        """The rows of these numbers, in this order."""
-        return VectorRows(self.rows[rows.numpy()])
 
 
 class Vectors:
@@ -75,13 +59,13 @@ class Vectors:
 
     def describe(self, items: pa.Table) -> None:
         """Takes a catalogue."""
-        self._items = VectorRows(self._read(self.item_vectors, items, "item"))
+        self._items = Rows(torch.from_numpy(self._read(self.item_vectors, items, "item")))
 
-    def items(self) -> VectorRows:
+    def items(self) -> Rows:
         """The vectors of the catalogue."""
         return self._items
 
-    def queries(self, queries: Queries) -> VectorRows:
+    def queries(self, queries: Queries) -> Rows:
         """The vectors of queries."""
         table, rows = queries.table, queries.rows
         if table is None or rows is None:
@@ -91,11 +75,11 @@ class Vectors:
             )
         found = self._read(self.query_vectors, table, "query")[rows]
         found[rows < 0] = 0
-        return VectorRows(found)
+        return Rows(torch.from_numpy(found))
 
-    def encode(self, inputs: VectorRows) -> Float32[np.ndarray, "n D"]:
+    def encode(self, inputs: Rows) -> Float32[np.ndarray, "n D"]:
         """The rows as they are."""
-        return inputs.rows
+        return inputs.rows.numpy()
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """None."""

@@ -67,7 +67,7 @@ def pairs_of(model: RetrievalModel, part: Part, *, views: ItemViews | None = Non
     if weight is not None and (weight[rows] == weight[rows[0]] if len(rows) else weight).all():
         weight = None
     return Pairs(
-        model.queries(part.queries),
+        model.tower.queries(part.queries),
         model.items(),
         part.truth,
         rows,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor, nn
 
 from thresher.errors import InputError
 from thresher.losses.hinge import HardestHinge
 from thresher.objective import Objective, Term
+from thresher.towers.encode import Rows
 from thresher.towers.item_embeddings import ClassifierRows, fused
 from thresher.towers.model import RetrievalModel
 from thresher.train.batches import QUERY_ITEM, Pairs
@@ -46,22 +47,6 @@ class ClassifierOptions:
             raise InputError(f"classifiers.margin must be a number above 0, got {self.margin}")
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Inputs that are the rows of a tensor."""
-
-    rows: Tensor
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: slice) -> "_Rows":
-        return _Rows(self.rows[rows])
-
-    def take(self, rows: Int64[Tensor, " n"]) -> "_Rows":
-        return _Rows(self.rows[rows])
-
-
 class _AtRest(nn.Module):
     """Queries are vectors already; items are numbers, whose vectors are learnt."""
 
@@ -70,7 +55,7 @@ class _AtRest(nn.Module):
         self.classifiers = classifiers
         self.dim = classifiers.dim
 
-    def forward(self, inputs: _Rows) -> Tensor:
+    def forward(self, inputs: Rows) -> Tensor:
         own: Tensor = self.classifiers(inputs.rows) if inputs.rows.ndim == 1 else inputs.rows
         return own
 
@@ -136,8 +121,8 @@ def train_classifiers(
         objective,
         replace(
             pairs,
-            queries=_Rows(torch.from_numpy(model.vectors(pairs.queries))),
-            items=_Rows(torch.arange(len(items))),
+            queries=Rows(torch.from_numpy(model.vectors(pairs.queries))),
+            items=Rows(torch.arange(len(items))),
         ),
         second,
         folder,
