@@ -17,8 +17,7 @@ from thresher.rerank.pair_features import hide
 RIDGE = 1.0
 STEPS = 500
 FOLDS = 5
-# Far from the seeds that split data.
-_FOLD_SEED, _HIDDEN_SEED = 2_000_003, 3_000_017
+_FOLD_SEED = 2_000_003  # far from the seeds that split data
 _ARRAYS = ("mean", "scale", "weights")
 
 
@@ -177,11 +176,9 @@ def cross_fit(
     names: Sequence[str],
     seed: int,
     absent: float = 0.0,
+    hidden: Bool[np.ndarray, " Q"] | None = None,
 ) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
     """Fit a re-ranker on the selection part, and judge every query by one that has not seen it.
-
-    With `absent` above 0 the true items of so large a share of the clusters are hidden from the
-    catalogue before they are judged, as traffic will be.
 
     Args:
         features: of the candidates.
@@ -190,16 +187,17 @@ def cross_fit(
         selection: queries that the re-ranker may be fitted on.
         clusters: a number for each text; queries with the same text are in one fold.
         names: of the features.
-        seed: of the folds, and of what is hidden.
-        absent: share of the traffic whose item is not in the catalogue.
+        seed: of the folds.
+        absent: share of the traffic whose item is not in the catalogue, as `Reranker.fit` takes it.
+        hidden: queries that are judged as if their true items were not in the catalogue.
 
     Returns:
         The re-ranker, the confidence in the first candidate of each query, and whether that is
         right; for queries of the selection part out of fold.
     """
     true, missing = truth.correct(rows), rows < 0
-    hidden = true & (_drawn(clusters, (seed, _HIDDEN_SEED)) < absent)[:, None]
-    judged = hide(features, missing, hidden, names) if hidden.any() else features
+    out = true & (np.zeros(len(rows), bool) if hidden is None else hidden)[:, None]
+    judged = hide(features, missing, out, names) if out.any() else features
     confidence, correct = np.empty(len(rows)), np.empty(len(rows), bool)
 
     def fit(part: np.ndarray) -> Reranker:
@@ -207,7 +205,7 @@ def cross_fit(
         return Reranker.fit(*at, names=names, absent=absent)
 
     def judge(reranker: Reranker, part: np.ndarray) -> None:
-        gone = missing[part] | hidden[part]
+        gone = missing[part] | out[part]
         order, chances = reranker.rank(judged[part], gone)
         confidence[part] = chances[:, 0]
         right = np.take_along_axis(true[part] & ~gone, order, axis=1)
@@ -215,16 +213,12 @@ def cross_fit(
 
     fitted = fit(selection)
     judge(fitted, ~selection)
-    fold = (_drawn(clusters, (seed, _FOLD_SEED)) * FOLDS).astype(int)
+    distinct, at = np.unique(clusters, return_inverse=True)
+    drawn = np.random.default_rng((seed, _FOLD_SEED)).integers(FOLDS, size=len(distinct))
+    fold = drawn[at.reshape(-1)]
     for number in np.unique(fold[selection]):
         judge(fit(selection & (fold != number)), selection & (fold == number))
     return fitted, confidence, correct
-
-
-def _drawn(clusters: Int64[np.ndarray, " Q"], seed: tuple[int, int]) -> Float64[np.ndarray, " Q"]:
-    """A number in [0, 1) for each cluster, at each of its rows."""
-    distinct, at = np.unique(clusters, return_inverse=True)
-    return np.random.default_rng(seed).random(len(distinct))[at.reshape(-1)]
 
 
 def _softmax(
