@@ -29,7 +29,7 @@ def test_without_repeats_every_label_counts():
 
 def test_equal_clusters_count_as_one_label_each():
     assert effect([20] * 30) == 20
-    # wrong clusters as large as the others: (e n + 16 n^2) / (e + 16 n) = n
+    # wrong clusters as large as the others: (e n + w n^2) / (e + w n) = n
     assert effect([20] * 25, [20] * 5) == 20
 
 
@@ -37,7 +37,7 @@ def test_hand_computed():
     # sizes 1, 1, 2, 4: K = (1 + 1 + 4 + 16) / 8 = 2.75; s = (1 + 1 + 8 + 64) / 22 = 37/11; without
     # errors the second term is s
     assert effect([1, 1, 2, 4]) == pytest.approx(37 / 11)
-    # the cluster of 1 wrong: (1 + 16 s^2) / (1 + 16 s); the cluster of 4: (16 + 16 s^2)/(4 + 16 s)
+    # the cluster of 1 wrong: (1 + w s^2) / (1 + w s); the cluster of 4: (16 + w s^2) / (4 + w s)
     s, w = 37 / 11, WRONG_CLUSTERS
     assert effect([1, 2, 4], [1]) == pytest.approx((1 + w * s**2) / (1 + w * s))
     assert effect([1, 1, 2], [4]) == pytest.approx((16 + w * s**2) / (4 + w * s))
