@@ -24,9 +24,10 @@ def information_of(model: Any) -> tuple[tuple[str, ...], Float64[np.ndarray, "k 
     """The names of the item features and what they tell of each other; None of a single one."""
     from thresher.towers.item_parts import Divides  # which imports torch
 
-    if not isinstance(model.tower, Divides) or len(model.tower.schema.items) < 2:
+    features, tower = model.tower.schema.items, model.tower
+    if len(features) < 2 or not isinstance(tower, Divides):
         return None
-    parts = model.tower.parts(masked=False)
+    parts = tower.parts(masked=False)
     return tuple(parts.table.bags), parts.information()
 
 
@@ -39,6 +40,7 @@ def map_of(model: Any, *, lists: bool) -> tuple[Float64[np.ndarray, "n 2"], Sequ
     """
     features = model.tower.schema.items
     columns = [f.name for f in features if f.kind in ("categories", "category")]
+    columns += [name for name in model.items.column_names if lists and name == "category"]
     rows = np.sort(np.random.default_rng(0).permutation(len(model.items))[:MAPPED])
     if not (columns or lists) or sparse.issparse(vectors := model.catalogue.vectors(rows)):
         return None
