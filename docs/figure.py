@@ -6,22 +6,19 @@
 import sys
 from pathlib import Path
 
-from thresher.artifact import Artifact
-from thresher.jobs.data import labelled_queries
-from thresher.jobs.measure import Measured
-from thresher.jobs.report import report_of
-from thresher.matcher import Matcher
+from thresher.jobs.evaluate import report_of
+from thresher.measure import measure
 from thresher.report import save_figure
+from thresher.retriever import Retriever
 
 OUT = Path(__file__).parent / "images" / "precision-coverage.png"
 
 
 def main() -> None:
-    """Measures the artifact named on the command line and writes the picture."""
-    folder = Path(sys.argv[1])
-    artifact, matcher = Artifact.open(folder), Matcher.open(folder)
-    test = Measured.of(artifact, matcher, labelled_queries(artifact, matcher, {}, split="test"))
-    save_figure(report_of(artifact, test, {}, test.systems(), {}), OUT)
+    """Measure the artifact named on the command line and write the picture."""
+    model = Retriever.open(Path(sys.argv[1]))
+    test = measure(model, model.labelled("test"))
+    save_figure(report_of(test, test.numbers(), [], open_too=False), OUT)
     print(OUT)
 
 

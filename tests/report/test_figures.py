@@ -63,3 +63,9 @@ def test_a_system_looks_the_same_where_those_before_it_are_not_drawn():
     assert line_style(2, 4) == line_style(1, 3)
     assert line_style(3, 4) == line_style(0, 1)
     assert len({line_style(place, 5)["color"] for place in range(5)}) == 5
+
+
+def test_a_map_without_categories_has_no_legend():
+    figure = scattered_items(np.zeros((2, 2)), ["", ""])
+    assert figure.legends == []
+    assert len(figure.axes[0].get_lines()) == 1

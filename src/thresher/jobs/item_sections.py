@@ -22,10 +22,12 @@ ENCODED = 50_000
 
 def information_of(model: Any) -> tuple[tuple[str, ...], Float64[np.ndarray, "k k"]] | None:
     """The names of the item features and what they tell of each other; None of a single one."""
-    divide = getattr(model.tower, "parts", None)  # which towers of features have
-    if divide is None or len(model.tower.schema.items) < 2:
+    from thresher.towers.item_parts import Divides  # which imports torch
+
+    features, tower = model.tower.schema.items, model.tower
+    if len(features) < 2 or not isinstance(tower, Divides):
         return None
-    parts = divide(masked=False)
+    parts = tower.parts(masked=False)
     return tuple(parts.table.bags), parts.information()
 
 
@@ -38,6 +40,7 @@ def map_of(model: Any, *, lists: bool) -> tuple[Float64[np.ndarray, "n 2"], Sequ
     """
     features = model.tower.schema.items
     columns = [f.name for f in features if f.kind in ("categories", "category")]
+    columns += [name for name in model.items.column_names if lists and name == "category"]
     rows = np.sort(np.random.default_rng(0).permutation(len(model.items))[:MAPPED])
     if not (columns or lists) or sparse.issparse(vectors := model.catalogue.vectors(rows)):
         return None

@@ -79,6 +79,8 @@ def scattered_items(
             over = 1 if colour == _REST[0] else 2 + place  # the smaller a group, the more on top
             handles += ax.plot(*coordinates[rows].T, zorder=over, **style)
             names.append(f"{plain(name, _LETTERS)} ({len(rows):,})")
+        if not any(labels):
+            return figure
         key: Any = {"fontsize": 9.5, "markerscale": 7 / diameter}
         key["loc"] = "outside lower left" if narrow else "outside right upper"
         legend = figure.legend(handles, [""] * len(handles), **key)
