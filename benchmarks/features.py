@@ -31,10 +31,10 @@ from thresher.jobs.objective import build_objective
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import pairs_of
-from thresher.train.loop import Run
-from thresher.train.optimizer import RowAdagrad
-from thresher.train.views import views_of
+from thresher.training.batches import pairs_of
+from thresher.training.loop import Run
+from thresher.training.optimizer import RowAdagrad
+from thresher.training.views import views_of
 
 TERM = '[[objective]]\nkind = "softmax"\nname = "ssl"\nlinks = "{}"\ntemperature = 0.1\n'
 ARMS = {

@@ -33,8 +33,8 @@ from thresher.data.tables import text_of
 from thresher.jobs.objective import build_objective
 from thresher.retrieve.exact import Exact
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import pairs_of
-from thresher.train.loop import train
+from thresher.training.batches import pairs_of
+from thresher.training.loop import train
 
 RUNS = ("thresher", "sentence-transformers", "thresher, softmax+alc+tcm")
 PEER = "sentence-transformers"

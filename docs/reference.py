@@ -23,9 +23,9 @@ from thresher.retrieve.options import IndexOptions
 from thresher.towers import TOWERS
 from thresher.towers.features import FeatureTower
 from thresher.towers.history import HistoryTower
-from thresher.train.classifiers import ClassifierOptions
-from thresher.train.labels import LABELS
-from thresher.train.options import TrainOptions
+from thresher.training.classifiers import ClassifierOptions
+from thresher.training.labels import LABELS
+from thresher.training.options import TrainOptions
 
 PAGE = Path(__file__).parent / "configuration.md"
 SUPPLIED = ("dim", "generator")  # what a loss gets from the tower, never from a file

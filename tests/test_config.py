@@ -14,7 +14,7 @@ from thresher.retrieve.options import IndexOptions
 from thresher.towers.history import HistoryTower
 from thresher.towers.text import BagTower
 from thresher.towers.tfidf import TfIdf
-from thresher.train.options import TrainOptions
+from thresher.training.options import TrainOptions
 
 
 @pytest.fixture

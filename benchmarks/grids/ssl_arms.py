@@ -8,7 +8,7 @@ from thresher.config import Section
 from thresher.towers.features import IGNORED, Feature
 from thresher.towers.item_parts import SEVERAL
 from thresher.towers.schema import Schema
-from thresher.train.views import SPREAD_OUT, VIEWS
+from thresher.training.views import SPREAD_OUT, VIEWS
 
 Sections = Mapping[str, Any]
 """Sections of a run's TOML, the objective among them."""

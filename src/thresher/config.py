@@ -34,10 +34,10 @@ from thresher.towers import (
     default_tower,
     default_training,
 )
-from thresher.train.classifiers import ClassifierOptions
-from thresher.train.labels import LABELS
-from thresher.train.options import TrainOptions
-from thresher.train.together import check_together
+from thresher.training.classifiers import ClassifierOptions
+from thresher.training.labels import LABELS
+from thresher.training.options import TrainOptions
+from thresher.training.together import check_together
 
 Section = Mapping[str, Any]
 Constructor = Callable[..., Any]

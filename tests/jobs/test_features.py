@@ -296,7 +296,7 @@ MORE = ("train.checkpoint_steps=2", "train.epochs=3", "tower.feature_dropout=0.2
 
 
 def stopped_after(steps, monkeypatch):
-    run = sys.modules["thresher.train.loop"].Run
+    run = sys.modules["thresher.training.loop"].Run
     one_step, done = run.step, []
 
     def step(self, epoch, number, rows):

@@ -190,7 +190,7 @@ def test_resuming_ends_with_the_same_weights(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return one_step(self, epoch, step, rows)
 
-    run = sys.modules["thresher.train.loop"].Run
+    run = sys.modules["thresher.training.loop"].Run
     one_step = run.step
     with monkeypatch.context() as patch:
         patch.setattr(run, "step", stopped)

@@ -9,7 +9,7 @@ from thresher import jobs
 from thresher.artifact import Artifact
 from thresher.config import read
 from thresher.errors import InputError
-from thresher.train import loop
+from thresher.training import loop
 
 SMALL = ["train.epochs=2", "tower.dim=8", "tower.bits=10", "train.checkpoint_steps=3"]
 SMALL += ["decide.confidence=margin", "views.items=32", "train.batch_size=40"]

@@ -16,8 +16,8 @@ from thresher.retrieve.exact import Exact
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.model import RetrievalModel, halves
-from thresher.train.batches import pairs_of
-from thresher.train.labels import LABELS
+from thresher.training.batches import pairs_of
+from thresher.training.labels import LABELS
 
 ITEMS, QUERIES = 40, 8  # the last two queries of each item are held out
 

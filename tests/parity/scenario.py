@@ -19,9 +19,9 @@ from thresher.objective import Objective, Term
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import Batches, Pairs, pairs_of
-from thresher.train.options import TrainOptions
-from thresher.train.views import views_of
+from thresher.training.batches import Batches, Pairs, pairs_of
+from thresher.training.options import TrainOptions
+from thresher.training.views import views_of
 from thresher.types import Batch, Links
 
 QUERIES, ITEMS, VIEWS, WIDTH, DIM = 12, 18, 6, 6, 4

@@ -10,7 +10,7 @@ from thresher.objective import Objective, Term
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.labels import LabelTable, PrototypeLabels, SharedLabels
-from thresher.train.step import cached_step, plain_step
+from thresher.training.step import cached_step, plain_step
 from thresher.types import Batch, Links
 
 QUERIES = ["red kettle", "blue kettle", "toaster", "kettle 2", "cup"]

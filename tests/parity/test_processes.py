@@ -21,7 +21,7 @@ from parity.scenario import (
 )
 from parity.worker import work
 from thresher.losses import ThresholdConsistentMargin
-from thresher.train.step import plain_step
+from thresher.training.step import plain_step
 from thresher.types import Matching
 
 
@@ -35,7 +35,7 @@ def found(request, tmp_path_factory):
     world = request.param
     # A server that has imported torch forks the workers, which saves seconds for each.
     torch.multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["thresher.train.step", "torch._dynamo"]  # the second for torch.utils.checkpoint
+        ["thresher.training.step", "torch._dynamo"]  # the second for torch.utils.checkpoint
     )
     torch.multiprocessing.start_processes(
         work, args=(world, port, folder), nprocs=world, start_method="forkserver"

@@ -6,7 +6,7 @@ from parity.scenario import Towers, objective, parameters, whole
 from thresher.errors import InputError
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
-from thresher.train.step import cached_step, plain_step
+from thresher.training.step import cached_step, plain_step
 from thresher.types import Batch
 
 

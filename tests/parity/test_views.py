@@ -5,7 +5,7 @@ import torch
 
 from parity.scenario import Featured, featured_objective, featured_share, parameters
 from thresher.objective import Objective, Term
-from thresher.train.step import cached_step, plain_step
+from thresher.training.step import cached_step, plain_step
 
 
 def run(step, batch=None, **options):

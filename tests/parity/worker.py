@@ -24,7 +24,7 @@ from parity.scenario import (
 from thresher import distributed
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
-from thresher.train.step import cached_step, plain_step
+from thresher.training.step import cached_step, plain_step
 
 
 def work(rank, world, port, folder):

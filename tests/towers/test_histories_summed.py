@@ -14,8 +14,8 @@ from thresher.towers.encode import vectors
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.interests import closest_interest
-from thresher.train.optimizer import RowAdagrad
-from thresher.train.step import cached_step, plain_step
+from thresher.training.optimizer import RowAdagrad
+from thresher.training.step import cached_step, plain_step
 from thresher.types import Batch, Links
 
 KINDS = ["mean", "gru", "attention"]

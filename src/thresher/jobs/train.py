@@ -29,10 +29,10 @@ from thresher.retriever import Retriever
 from thresher.towers import Tower
 from thresher.towers.item_embeddings import ItemEmbeddings
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import Pairs, pairs_of
-from thresher.train.classifiers import Measure, train_classifiers
-from thresher.train.loop import train as run_training
-from thresher.train.views import views_of
+from thresher.training.batches import Pairs, pairs_of
+from thresher.training.classifiers import Measure, train_classifiers
+from thresher.training.loop import train as run_training
+from thresher.training.views import views_of
 
 TRAINED_BY = ("features", "tower", "labels", "views", "train", "classifiers")
 """Sections that decide the weights, with the objective and the data."""

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.errors import InputError
-from thresher.train import checkpoint
-from thresher.train.checkpoint import Position
-from thresher.train.optimizer import RowAdagrad
+from thresher.training import checkpoint
+from thresher.training.checkpoint import Position
+from thresher.training.optimizer import RowAdagrad
 
 
 def sparse_gradient(rows, values, shape):

@@ -16,9 +16,9 @@ from thresher.objective import Objective, Term
 from thresher.towers.encode import Rows
 from thresher.towers.item_embeddings import ClassifierRows, fused
 from thresher.towers.model import RetrievalModel
-from thresher.train.batches import QUERY_ITEM, Pairs
-from thresher.train.loop import train
-from thresher.train.options import TrainOptions
+from thresher.training.batches import QUERY_ITEM, Pairs
+from thresher.training.loop import train
+from thresher.training.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from thresher.errors import InputError
 from thresher.evaluate.propensity import inverse_propensity
 from thresher.towers.labels import LabelTable
 from thresher.towers.model import RetrievalModel
-from thresher.train.options import TrainOptions
-from thresher.train.views import SPREAD_OUT, VIEWS, ItemViews, itself
+from thresher.training.options import TrainOptions
+from thresher.training.views import SPREAD_OUT, VIEWS, ItemViews, itself
 from thresher.types import Batch, Inputs, Links, Table
 
 QUERY_ITEM = "query_item"
@@ -60,7 +60,7 @@ def pairs_of(model: RetrievalModel, part: Part, *, views: ItemViews | None = Non
     Args:
         model: whose tower has the catalogue that the part speaks of.
         part: such as `data.part("train")`.
-        views: of items, for terms that read these (`thresher.train.views.views_of`).
+        views: of items, for terms that read these (`thresher.training.views.views_of`).
     """
     rows = np.flatnonzero(part.truth.counts())
     weight = part.sample_weight

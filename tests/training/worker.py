@@ -8,8 +8,8 @@ import torch
 
 from oracles.synonyms import Watched, goal, made
 from thresher import distributed
-from thresher.train.loop import train
-from thresher.train.options import TrainOptions
+from thresher.training.loop import train
+from thresher.training.options import TrainOptions
 
 KILLED = TrainOptions(
     epochs=4,

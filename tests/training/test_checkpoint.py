@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from thresher.errors import InputError
-from thresher.train import checkpoint
-from thresher.train.checkpoint import Position
+from thresher.training import checkpoint
+from thresher.training.checkpoint import Position
 
 POSITION = Position(epoch=2, step=7, best=0.5, stale=1, fingerprint="f")
 

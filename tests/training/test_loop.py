@@ -14,8 +14,8 @@ import torch
 
 from oracles.synonyms import ITEMS, Watched, goal, made, precision
 from thresher.errors import InputError
-from thresher.train.loop import train
-from thresher.train.options import TrainOptions
+from thresher.training.loop import train
+from thresher.training.options import TrainOptions
 from train.worker import KILLED, SHARED, shared
 
 TESTS = Path(__file__).parents[1]
@@ -202,7 +202,7 @@ def test_two_processes_end_as_one(tmp_path):
     folder = tmp_path / "two"
     folder.mkdir()
     torch.multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["thresher.train.loop", "torch._dynamo"]
+        ["thresher.training.loop", "torch._dynamo"]
     )
     torch.multiprocessing.start_processes(
         shared, args=(2, port, folder), nprocs=2, start_method="forkserver"

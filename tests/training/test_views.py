@@ -13,9 +13,9 @@ from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.towers.bags import Bags
 from thresher.towers.inputs import Features
-from thresher.train.batches import Batches, Pairs
-from thresher.train.options import TrainOptions
-from thresher.train.views import ItemViews, itself
+from thresher.training.batches import Batches, Pairs
+from thresher.training.options import TrainOptions
+from thresher.training.views import ItemViews, itself
 
 COUNT = 12
 NAMES = ("id", "title", "shelf", "maker")
@@ -155,7 +155,7 @@ def test_masks_that_leave_too_few_items_are_drawn_again():
 def test_where_fitting_masks_are_rare_no_step_of_a_run_is_refused(monkeypatch):
     # Four of nine pairs of masks show the shelf twice, which seven items need. With one try a step
     # the others have none of their own, and take those of the first.
-    monkeypatch.setattr("thresher.train.views._TRIES", 1)
+    monkeypatch.setattr("thresher.training.views._TRIES", 1)
     fits = next(s for s in range(99) if fits_at_first(replace(few(masking="independent"), seed=s)))
     made = replace(few(masking="independent"), seed=fits)
     for step in range(40):

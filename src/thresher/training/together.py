@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thresher.errors import InputError
-from thresher.train.batches import PROTOTYPE_LINKS
-from thresher.train.views import SPREAD_OUT, VIEWS
+from thresher.training.batches import PROTOTYPE_LINKS
+from thresher.training.views import SPREAD_OUT, VIEWS
 
 _UNTRAINED = ("tfidf", "vectors")
 

@@ -8,8 +8,8 @@ import torch
 from oracles.synonyms import goal, made
 from thresher.losses import HardestHinge, HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.objective import Objective, Term
-from thresher.train.loop import train
-from thresher.train.options import TrainOptions
+from thresher.training.loop import train
+from thresher.training.options import TrainOptions
 
 OPTIONS = TrainOptions(
     epochs=2, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=1

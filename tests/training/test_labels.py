@@ -12,9 +12,9 @@ from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
-from thresher.train.labels import Prototype, Shared, TextLabels
-from thresher.train.loop import train
-from thresher.train.options import TrainOptions
+from thresher.training.labels import Prototype, Shared, TextLabels
+from thresher.training.loop import train
+from thresher.training.options import TrainOptions
 
 OPTIONS = TrainOptions(
     epochs=3, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=2, positives="one"

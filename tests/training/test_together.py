@@ -3,7 +3,7 @@
 import pytest
 
 from thresher.errors import InputError
-from thresher.train.together import check_together
+from thresher.training.together import check_together
 
 FITS = {
     "tower": {"kind": "features", "interests": 1},

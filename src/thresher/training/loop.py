@@ -22,12 +22,12 @@ from thresher.progress import Bar
 from thresher.retrieve import build
 from thresher.towers.labels import PrototypeLabels
 from thresher.towers.model import RetrievalModel
-from thresher.train import checkpoint
-from thresher.train.batches import Batches, Pairs
-from thresher.train.checkpoint import Position
-from thresher.train.optimizer import RowAdagrad
-from thresher.train.options import TrainOptions
-from thresher.train.step import cached_step, plain_step
+from thresher.training import checkpoint
+from thresher.training.batches import Batches, Pairs
+from thresher.training.checkpoint import Position
+from thresher.training.optimizer import RowAdagrad
+from thresher.training.options import TrainOptions
+from thresher.training.step import cached_step, plain_step
 from thresher.types import Inputs
 
 HARD_DEPTH = 32

@@ -4,7 +4,7 @@ import pytest
 
 from thresher.config import read
 from thresher.errors import InputError
-from thresher.train.options import TrainOptions
+from thresher.training.options import TrainOptions
 
 
 @pytest.mark.parametrize(
