@@ -81,10 +81,10 @@ def trained_on_histories(factory):
     """The folder of the buyers with a trained artifact `model` in it; made once a session."""
     if _made:
         return _made[0]
-    from thresher import jobs
     from thresher.config import read
+    from thresher.jobs.train import train
 
     folder = open_histories(factory.mktemp("buyers"))
-    jobs.train(read(folder / "run.toml"), folder / "model", quiet=True)
+    train(read(folder / "run.toml"), folder / "model", quiet=True)
     _made.append(folder)
     return folder

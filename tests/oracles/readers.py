@@ -12,11 +12,11 @@ pairs = "pairs.csv"
 
 [features]
 width = 16
-id_pairs = 1
+id_min_count = 1
 item = { shelves = "categories" }
 
 [tower]
-kind = "features"
+combine = "concat"
 layers = [24]
 
 [[objective]]
@@ -27,8 +27,8 @@ temperature = 0.1
 epochs = 6
 batch_size = 60
 
-[ranking]
-depths = [1, 10]
+[recommend]
+ks = [1, 10]
 """
 VIEWS = """
 [[objective]]

@@ -77,10 +77,10 @@ def trained(factory):
     """The folder of the shop with a trained artifact `model` in it; made once a session."""
     if _made:
         return _made[0]
-    from thresher import jobs
     from thresher.config import read
+    from thresher.jobs.train import train
 
     folder = open_shop(factory.mktemp("shop"))
-    jobs.train(read(folder / "run.toml"), folder / "model", quiet=True)
+    train(read(folder / "run.toml"), folder / "model", quiet=True)
     _made.append(folder)
     return folder
