@@ -9,6 +9,7 @@ CONFIG = """
 items = "books.csv"
 queries = "readers.csv"
 pairs = "pairs.csv"
+protocol = "pairs"
 
 [features]
 width = 16

@@ -1,5 +1,6 @@
 """From a run to a trained model over its catalogue, with a decision where labels are kept apart."""
 
+import difflib
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from torch import nn
 from thresher import distributed
 from thresher.catalogue import Catalogue
 from thresher.config import Config
-from thresher.data.dataset import Dataset, load_dataset
+from thresher.data.dataset import Dataset, Part, load_dataset
 from thresher.decision import check_labels, fit_decision
 from thresher.errors import InputError
 from thresher.evaluate import evaluate
@@ -190,12 +191,22 @@ def _validation(config: Config, model: RetrievalModel, data: Dataset) -> Measure
     part = data.part("validation").first(VALIDATED)
     if not len(part.queries):
         return None
-    tower, recommend = model.tower, config.build("recommend")
+    tower, recommend, metric = model.tower, config.build("recommend"), config.build("train").metric
     queries = tower.queries(part.queries)
-    deepest = min(max(_depth(config.build("train").metric), 10), len(data.items))
+    ks = tuple(k for k in sorted({1, 10, _depth(metric)}) if k <= len(data.items))
     ignored = part.ignored
     if recommend.remove_history and part.queries.histories is not None:
         ignored = ignored.union(part.queries.histories.sequences().relation(len(data.items)))
+
+    def measured(hits: Hits, part: Part) -> dict[str, float]:
+        return evaluate(
+            hits,
+            part.truth,
+            targets=part.targets,
+            ks=ks,
+            train_counts=data.item_counts(),
+            count_repeats=recommend.count_repeats,
+        )
 
     def measure(items: np.ndarray) -> dict[str, float]:
         index = build(items, kind="auto")
@@ -204,17 +215,21 @@ def _validation(config: Config, model: RetrievalModel, data: Dataset) -> Measure
         def search(depth: int) -> Hits:
             return index.search(vectors, depth).merged(tower.interests)
 
-        found = evaluate(
-            search_without(search, deepest, ignored),
-            part.truth,
-            targets=part.targets,
-            ks=tuple(k for k in sorted({1, 10, deepest}) if k <= deepest),
-            train_counts=data.item_counts(),
-            count_repeats=recommend.count_repeats,
-        )
+        found = measured(search_without(search, ks[-1], ignored), part)
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
+    _check_metric(metric, measured(Hits.none(1, ks[-1]), part.first(1)), len(data.items))
     return measure
+
+
+def _check_metric(metric: str, measured: Mapping[str, float], items: int) -> None:
+    """InputError for a metric that validation does not measure, now and not after an epoch."""
+    if metric not in measured:
+        near = difflib.get_close_matches(metric, measured, n=3, cutoff=0.0)
+        raise InputError(
+            f"train.metric is {metric!r}; give one that validation measures, such as "
+            f"{', '.join(near)}, with k of 1 to {items}, the items of the catalogue"
+        )
 
 
 def _depth(metric: str) -> int:
