@@ -6,6 +6,7 @@ from typing import Any
 
 from thresher.config import Config, read
 from thresher.data.dataset import dataset_of
+from thresher.data.options import IN_MEMORY
 from thresher.data.frames import Frame, to_table
 from thresher.jobs.train import train as train_run
 from thresher.retriever import Retriever
@@ -78,9 +79,8 @@ def _with(config: Any, frames: Mapping[str, Any], target: float | None) -> Confi
     base = read(config) if isinstance(config, str | Path) else config
     raw: dict[str, Any] = {} if base is None else dict(_raw(base))
     if frames:
-        names = {
-            name: str(frame) if _named(frames) else f"({name})" for name, frame in frames.items()
-        }
+        named = _named(frames)
+        names = {name: str(frame) if named else IN_MEMORY for name, frame in frames.items()}
         raw["data"] = {**raw.get("data", {}), **names}
     if target is not None:
         raw["decide"] = {**raw.get("decide", {}), "target": target}

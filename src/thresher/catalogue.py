@@ -1,6 +1,6 @@
 """What is searched: the items, their vectors, and what the re-ranker reads of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,19 @@ class Catalogue:
         counts = dict(zip(data.items["id"].to_pylist(), data.item_counts().tolist(), strict=True))
         aliases = QueryAliases(tuple(texts), tuple(ids), counts)
         table = data.part("train").queries.table
-        text = (*data.item_text, *data.query_text)
         ignored = config.build("features").ignored()
-        compare = compared_columns(data.items, table, text, ignored)
-        return cls._of(
-            data.items, data.item_text, data.query_text, aliases, compare, tower, config, embeddings
+        compare = compared_columns(
+            data.items, table, (*data.item_text, *data.query_text), ignored
         )
+        queries = data.part("train").queries
+        first = {text: row for row, text in reversed(list(enumerate(queries.text(data.query_text))))}
+
+        def encode(texts: Sequence[str]) -> Any:
+            rows = np.array([first[text] for text in texts], np.int64)
+            return tower.encode(tower.queries(queries.take(rows)))
+
+        text = (data.item_text, data.query_text)
+        return cls._of(data.items, text, aliases, compare, encode, tower, config, embeddings)
 
     def over(
         self,
@@ -82,25 +89,18 @@ class Catalogue:
         _check_ids(items)
         before = dict(zip(self.items["id"].to_pylist(), self.train_counts.tolist(), strict=True))
         aliases = QueryAliases(self.features.aliases.texts, self.features.aliases.item_ids, before)
-        return self._of(
-            items,
-            self.item_text,
-            self.query_text,
-            aliases,
-            self.features.compare,
-            tower,
-            config,
-            embeddings,
-        )
+        text, features = (self.item_text, self.query_text), self.features
+        encode = features.vectors_of
+        return self._of(items, text, aliases, features.compare, encode, tower, config, embeddings)
 
     @classmethod
     def _of(
         cls,
         items: pa.Table,
-        item_text: tuple[str, ...],
-        query_text: tuple[str, ...],
+        text: tuple[tuple[str, ...], tuple[str, ...]],
         aliases: QueryAliases,
         compare: tuple[Any, ...],
+        encode: Callable[[Sequence[str]], Any],
         tower: Tower,
         config: Config,
         embeddings: ItemEmbeddings | None,
@@ -111,25 +111,18 @@ class Catalogue:
         vectors, ids = tower.encode(tower.items()), items["id"].to_pylist()
         if embeddings is not None:
             vectors = embeddings.vectors(vectors, ids)
-        options = config.build("index")
-
-        def encode(texts: Sequence[str]) -> Any:
-            rest = {name: [""] * len(texts) for name in query_text[1:]}
-            table = pa.table({query_text[0]: pa.array(texts, pa.string()), **rest})
-            return tower.encode(tower.queries(Queries.of_table(table)))
-
         counts = np.array([aliases.counts.get(i, 0) for i in ids], np.int64)
         features = PairFeatures.build(
             items,
-            text=item_text,
-            query_text=query_text,
+            text=text[0],
+            query_text=text[1],
             compare=compare,
             aliases=aliases,
             train_counts=counts,
             encode=encode,
         )
-        index = build(vectors, kind=options.kind)
-        return cls(items, item_text, query_text, index, features, counts, tower)
+        index = build(vectors, kind=config.build("index").kind)
+        return cls(items, *text, index, features, counts, tower)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder."""
@@ -192,7 +185,7 @@ class Catalogue:
 
     def vectors(self, rows: Int64[np.ndarray, " n"]) -> Any:
         """The vectors of items that are searched."""
-        return self.index.vectors(rows)
+        return self.index.vectors[rows]
 
     def ids(self, rows: Int64[np.ndarray, " n"]) -> pa.Array:
         """The item ids of rows; null for row -1."""

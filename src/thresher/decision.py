@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from thresher.data.dataset import Part
+from thresher.data.relation import Relation
 from thresher.data.split import normalised, uniform
 from thresher.decide.options import DecideOptions
 from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decide.scorers import margin, raw
+from thresher.decide.sequence import draw_clusters
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
 from thresher.rerank import Reranker, cross_fit
@@ -93,7 +95,8 @@ def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
     path = folder / "no_threshold.json"
     values = read_json(path, what="the decision", fix="calibrate again")
     try:
-        return NoThreshold(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return NoThreshold(**listed)
     except TypeError as error:
         raise InputError(f"{path} cannot be read ({error}); calibrate again") from error
 
@@ -130,34 +133,42 @@ def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Deci
         InputError: with too few labelled queries, or without the column of the segments.
     """
     check_labels(part, options)
-    queries = part.queries
+    queries, truth = part.queries, part.truth
     texts = [normalised(text) for text in queries.text(model.catalogue.query_text)]
     keys = texts if model.catalogue.query_text else queries.ids.to_pylist()
-    _, clusters = np.unique(keys, return_inverse=True)
+    clusters = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    hidden = draw_clusters(clusters, options.absent, seed=options.seed)
     selection = np.array([uniform(k, options.seed + _PART_SEED) for k in keys])
     selection = selection < options.selection_share
     k = min(options.candidates, len(model.items))
-    vectors, hits = model.hits(queries, k, ignored=part.ignored)
     if options.scorer == "reranker":
+        vectors, hits = model.hits(queries, k, ignored=part.ignored)
         reranker, confidence, correct = cross_fit(
             model.catalogue.pair_features(queries, vectors, hits),
             hits.rows,
-            part.truth,
+            truth,
             selection=selection,
             clusters=clusters,
             names=model.catalogue.features.names,
             seed=options.seed,
+            absent=options.absent,
+            hidden=hidden,
         )
     else:
+        pairs = truth.pairs()
+        gone = Relation.from_pairs(*pairs[hidden[pairs[:, 0]]].T, shape=truth.shape)
+        _, hits = model.hits(queries, k, ignored=part.ignored.union(gone))
         reranker, confidence = None, confidence_of(options.scorer, hits.scores)
-        correct = part.truth.correct(hits.rows[:, :1])[:, 0]
+        correct = truth.correct(hits.rows[:, :1])[:, 0]
+    absent = hidden | (truth.counts() == 0)
     outcomes = Outcomes(
         ids=queries.ids.to_pylist(),
         confidence=confidence,
         correct=correct,
         selection=selection,
         segments=queries.column(options.by) if options.by else (),
-        clusters=clusters.reshape(-1).astype(np.int64),
+        clusters=clusters,
+        absent=absent if absent.any() else None,
     )
     policy = outcomes.certify(
         target=options.target, confidence_level=options.confidence_level, by=options.by

@@ -17,6 +17,7 @@ from thresher.catalogue import Catalogue
 from thresher.config import Config, read
 from thresher.data.dataset import Dataset, Part, history_queries, labelled
 from thresher.data.frames import Frame, like, to_table
+from thresher.data.options import IN_MEMORY
 from thresher.data.queries import Queries
 from thresher.data.relation import Relation
 from thresher.data.tables import require_columns
@@ -389,7 +390,7 @@ class Retriever:
             return self.hits(queries, k, ignored=ignored.union(had))[1]
         vectors, found = self.hits(queries, k, ignored=ignored)
         if options.repeat_boost:
-            return found.raised(had, partial(self._scores, vectors), options.repeat_boost, k)
+            return found.raised(had, partial(self._scores, vectors), options.repeat_boost)
         return found
 
     def nearest(self, item_ids: Sequence[str] | str, k: int = 10) -> pa.Table:
@@ -414,7 +415,7 @@ class Retriever:
         if not 1 <= k < len(self.items):
             raise InputError(f"k is {k}; give 1 to {len(self.items) - 1}, the other items")
         found = search_without(partial(index.search, vectors), k, itself)
-        table = self._listed(Queries(pa.array(ids), None, None, None), found, "item")
+        table = self._listed(Queries(pa.array(ids), None, None, None), found, "of")
         return table.rename_columns(["item_id", "neighbour_id", "rank", "score", "neighbour"])
 
     def evaluate(
@@ -651,7 +652,7 @@ def _reloaded(config: Config) -> Dataset:
     from thresher.data.dataset import load_dataset
 
     options = config.build("data")
-    if options.bundled is None and options.pairs is None and options.events is None:
+    if IN_MEMORY in (options.items, options.pairs, options.events):
         raise InputError(
             "this model was trained on data frames, which are not kept; give queries and pairs"
         )

@@ -14,6 +14,8 @@ SHARES: Mapping[str, Mapping[str, float]] = {
     "queries": {"train": 0.65, "validation": 0.05, "calibration": 0.15, "test": 0.15},
     "other": {"train": 0.8, "validation": 0.1, "test": 0.1},
 }
+IN_MEMORY = "(in memory)"
+"""What a run names in place of a file where it was given a table."""
 FILES = ("items", "queries", "pairs", "events", "ignored")
 _OF_EVENTS = ("users", "last", "time")
 

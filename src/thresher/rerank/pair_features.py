@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
+from scipy import sparse
 
 from thresher.data.histories import Histories
 from thresher.data.tables import read_table, text_of, write_table
@@ -151,6 +152,19 @@ class PairFeatures:
         leads = tuple(f"{name}{_LEAD}" for name in self._alone if name != BASE[1])
         of_query = OF_QUERY if self._has_text else ()
         return (*alone, *leads, *OF_CANDIDATES, *of_query)
+
+    def vectors_of(self, texts: Sequence[str]) -> Any:
+        """The unit vectors of aliases, by their texts; of one text in several the first.
+
+        Raises:
+            KeyError: a text is none of the aliases.
+        """
+        first = {text: row for row, text in reversed(list(enumerate(self.aliases.texts)))}
+        rows = [first[text] for text in texts]
+        if len(self.alias_vectors) == 1:
+            return self.alias_vectors[0][rows].view(np.float16).astype(np.float32)
+        indptr, indices, data = self.alias_vectors
+        return sparse.csr_matrix((data, indices, indptr))[rows]
 
     @property
     def _has_text(self) -> bool:

@@ -48,6 +48,11 @@ class Hits:
         return Hits(self.rows[rows], self.scores[rows])
 
     @classmethod
+    def none(cls, queries: int, k: int) -> "Hits":
+        """Hits without an item."""
+        return cls(np.full((queries, k), -1, np.int64), np.full((queries, k), -np.inf, np.float32))
+
+    @classmethod
     def joined(cls, parts: Iterable["Hits"]) -> "Hits":
         """The hits of the queries of each part in turn; at least one part, all of one width."""
         rows, scores = zip(*((part.rows, part.scores) for part in parts), strict=True)
@@ -66,6 +71,39 @@ class Hits:
                 "search again with a larger k"
             )
         return Hits(self.rows[:, :k], self.scores[:, :k])
+
+    def padded(self, k: int) -> "Hits":
+        """The best k items of each query, with row -1 where there are fewer."""
+        more = max(0, k - self.rows.shape[1])
+        rows = np.pad(self.rows, ((0, 0), (0, more)), constant_values=-1)
+        scores = np.pad(self.scores, ((0, 0), (0, more)), constant_values=-np.inf)
+        return Hits(rows, scores).top(k)
+
+    def raised(
+        self,
+        had: Relation,
+        scores: Callable[[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]], np.ndarray],
+        boost: float,
+    ) -> "Hits":
+        """The same with the items that a query had, whose scores are raised by `boost`.
+
+        Args:
+            had: items of each query, one row a query of the hits.
+            scores: of pairs of a query and an item.
+            boost: added to them.
+
+        Returns:
+            As many items a query as before, best first.
+        """
+        query, item = had.pairs().T
+        k, place = self.rows.shape[1], np.arange(len(item)) - had.indptr[query]
+        width = max(k, int(had.counts().max(initial=0)))
+        both = [self.padded(width), Hits.none(len(self), width)]
+        both[1].rows[query, place] = item
+        both[1].scores[query, place] = scores(query, item) + boost
+        rows = np.stack([found.rows for found in both], axis=1).reshape(-1, width)
+        best = np.stack([found.scores for found in both], axis=1).reshape(-1, width)
+        return Hits(rows, best).merged(2).top(k)
 
     def merged(self, lists: int) -> "Hits":
         """One list of each `lists` that follow each other: every item once, with its best score.
