@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from thresher.errors import InputError
+from thresher.retrieve import build, load
 from thresher.retrieve.sparse import SparseExact
 
 ITEMS, WIDTH = 300, 40
@@ -88,7 +89,14 @@ def test_saved_and_loaded(items, queries, tmp_path):
     loaded = SparseExact.load(tmp_path / "index")
     assert len(loaded) == ITEMS
     assert same(loaded.search(queries, 5), SparseExact(items).search(queries, 5))
-    assert [p.name for p in (tmp_path / "index").iterdir()] == ["rows.npz"]
+    assert {p.name for p in (tmp_path / "index").iterdir()} == {"rows.npz", "index.json"}
+    again = load(tmp_path / "index")
+    assert isinstance(again, SparseExact)
+    assert isinstance(build(items, kind="ivf"), SparseExact)
+    assert (again.vectors != items).nnz == 0
+    (tmp_path / "index" / "rows.npz").unlink()
+    with pytest.raises(InputError, match=r"holds no rows\.npz; save the index again"):
+        load(tmp_path / "index")
 
 
 @pytest.mark.parametrize("k", [0, ITEMS + 1])

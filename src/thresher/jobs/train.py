@@ -30,7 +30,7 @@ from thresher.retriever import Retriever
 from thresher.towers import Tower
 from thresher.towers.item_embeddings import ItemEmbeddings
 from thresher.towers.model import RetrievalModel
-from thresher.training.batches import Pairs, pairs_of
+from thresher.training.batches import pairs_of
 from thresher.training.classifiers import Measure, train_classifiers
 from thresher.training.loop import train as run_training
 from thresher.training.views import views_of

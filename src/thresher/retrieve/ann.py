@@ -6,6 +6,7 @@ from typing import Any, final
 import faiss
 import numpy as np
 from jaxtyping import Bool, Float32
+from scipy import sparse
 
 from thresher.errors import InputError
 from thresher.files import aside, write_json
@@ -21,6 +22,7 @@ from thresher.retrieve.index import (
     squared_norms,
     threads_for,
 )
+from thresher.retrieve.sparse import SparseExact
 
 EXACT_UP_TO = 200_000  # items: above, an exact batch search costs more than it is worth
 _POINTS_A_LIST = 39  # FAISS's own least number of training points a list
@@ -106,6 +108,11 @@ class FaissIVF:
         """Number of items."""
         return len(self._exact)
 
+    @property
+    def vectors(self) -> Float32[np.ndarray, "N D"]:
+        """The vectors of the items, in row order; not to be written to."""
+        return self._exact.vectors
+
     def search(
         self,
         vectors: Float32[np.ndarray, "Q D"],
@@ -171,11 +178,11 @@ class FaissIVF:
         return cls(Exact.load(folder), lists, probes=probes)
 
 
-def build(vectors: Float32[np.ndarray, "N D"], *, kind: Kind = "auto") -> Index:
+def build(vectors: Float32[np.ndarray, "N D"] | sparse.csr_matrix, *, kind: Kind = "auto") -> Index:
     """Build the index that suits a catalogue.
 
     Args:
-        vectors: one row an item, in catalogue order.
+        vectors: one row an item, in catalogue order; sparse ones are always searched exactly.
         kind: "exact" finds the true neighbours; "ivf" is approximate and many times faster;
             "auto" is exact up to 200,000 items and ivf above. "flat" is FAISS's name for exact.
 
@@ -186,6 +193,8 @@ def build(vectors: Float32[np.ndarray, "N D"], *, kind: Kind = "auto") -> Index:
         >>> len(build(np.eye(3, dtype=np.float32)))
         3
     """
+    if isinstance(vectors, sparse.csr_matrix):
+        return SparseExact(vectors)
     if kind == "auto":
         kind = "exact" if len(vectors) <= EXACT_UP_TO else "ivf"
     if kind in ("exact", "flat"):
@@ -206,7 +215,9 @@ def load(folder: Path) -> Index:
         return Exact.load(folder)
     if kind == "ivf":
         return FaissIVF.load(folder)
+    if kind == "sparse":
+        return SparseExact.load(folder)
     raise InputError(
-        f"the index in {folder} is of kind {kind!r}, but this version reads 'exact' and 'ivf'; "
-        "build it again with `thresher index`"
+        f"the index in {folder} is of kind {kind!r}, but this version reads 'exact', 'ivf' and "
+        "'sparse'; build it again with `thresher index`"
     )

@@ -36,9 +36,14 @@ class Index(Protocol):
         """Number of items."""
         ...
 
+    @property
+    def vectors(self) -> Float32[np.ndarray, "N D"] | sparse.csr_matrix:
+        """The vectors of the items, in row order; not to be written to."""
+        ...
+
     def search(
         self,
-        vectors: Float32[np.ndarray, "Q D"],
+        vectors: Any,
         k: int,
         *,
         allow: Bool[np.ndarray, " N"] | None = None,

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import sparse
 
-from thresher.files import aside
+from thresher.errors import InputError
+from thresher.files import aside, write_json
 from thresher.retrieve.hits import Hits
-from thresher.retrieve.index import allowed_rows
+from thresher.retrieve.index import MANIFEST, allowed_rows, check_rows, read_manifest
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class SparseExact:
 
     def __len__(self) -> int:
         return self.rows.shape[0]
+
+    @property
+    def vectors(self) -> sparse.csr_matrix:
+        """The vectors of the items, in row order; not to be written to."""
+        return self.rows
 
     def search(
         self, vectors: sparse.csr_matrix, k: int, *, allow: Bool[np.ndarray, " N"] | None = None
@@ -58,11 +64,22 @@ class SparseExact:
         return Hits(rows, scores)
 
     def save(self, folder: Path) -> None:
-        """Write rows.npz."""
-        with aside(folder / "rows.npz") as part:
-            sparse.save_npz(part, self.rows)
+        """Write rows.npz and index.json; a folder that holds an index is replaced."""
+        with aside(folder) as part:
+            part.mkdir()
+            sparse.save_npz(part / "rows.npz", self.rows)
+            write_json(part / MANIFEST, {"kind": "sparse", "rows": len(self)})
 
     @classmethod
     def load(cls, folder: Path) -> "SparseExact":
-        """Read what `save` wrote."""
-        return cls(sparse.load_npz(folder / "rows.npz").tocsr())
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder holds no index, or its files belong to different saves.
+        """
+        manifest, path = read_manifest(folder), folder / "rows.npz"
+        if not path.exists():
+            raise InputError(f"{folder} holds no rows.npz; save the index again")
+        rows = sparse.load_npz(path).tocsr()
+        check_rows(folder, promised=manifest.get("rows"), found=rows.shape[0])
+        return cls(rows)
