@@ -7,9 +7,9 @@ from pathlib import Path
 
 def sentence(report: dict) -> str:
     """What the certified threshold does with the test queries, or why there is none."""
-    found = report["headline"]
-    if found is None or "sentence" in found:
-        return found["sentence"] if found else "no threshold has been calibrated"
+    found = report["decision"]
+    if found is None or found["refused"]:
+        return found["refused"] if found else "no threshold has been calibrated"
     test = found["test"]
     target, coverage = round(100 * found["target"], 3), 100 * test["coverage"]
     said = (

@@ -139,9 +139,13 @@ class Retriever:
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
             if not columns:
                 raise InputError("this model reads no text; give a table with its columns")
-            # Of several text columns the first takes the whole text.
-            rest = dict.fromkeys(columns[1:], pa.array([""] * len(texts), pa.string()))
-            table = pa.table({columns[0]: pa.array(texts, pa.string()), **rest})
+            # Of several text columns the first takes the whole text; nothing is known of others.
+            table = pa.table({columns[0]: pa.array(texts, pa.string())})
+            read = [name for f in self.tower.schema.queries for name in f.columns]
+            compared = [column.name for column in self.catalogue.features.compare]
+            for name in dict.fromkeys([*columns[1:], *read, *compared]):
+                if name not in table.column_names:
+                    table = table.append_column(name, pa.nulls(len(texts), pa.string()))
         else:
             table = to_table(texts, what="queries")
         require_columns(table, columns, "the table of queries")
