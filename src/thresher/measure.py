@@ -18,7 +18,7 @@ from thresher.decide.policy import Policy
 from thresher.decide.scorers import margin
 from thresher.errors import InputError
 from thresher.evaluate import PRECISIONS, as_json, evaluate, intervals, slices_by
-from thresher.progress import Bar
+from thresher.progress import Bar, phase
 from thresher.retrieve.hits import Hits
 
 BLOCK = 8192  # queries that go through the model at a time
@@ -176,7 +176,8 @@ def measure(
     shown, confidence = _joined(part, ignored, listed if lists else proposed, quiet)
     others: dict[str, tuple[Hits, Any]] = {}
     if compare:
-        others = _baselines(model, part, depth, ignored, allow)
+        with phase("measuring baselines", quiet=quiet):
+            others = _baselines(model, part, depth, ignored, allow)
     if compare and not lists:
         scorer = model.options.scorer
         tower = shown if scorer != "reranker" else _joined(part, ignored, searched, quiet)[0]

@@ -142,6 +142,7 @@ def calibrate(
     queries: Queries = None,
     pairs: Pairs = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Choose and certify the threshold on the calibration split, or on your labelled queries."""
     from thresher.cli.show import show_decision
@@ -153,6 +154,7 @@ def calibrate(
         target,
         queries=queries,
         pairs=pairs,
+        quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )
     _print(decision, as_json, show_decision)
@@ -187,12 +189,13 @@ def index(
         Path | None, typer.Option(help="Table of the new catalogue; else the present one.")
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put another catalogue behind the model; a changed one has to be calibrated again."""
     from thresher.cli.show import show_index
     from thresher.jobs.index import index as index_artifact
 
-    _print(index_artifact(artifact, items), as_json, show_index)
+    _print(index_artifact(artifact, items, quiet=quiet), as_json, show_index)
 
 
 @app.command()
@@ -201,9 +204,7 @@ def match(
     queries: Annotated[
         Path | None, typer.Option(help="Table of queries; - reads lines of text.")
     ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option(help="One query, as text; repeatable.")
-    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="One query, as text; repeatable.")] = None,
     out: Out = None,
     top: Annotated[int, typer.Option(help="Candidates a query.")] = 1,
     keep: Annotated[
@@ -306,16 +307,34 @@ def compare(
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     overrides: Overrides = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train and measure several runs over seeds, and print one table."""
+    from thresher.cli.show import show_comparison
     from thresher.jobs.compare import compare as compare_runs
+    from thresher.progress import Bar
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise InputError(f"--seeds takes whole numbers, as in 0,1,2, got {seeds!r}") from None
-    result = compare_runs(configs, out, seeds=numbers, split=split, overrides=overrides or ())
-    _print(result, as_json, lambda shown: shown["table"])
+    with Bar("cells", quiet=quiet, delay=0) as bar:
+        bar.start("training and measuring", total=len(configs) * len(numbers))
+        try:
+            result = compare_runs(
+                configs,
+                out,
+                seeds=numbers,
+                split=split,
+                overrides=overrides or (),
+                report=lambda cell: bar.advance(1, note=f"{cell.cell.name}, seed {cell.cell.seed}"),
+            )
+        except KeyboardInterrupt:
+            _say("stopped", "the same command goes on from here")
+            raise typer.Exit(130) from None
+    _print(result, as_json, show_comparison)
+    if result["failed"]:
+        raise typer.Exit(1)
 
 
 def _renamed(columns: Sequence[str] | None) -> list[str]:

@@ -59,8 +59,25 @@ def show_nearest(result: Shown) -> str:
 
 
 def show_decision(decision: Shown) -> str:
-    """The outcome of `calibrate`."""
-    return str(decision["sentence"])
+    """The outcome of `calibrate`: the sentence, and what every segment has."""
+    lines = [str(decision["sentence"])]
+    segments = decision.get("segments") or {}
+    for name, own in [*segments.items(), *([("the others", decision)] if segments else [])]:
+        at = own["accept_at"]
+        share = own["accepted"] / own["labelled"] if own["labelled"] else 0.0
+        fate = "reviewed" if at is None else f"accepted at {at:.4g} or above, {share:.1%}"
+        lines.append(f"  {name}: {fate} of {counted(own['labelled'], 'label', 'labels')}")
+    return "\n".join(lines)
+
+
+def show_comparison(result: Shown) -> str:
+    """The outcome of `compare`: the table, and the runs that failed."""
+    lines = [result["table"], ""] if result["failed"] else [result["table"]]
+    for lost in result["failed"]:
+        lines.append(
+            f"failed: {lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
+        )
+    return "\n".join(lines)
 
 
 def show_evaluation(metrics: Shown) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from thresher.progress import phase
 from thresher.retriever import Retriever
 
 
@@ -12,6 +13,7 @@ def calibrate(
     *,
     queries: Path | None = None,
     pairs: Path | None = None,
+    quiet: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """Fit the re-ranker and the threshold again and put them into the artifact.
@@ -21,6 +23,7 @@ def calibrate(
         target: precision to certify; as configured when left out.
         queries: labelled queries of your own in place of the calibration split, with `pairs`.
         pairs: their true items.
+        quiet: no progress bar.
         options: other keys of `[decide]`.
 
     Returns:
@@ -30,6 +33,7 @@ def calibrate(
         InputError: for a damaged artifact, or labels that cannot be used.
     """
     model = Retriever.open(folder)
-    model.calibrate(target, queries=queries, pairs=pairs, **options)
+    with phase("calibrating", quiet=quiet):
+        model.calibrate(target, queries=queries, pairs=pairs, **options)
     summary = {} if model.decision is None else model.decision.summary()
     return {"artifact": str(folder), **summary}

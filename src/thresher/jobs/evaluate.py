@@ -20,6 +20,7 @@ from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError
 from thresher.jobs.item_sections import information_of, map_of, neighbours_of
 from thresher.measure import LABELS, Measured, measure
+from thresher.progress import phase
 from thresher.report import (
     Candidate,
     Decision,
@@ -88,7 +89,8 @@ def evaluate(
         if folder is not None:
             asked = _command(model.folder, files, split, remove_items, by)
             source = _source(files, split)
-            shown = report_of(test, numbers, warnings, source=source, open_too=not remove_items)
+            with phase("writing the report", quiet=quiet):
+                shown = report_of(test, numbers, warnings, source=source, open_too=not remove_items)
             facts = {"command": asked, **{name: str(path) for name, path in files.items()}}
             shown = replace(shown, provenance={**shown.provenance, **facts})
             numbers["report"] = str(write_report(shown, folder))

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from thresher.data.tables import read_table
+from thresher.progress import phase
 from thresher.retriever import Retriever
 
 
-def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
+def index(folder: Path, items: Path | None = None, *, quiet: bool = False) -> dict[str, Any]:
     """Encode a catalogue with the artifact's model and put it in place of the old one.
 
     Training queries of items that stay are kept. When anything changed, the decision is left
@@ -16,6 +17,7 @@ def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
     Args:
         folder: the artifact.
         items: table of the new catalogue; the present one is indexed again when left out.
+        quiet: no progress bar.
 
     Returns:
         Counts, as JSON values; `calibrated` says whether a policy still holds.
@@ -25,7 +27,9 @@ def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
     """
     model = Retriever.open(folder)
     before = set(model.items["id"].to_pylist())
-    model.index(model.items if items is None else read_table(items))
+    table = model.items if items is None else read_table(items)
+    with phase(f"indexing {len(table):,} items", quiet=quiet):
+        model.index(table)
     after = set(model.items["id"].to_pylist())
     return {
         "artifact": str(folder),

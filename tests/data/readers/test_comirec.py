@@ -43,11 +43,13 @@ def test_the_published_layout(source, tmp_path):
         "item_id": ["10", "11", "10", "12", "10", "10", "11", "11", "13"],
         "timestamp": [0, 1, 2, 0, 1, 0, 1, 0, 1],
     }
-    assert summary.lines()[-4:] == [
+    assert summary.lines()[-6:] == [
         "[data]",
         'events = "events.parquet"',
         'items = "items.parquet"',
-        'item_categories = ["category"]',
+        "",
+        "[features.item]",
+        'category = "category"',
     ]
     assert summary.to_dict()["events"] == 9
 

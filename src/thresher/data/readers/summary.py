@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher.data.findings import counted
 from thresher.data.join import Tables
@@ -30,6 +31,7 @@ class Summary:
         query_text: the same for queries.
         notes: one sentence for each choice that was made or row that was left out.
         ignored: number of ignored pairs written; None where the source lists none.
+        without_pairs: number of queries without a true pair.
         columns: what the columns of items and queries seem to hold: text, code, number, category.
     """
 
@@ -41,6 +43,7 @@ class Summary:
     query_text: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
     ignored: int | None = None
+    without_pairs: int = 0
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
@@ -50,6 +53,7 @@ class Summary:
             "queries": self.queries,
             "pairs": self.pairs,
             "ignored": self.ignored,
+            "without_pairs": self.without_pairs,
             "splits": dict(self.splits),
             "item_text": list(self.item_text),
             "query_text": list(self.query_text),
@@ -79,6 +83,7 @@ class Summary:
             'queries = "queries.parquet"',
             'pairs = "pairs.parquet"',
             *listed,
+            *(['without_pairs = "no_item"'] if self.without_pairs else []),
             f"item_text = [{quoted[0]}]",
             f"query_text = [{quoted[1]}]",
         ]
@@ -142,6 +147,7 @@ def write_dataset(
         query_text=_texts(queries),
         notes=tuple(notes),
         ignored=None if tables.ignored is None else len(tables.ignored),
+        without_pairs=len(queries) - pc.count_distinct(tables.pairs["query_id"]).as_py(),
         columns={"items": column_kinds(tables.items), "queries": column_kinds(tables.queries)},
     )
 
