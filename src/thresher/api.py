@@ -1,13 +1,15 @@
 """What a user types first: train on data frames, open what was saved."""
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thresher.config import Config, read
 from thresher.data.dataset import dataset_of
-from thresher.data.options import IN_MEMORY
 from thresher.data.frames import Frame, to_table
+from thresher.data.options import IN_MEMORY
+from thresher.errors import InputError
 from thresher.jobs.train import train as train_run
 from thresher.retriever import Retriever
 
@@ -49,11 +51,16 @@ def train(
     """
     given = {"items": items, "queries": queries, "pairs": pairs, "events": events}
     frames = {name: frame for name, frame in given.items() if frame is not None}
-    run = read(_with(config, frames, target))
-    data = None
-    if frames and not _named(frames):
-        tables = {name: to_table(frame, what=name) for name, frame in frames.items()}
-        data = dataset_of(run.build("data"), **tables)
+    run = _with(config, frames, target)
+    named = _named(frames)
+    tables = {} if named else {name: to_table(frame, what=name) for name, frame in frames.items()}
+    data = dataset_of(run.build("data"), base=run.folder, **tables)
+    if target is not None and not len(data.part("calibration")):
+        raise InputError(
+            f"a target of {target:g} is certified on labels that training has not seen, and the "
+            "data has none in the split 'calibration'; give it a share in [data] shares, or leave "
+            "the target out"
+        )
     result = train_run(run, None if out is None else Path(out), data=data, quiet=quiet)
     if result is None:
         raise RuntimeError("only the first of several processes has the trained model")
@@ -80,7 +87,10 @@ def _with(config: Any, frames: Mapping[str, Any], target: float | None) -> Confi
     raw: dict[str, Any] = {} if base is None else dict(_raw(base))
     if frames:
         named = _named(frames)
-        names = {name: str(frame) if named else IN_MEMORY for name, frame in frames.items()}
+        names = {
+            name: str(Path(frame).resolve()) if named else IN_MEMORY
+            for name, frame in frames.items()
+        }
         raw["data"] = {**raw.get("data", {}), **names}
     if target is not None:
         raw["decide"] = {**raw.get("decide", {}), "target": target}
@@ -89,6 +99,4 @@ def _with(config: Any, frames: Mapping[str, Any], target: float | None) -> Confi
 
 
 def _raw(config: Any) -> Mapping[str, Any]:
-    import tomllib
-
     return tomllib.loads(config.to_toml()) if isinstance(config, Config) else config
