@@ -453,8 +453,8 @@ def test_the_same_catalogue_keeps_the_decision_and_another_drops_it(own, shop, o
 @pytest.mark.parametrize(
     ("items", "words"),
     [
-        ({"id": ["a", "a"], "title": ["x", "y"]}, "1 with the id of another"),
-        ({"id": ["a", ""], "title": ["x", "y"]}, "1 without an id"),
+        ({"id": ["a", "a"], "title": ["x", "y"]}, "1 id stands on several rows"),
+        ({"id": ["a", ""], "title": ["x", "y"]}, "1 row has no id"),
         ({"id": ["a", "b"], "name": ["x", "y"]}, "no column 'title'"),
         ({"title": ["x", "y"]}, "no column 'id'"),
         ({"id": pa.array([], pa.string()), "title": pa.array([], pa.string())}, "has no items"),
