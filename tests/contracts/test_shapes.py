@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from thresher.decide.repeats import design_effect
+from thresher.retrieve import Hits
 
 
-def test_an_array_of_another_length_is_refused():
-    with pytest.raises(TypeCheckError, match="groups"):
-        design_effect(np.array([True, False, True]), np.arange(2))
+def test_an_array_of_another_type_or_shape_is_refused():
+    with pytest.raises(TypeCheckError, match="scores"):
+        Hits(np.zeros((2, 3), np.int64), np.zeros((2, 3), np.float64))
+    with pytest.raises(TypeCheckError, match="rows"):
+        Hits(np.zeros(2, np.int64), np.zeros((2, 3), np.float32))

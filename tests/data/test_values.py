@@ -36,7 +36,7 @@ def test_a_text_of_categories_is_cut_at_bars():
     ("values", "type", "known"),
     [
         ([7, 8, None, 7], None, ["7", "8"]),
-        ([True, False], None, ["true", "false"]),
+        ([True, False], None, ["false", "true"]),
         (["cups", None, "cups"], pa.dictionary(pa.int8(), pa.string()), ["cups"]),
         ([[["a"], ["b", "c"]], [["d"]], None], None, ["a", "b", "c", "d"]),
         ([["a", None, ""], ["b"]], None, ["a", "b"]),

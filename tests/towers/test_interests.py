@@ -8,7 +8,7 @@ from thresher.towers.interests import Interests, closest_interest
 
 def test_the_pooling_of_a_worked_example():
     """Two interests that look at the first number of tanh, in opposite directions."""
-    pooling = Interests(1, interests=2, longest=3)
+    pooling = Interests(1, interests=2, max_history=3)
     with torch.no_grad():
         for parameter in pooling.parameters():
             parameter.zero_()
@@ -27,7 +27,7 @@ def test_the_pooling_of_a_worked_example():
 
 
 def test_interests_start_apart():
-    pooling = Interests(8, interests=3, longest=5)
+    pooling = Interests(8, interests=3, max_history=5)
     pooling.start(torch.Generator().manual_seed(0))
     states = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(1))
     found = pooling(states, torch.tensor([5, 5, 5, 5])).detach()

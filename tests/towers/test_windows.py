@@ -18,7 +18,7 @@ def encoder(kind, layers=1, dropout=0.0, seed=0):
         "mean": Mean,
         "gru": lambda: Recurrent(DIM, layers=layers, dropout=dropout),
         "attention": lambda: CausalAttention(
-            DIM, layers=layers, heads=2, longest=LONGEST, dropout=dropout
+            DIM, layers=layers, heads=2, max_history=LONGEST, dropout=dropout
         ),
     }[kind]()
     generator = torch.Generator().manual_seed(seed)
@@ -115,7 +115,7 @@ def test_a_recurrent_unit_against_a_loop_over_its_equation():
 
 
 def test_untrained_attention_is_the_last_event():
-    made = CausalAttention(DIM, layers=2, heads=1, longest=LONGEST, dropout=0.0)
+    made = CausalAttention(DIM, layers=2, heads=1, max_history=LONGEST, dropout=0.0)
     made.start(torch.Generator().manual_seed(0))
     x = events()
     last = x[[0, 1, 2], [4, 1, 0]]

@@ -32,10 +32,10 @@ class Stopped(Exception):
 
 
 class Stops(Watched):
-    def __call__(self, m):
+    def ratios(self, m):
         if len(self.seen) + 1 == self.kill_at:
             raise Stopped
-        return super().__call__(m)
+        return super().ratios(m)
 
 
 # With prototypes three terms see each step: call 3 * 23 is in the third epoch (10 steps each).
@@ -55,7 +55,7 @@ def test_a_run_that_was_stopped_ends_as_an_unbroken_one(tmp_path, labels, call):
 
 @pytest.mark.parametrize("labels", ["text", "shared", "prototype"])
 def test_what_is_true_is_learnt(tmp_path, labels):
-    options = replace(OPTIONS, epochs=30, batch_size=40, learning_rate=0.03, positives="every")
+    options = replace(OPTIONS, epochs=30, batch_size=40, learning_rate=0.2, positives="every")
     model, pairs, held_out = trained(tmp_path, options, labels)
     assert precision(model, pairs, held_out) > 0.85
 
@@ -69,14 +69,15 @@ def test_every_query_is_taken_once_an_epoch_where_one_positive_is_drawn(tmp_path
 
 
 def test_hard_negatives_are_further_columns_and_never_a_query_s_own(tmp_path):
-    watched = Watched()
     shapes = []
 
-    def seen(m):
-        shapes.append((len(m.left), len(m.right)))
-        return watched(m)
+    class Shapes(Watched):
+        def ratios(self, m):
+            shapes.append((len(m.left), len(m.right)))
+            return super().ratios(m)
 
-    trained(tmp_path, replace(OPTIONS, epochs=2), "text", seen)
+    watched = Shapes()
+    trained(tmp_path, replace(OPTIONS, epochs=2), "text", watched)
     # Before the first epoch there are no weights to search with: extra columns are drawn blindly.
     assert shapes == [(24, 72)] * 20
     for links in watched.seen:
@@ -89,7 +90,7 @@ def test_all_items_as_columns(tmp_path):
     for links in watched.seen:
         assert len(links.pos) == 24
         assert links.pos[:, 1].max() < ITEMS
-        assert len(links.drop) == 0
+        assert len(links.ignored) == 0
 
 
 def test_rare_items_are_drawn_more_often(tmp_path):

@@ -16,7 +16,7 @@ from oracles.synonyms import ITEMS, Watched, goal, made, precision
 from thresher.errors import InputError
 from thresher.training.loop import train
 from thresher.training.options import TrainOptions
-from train.worker import KILLED, SHARED, shared
+from training.worker import KILLED, SHARED, shared
 
 TESTS = Path(__file__).parents[1]
 PLAIN = TrainOptions(epochs=2, batch_size=24, cluster_from_epoch=-1)
@@ -48,7 +48,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, step):
     unbroken = trained(tmp_path / "unbroken", KILLED, fingerprint="f")
     folder = tmp_path / "killed"
     ran = subprocess.run(
-        [sys.executable, "-m", "train.worker", str(folder), str(step)],
+        [sys.executable, "-m", "training.worker", str(folder), str(step)],
         cwd=TESTS,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
@@ -141,14 +141,14 @@ def test_too_few_pairs_for_a_batch(tmp_path):
 def test_what_is_true_is_learnt(tmp_path):
     tower, pairs, held_out = made(dim=32)
     assert precision(tower, pairs, held_out) < 0.15  # the texts alone say nothing
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=-1)
+    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
 
 
 def test_what_is_shuffled_is_not_learnt(tmp_path):
     tower, pairs, held_out = made(shuffled=True, dim=32)
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=-1)
+    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     # 80 held-out queries, each right with probability 1/40: more than 12 never in practice
     assert precision(tower, pairs, held_out) < 0.15
@@ -157,7 +157,7 @@ def test_what_is_shuffled_is_not_learnt(tmp_path):
 def test_clustered_batches_learn_too(tmp_path):
     tower, pairs, held_out = made(dim=32)
     options = TrainOptions(
-        epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=3, cluster_size=6
+        epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=3, cluster_size=6
     )
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
@@ -180,8 +180,8 @@ def test_other_true_columns_are_dropped_never_negative(tmp_path):
     for links in watched.seen:
         assert links.pos.tolist() == [[i, i] for i in range(120)]
         # 120 columns of 40 items: every batch holds copies
-        assert len(links.drop) > 0
-        assert (links.drop[:, 0] != links.drop[:, 1]).all()
+        assert len(links.ignored) > 0
+        assert (links.ignored[:, 0] != links.ignored[:, 1]).all()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])

@@ -115,7 +115,7 @@ def weighted_sums(table: Float[Tensor, "N D"], bags: Bags) -> Float[Tensor, "row
     Equation:  y_i = sum_t w_it E_t
 
     The gradient of the table is a sparse tensor that holds the tokens in use, so that neither
-    backward nor an optimiser made for it (`thresher.training.optimizer`) passes over the whole table.
+    backward nor an optimiser made for it (`thresher.training.optimizer`) passes over all of it.
     The weights get no gradient.
 
     Memory:    the sums; backward adds D numbers for each distinct token.

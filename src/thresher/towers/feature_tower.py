@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -350,8 +350,6 @@ class FeatureTower(nn.Module):
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    if given["combine"] not in get_args(Combine):
-        raise InputError(f'tower.combine is {given["combine"]!r}; choose "sum" or "concat"')
     for name in ("dim", "encoder_layers", "heads", "interests", "max_history"):
         if given[name] < 1:
             raise InputError(f"tower.{name} must be at least 1, got {given[name]}")

@@ -4,11 +4,17 @@ import gzip
 
 import pytest
 
-from thresher.data import DataSpec, audit_files, load_dataset, read_table
+from oracles.truth import trues
+from thresher.data import DataOptions, audit, load_dataset, read_table
 from thresher.data.readers import beir
-from thresher.data.split import straddling
 from thresher.errors import InputError
 
+WRITTEN = DataOptions(
+    items="items.parquet",
+    queries="queries.parquet",
+    pairs="pairs.parquet",
+    without_pairs="no_item",
+)
 CORPUS = [
     '{"_id": "d1", "title": "Red mug", "text": "A mug.", "metadata": {}}',
     '{"_id": "d2", "title": "Blue mug", "text": "Another.", "metadata": {}}',
@@ -70,9 +76,9 @@ def test_a_folder(source, tmp_path, packed):
     assert [note[:29] for note in summary.notes] == [
         "1 query is judged in several ", "1 true pair names an unknown ",
     ]  # fmt: skip
-    spec = DataSpec("items.parquet", "queries.parquet", "pairs.parquet", item_text=("text",))
-    data = load_dataset(spec, out)
-    assert data.relation.counts().tolist() == [2, 2, 1, 1, 0, 0]
+    assert trues(load_dataset(WRITTEN, out)) == {
+        "q1": ["d1", "d2"], "q2": ["d1", "d2"], "q3": ["d3"], "q4": ["d1"], "q5": [], "q6": [],
+    }  # fmt: skip
     assert 'item_text = ["title", "text"]' in summary.lines()
 
 
@@ -98,14 +104,13 @@ def test_a_share_of_train_becomes_calibration_and_twins_stay_together(source, tm
     # 150 groups of two, a quarter of them: 37.5, standard deviation 5.3; four of them: 21
     assert abs(summary.splits["calibration"] / 2 - 37.5) < 21
     assert sum(summary.splits.values()) == 400
-    data = load_dataset(
-        DataSpec("items.parquet", "queries.parquet", "pairs.parquet"), tmp_path / "out"
-    )
-    assert straddling(data.query_text(), data.split) == []
+    written = read_table(tmp_path / "out" / "queries.parquet")
+    texts, splits = written["text"].to_pylist(), written["split"].to_pylist()
+    assert len(set(zip(texts, splits, strict=True))) == len(set(texts)) == 200
     assert "train queries became the calibration split" in summary.notes[-1]
     again = beir.convert(at, tmp_path / "again", calibration=0.25, seed=2)
     assert again.splits["test"] == 100
-    assert read_table(tmp_path / "again" / "queries.parquet") != data.queries
+    assert read_table(tmp_path / "again" / "queries.parquet") != written
 
 
 def test_calibration_comes_from_test_where_there_is_nothing_else(source, tmp_path):
@@ -116,10 +121,7 @@ def test_calibration_comes_from_test_where_there_is_nothing_else(source, tmp_pat
     summary = beir.convert(at, tmp_path / "out", calibration=0.5)
     assert summary.splits["test"] + summary.splits["calibration"] == 50
     assert min(summary.splits["test"], summary.splits["calibration"]) > 0
-    codes = {f.code for f in audit_files(
-        DataSpec("items.parquet", "queries.parquet", "pairs.parquet"), tmp_path / "out"
-    ).findings}  # fmt: skip
-    assert "empty-split" in codes
+    assert "empty-split" in {f.code for f in audit(WRITTEN, tmp_path / "out").findings}
 
 
 BAD = {

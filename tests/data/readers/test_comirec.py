@@ -3,9 +3,8 @@
 import gzip
 
 import pytest
-from thresher.data.history import HistorySpec, load_history
 
-from thresher.data import read_table
+from thresher.data import DataOptions, load_dataset, read_table
 from thresher.data.readers import comirec
 from thresher.errors import InputError
 
@@ -49,22 +48,20 @@ def test_the_published_layout(source, tmp_path):
         'items = "items.parquet"',
         "",
         "[features.item]",
-        'category = "category"',
+        'category = "categories"',
     ]
     assert summary.to_dict()["events"] == 9
 
 
-def test_what_it_writes_is_a_history(source, tmp_path):
+def test_what_it_writes_are_events(source, tmp_path):
     comirec.convert(source, tmp_path)
-    spec = HistorySpec(
-        events="events.parquet",
-        items="items.parquet",
-        item_categories=("category",),
-        shares={"train": 0.5, "validation": 0.25, "test": 0.25},
-    )
-    history = load_history(spec, tmp_path)
-    assert len(history.items) == 5
-    assert len(history.test) == 1
+    shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    options = DataOptions(events="events.parquet", items="items.parquet", shares=shares)
+    data = load_dataset(options, tmp_path)
+    assert len(data.items) == 5
+    assert {name: len(part) for name, part in data.parts.items() if name != "train"} == {
+        "validation": 1, "calibration": 0, "test": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["lines.txt", "taobao.csv", "events.txt.gz"])

@@ -4,9 +4,8 @@ import gzip
 import json
 
 import pytest
-from thresher.data.history import HistorySpec, load_history
 
-from thresher.data import read_table
+from thresher.data import DataOptions, load_dataset, read_table
 from thresher.data.readers import session_lines
 from thresher.errors import InputError
 
@@ -79,16 +78,11 @@ def test_items_with_paths_of_categories(convert, tmp_path):
         [],
         [],
     ]
-    spec = HistorySpec(
-        events="out/events.parquet",
-        items="out/items.parquet",
-        item_text=("title",),
-        item_categories=("category",),
-        shares={"train": 0.5, "test": 0.5},
-    )
-    history = load_history(spec, tmp_path)
-    # 5 and 6 have two events or more; one learns, one is asked, and 13 stays in the catalogue
-    assert (len(history.items), len(history.test)) == (4, 1)
+    shares = {"train": 0.5, "test": 0.5}
+    options = DataOptions(events="events.parquet", items="items.parquet", shares=shares)
+    data = load_dataset(options, tmp_path / "out")
+    # 5 and 6 have two events or more; one learns, one is evaluated, and 13 stays in the catalogue
+    assert (len(data.items), len(data.part("test"))) == (4, 1)
 
 
 def test_plain_categories_stay(convert, tmp_path):

@@ -6,8 +6,9 @@ import tracemalloc
 
 import pytest
 
+from oracles.truth import trues
 from oracles.xc import LABELS, TEST, TRAIN, pack, write_json, write_text
-from thresher.data import DataSpec, load_dataset, read_table
+from thresher.data import DataOptions, load_dataset, read_table
 from thresher.data.readers import xc
 from thresher.errors import InputError
 
@@ -65,13 +66,18 @@ def test_a_folder_of_each_layout(tmp_path, name):
 
 def test_what_is_imported_can_be_loaded_and_the_filter_wins(tmp_path):
     xc.convert(write_json(tmp_path / "set"), tmp_path, **NO_SHARES)
-    spec = DataSpec("items.parquet", "queries.parquet", "pairs.parquet", "ignored.parquet")
-    data = load_dataset(spec, tmp_path)
+    tables = ("items", "queries", "pairs", "ignored")
+    files = {name: f"{name}.parquet" for name in tables}
+    data = load_dataset(DataOptions(**files, without_pairs="no_item"), tmp_path)
     # The filter names two true pairs of trn-3 and one of tst-1.
-    assert [data.relation.items_of(row).tolist() for row in range(7)] == [
-        [1, 2], [0], [3], [0], [], [0], [1],
-    ]  # fmt: skip
-    assert data.ignored.pairs().tolist() == [[3, 1], [3, 3], [6, 2]]
+    a, b, c, d = UIDS
+    assert trues(data) == {
+        "trn-0": [b, c], "trn-1": [a], "trn-2": [d], "trn-3": [a], "trn-4": [], "tst-0": [a],
+        "tst-1": [b],
+    }  # fmt: skip
+    assert {q: items for q, items in trues(data, "ignored").items() if items} == {
+        "trn-3": [b, d], "tst-1": [c],
+    }  # fmt: skip
 
 
 def test_without_filter_lists_nothing_is_ignored_and_an_old_list_goes(tmp_path):

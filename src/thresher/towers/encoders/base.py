@@ -127,5 +127,5 @@ def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]]) -> tuple[Encode
     arrays: dict[str, Any] = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
-        arrays[name] = column if pa.types.is_string(column.type) else column.to_numpy()
+        arrays[name] = column if pa.types.is_string(column.type) else column.to_numpy().copy()
     return made(**about.pop("plain"), **arrays), about

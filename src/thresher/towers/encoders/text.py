@@ -93,7 +93,8 @@ class Text:
         data = counts.data if self.buckets else counts.data * ~strange
         place = place if self.buckets else np.where(strange, 0, place)
         # Tokens of one bucket are added up.
-        found = sparse.csr_matrix((data, place, counts.indptr), (counts.shape[0], len(self)))
+        shape = (counts.shape[0], len(self))
+        found = sparse.csr_matrix((data, place, counts.indptr), shape, copy=True)
         found.sum_duplicates()
         found.eliminate_zeros()
         found = log_counts(found)
