@@ -1,6 +1,6 @@
-"""The tables of docs/configuration.md, made from the signatures and docstrings they describe.
+"""The tables of docs/guides/configuration.md, made from the signatures and docstrings they describe.
 
-    python docs/reference.py    writes them anew; `make docs-check` compares
+    python docs/reference.py    writes them again; `make docs-check` compares
 
 A table stands between `<!-- section -->` and `<!-- end -->`.
 """
@@ -11,45 +11,20 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from thresher.data.dataset import DataSpec
-from thresher.data.feature_data import FeatureSpec
-from thresher.data.history import HistorySpec
-from thresher.data.masking import ViewOptions
-from thresher.data.schema import FeatureOptions
-from thresher.decide.options import DecideOptions
-from thresher.evaluate.options import RankingOptions
+from thresher.config import KINDS, PLAIN
 from thresher.losses import LOSSES
-from thresher.retrieve.options import IndexOptions
-from thresher.towers import TOWERS
-from thresher.towers.features import FeatureTower
-from thresher.towers.history import HistoryTower
-from thresher.training.classifiers import ClassifierOptions
-from thresher.training.labels import LABELS
-from thresher.training.options import TrainOptions
 
-PAGE = Path(__file__).parent / "configuration.md"
+PAGE = Path(__file__).parent / "guides" / "configuration.md"
 SUPPLIED = ("dim", "generator")  # what a loss gets from the tower, never from a file
 TABLES: Mapping[str, Callable] = {
-    "data": DataSpec,
-    "history": HistorySpec,
-    "feature data": FeatureSpec,
-    "features": FeatureOptions,
-    "views": ViewOptions,
-    **{f"tower {name}": made_by for name, made_by in TOWERS.items()},
-    "tower history": HistoryTower,
-    "tower features": FeatureTower,
-    # Those that have no key have no table.
-    **{
-        f"labels {n}": made_by
-        for n, made_by in LABELS.items()
-        if inspect.signature(made_by).parameters
-    },
-    **{f"objective {name}": made_by for name, made_by in LOSSES.items()},
-    "train": TrainOptions,
-    "ranking": RankingOptions,
-    "classifiers": ClassifierOptions,
-    "index": IndexOptions,
-    "decide": DecideOptions,
+    f"{section} {name}".strip(): made_by
+    for section, choices in [
+        *((name, {"": made_by}) for name, made_by in PLAIN.items()),
+        *KINDS.items(),
+        ("objective", LOSSES),
+    ]
+    for name, made_by in choices.items()
+    if inspect.signature(made_by).parameters  # what has no key has no table
 }
 _BLOCK = re.compile(r"<!-- ([\w ]+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -80,7 +55,7 @@ def default(parameter: inspect.Parameter, made_by: Callable) -> str:
     field = getattr(made_by, "__dataclass_fields__", {}).get(parameter.name)
     if field is not None and callable(field.default_factory):
         value = field.default_factory()
-    if value is None:
+    if value is None or value == {}:
         return "none"
     if isinstance(value, Mapping):
         return "`{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in value.items()) + " }`"
@@ -90,18 +65,18 @@ def default(parameter: inspect.Parameter, made_by: Callable) -> str:
 def table(name: str) -> str:
     """The Markdown table of one section."""
     made_by = TABLES[name]
-    said = meanings(made_by)
+    configured = meanings(made_by)
     rows = ["| key | default | meaning |", "|-|-|-|"]
     for key, parameter in inspect.signature(made_by).parameters.items():
         if name.startswith("objective ") and key in SUPPLIED:
             continue
-        meaning = said[key].replace("`", "").replace("|", "\\|")
+        meaning = configured[key].replace("`", "").replace("|", "\\|")
         rows.append(f"| `{key}` | {default(parameter, made_by)} | {meaning} |")
     return "\n".join(rows)
 
 
 def written(text: str) -> str:
-    """The page with every table made anew."""
+    """The page with every table made again."""
     return _BLOCK.sub(lambda m: f"<!-- {m[1]} -->\n{table(m[1])}\n<!-- end -->", text)
 
 
