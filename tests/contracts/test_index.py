@@ -51,6 +51,7 @@ class TestEveryIndex:
         index = build(items, kind=kind)
         assert isinstance(index, Index)
         assert len(index) == ITEMS
+        assert np.array_equal(index.vectors[[3, 399]], items[[3, 399]])
 
     def test_order_scores_and_negative_scores(self, kind, items, queries):
         # 400 items are 10 lists, all of them visited: ivf is exact here but for its encoding.
@@ -128,6 +129,8 @@ class TestEveryIndex:
         loaded = load(tmp_path / "index")
         assert type(loaded) is type(index)
         assert same(loaded.search(queries, 7), index.search(queries, 7))
+        assert isinstance(loaded.vectors.base, np.memmap)
+        assert np.array_equal(loaded.vectors[[3, 399]], items[[3, 399]])
         # The loaded vectors are memory-mapped: saving over them must not disturb them.
         before = loaded.search(queries, 7)
         build(-items, kind=kind).save(tmp_path / "index")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher.data import Relation
@@ -26,6 +26,7 @@ def empty(*shape):
     return Relation.from_pairs(ints([]), ints([]), shape=shape)
 
 
+@settings(max_examples=50)
 @given(seed=st.integers(0, 50), rank=st.integers(0, 2), hard=st.integers(0, 2), some=st.booleans())
 def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, hard, some):
     relation = random_relation(seed)

@@ -91,10 +91,6 @@ def test_take_keep_and_without(case, data):
     assert {(q, kept[i]) for q, i in smaller.pairs().tolist()} == {
         (q, i) for q, i in truth if i in kept
     }
-    mask = np.array([i in kept for i in range(items)], dtype=bool)
-    rest = [i for i in range(items) if i not in kept]
-    without = relation.without_items(mask)
-    assert without.pairs().tolist() == relation.keep_items(ints(rest)).pairs().tolist()
 
 
 def test_correct_takes_the_queries_in_order():

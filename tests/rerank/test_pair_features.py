@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -129,6 +129,7 @@ WORDS = ["bosch", "kin85af30", "kin 85", "64gb", "64 gb", "128gb", "white", "Ã©æ
 titles = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
 
 
+@settings(max_examples=30)
 @given(
     st.lists(titles, min_size=1, max_size=4),
     st.lists(titles, max_size=3),

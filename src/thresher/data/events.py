@@ -84,8 +84,7 @@ def events_of(
         path: of its file, for messages.
         catalogue: ids of the items there are; those of the events, ascending, when left out.
         event_kinds: values of `event` to read; every kind when empty.
-        repeated_events: see rule 4.
-        min_events: see rule 5; 1 or more.
+        repeated_events, min_events: see rules 4 and 5; 1 or more events.
         strict: refuse a kind that does not occur, which may be misspelt, and items that are not in
             the catalogue; without it they are left out.
 
@@ -102,9 +101,30 @@ def events_of(
         catalogue = pc.unique(of_item.filter(pa.array(kept))).sort()
     known = rows_of(of_item, catalogue)
     strange = of_item.filter(pa.array(kept & (known < 0)))
-    if len(strange):
-        findings += _unknown_items(strange, path, strict=strict)
-        kept &= known >= 0
+    findings += _unknown_items(strange, path, strict=strict)
+    log, users = _log(table, kept & (known >= 0), known, path)
+    log, more = _in_order(log, repeated_events=repeated_events)
+    counts = np.bincount(log.users, minlength=len(users))
+    enough = _enough(counts, min_events, path)
+    log = log.take(np.flatnonzero(enough[log.users]))
+    findings += more + found("short-history", int((~enough).sum()), min_events=min_events)
+    return Events(
+        users=users.filter(pa.array(enough)),
+        catalogue=catalogue,
+        sequences=Sequences(bounds(counts[enough]), log.items),
+        times=log.times,
+        weights=log.weights,
+        findings=tuple(findings),
+    )
+
+
+def _log(
+    table: pa.Table,
+    kept: Bool[np.ndarray, " rows"],
+    items: Int64[np.ndarray, " rows"],
+    path: str | Path,
+) -> tuple[_Log, pa.StringArray]:
+    """The rows that are kept, and the ids of their users, ascending."""
     if not kept.any():
         raise InputError(
             f"{path} has {counted(len(table), 'row', 'rows')}, none of them an event with a user "
@@ -120,29 +140,25 @@ def events_of(
     weights = column["weight"].weights() if "weight" in column else np.ones(len(rows))
     log = _Log(
         users=rows_of(column["user_id"].values, users),
-        items=known[rows],
+        items=items[rows],
         times=column["timestamp"].times(),
         places=rows,
         weights=weights.astype(np.float32),
     )
-    log, more = _in_order(log, repeated_events=repeated_events)
-    counts = np.bincount(log.users, minlength=len(users))
-    enough = counts >= min_events
+    return log, users
+
+
+def _enough(
+    counts: Int64[np.ndarray, " U"], min_events: int, path: str | Path
+) -> Bool[np.ndarray, " U"]:
+    """Which users have enough events."""
+    enough: Bool[np.ndarray, " U"] = counts >= min_events
     if not enough.any():
         raise InputError(
             f"{path}: no user has {counted(min_events, 'event', 'events')}; give longer histories, "
             "or lower min_events"
         )
-    log = log.take(np.flatnonzero(enough[log.users]))
-    findings += more + found("short-history", int((~enough).sum()), min_events=min_events)
-    return Events(
-        users=users.filter(pa.array(enough)),
-        catalogue=catalogue,
-        sequences=Sequences(bounds(counts[enough]), log.items),
-        times=log.times,
-        weights=log.weights,
-        findings=tuple(findings),
-    )
+    return enough
 
 
 def _check_columns(
@@ -185,6 +201,8 @@ def _usable(
 
 def _unknown_items(ids: pa.StringArray, path: str | Path, *, strict: bool) -> list[Finding]:
     """A note on events of items that the catalogue lacks; refused where they should be there."""
+    if not len(ids):
+        return []
     names = pc.unique(ids).sort()
     code = "unknown-item/event" if strict else "unknown-item/passed"
     events = counted(len(ids), "event", "events")

@@ -106,17 +106,8 @@ def batch_links(
         InputError: the queries' own columns do not lie within `columns`, or one is not true for its
             query.
     """
+    _check_own(relation, query_rows, columns, offset)
     size = len(query_rows)
-    if not 0 <= offset <= len(columns) - size:
-        raise InputError(
-            f"{size} queries from column {offset} on do not fit in {len(columns)} columns; "
-            "every query has a column of its own"
-        )
-    if not relation.contains(query_rows, columns[offset : offset + size]).all():
-        raise InputError(
-            "the own column of a query is not one of its true items; give `columns` in the order "
-            "of the queries, and the `offset` of this process"
-        )
     width = size if own is None else own
     pairs = _known(relation, ignored, query_rows, columns)
     if not in_batch:
@@ -129,6 +120,25 @@ def batch_links(
     diagonal = pairs[:, 0] == pairs[:, 1]
     drawn = None if log_q is None else log_q.of(columns[offset : offset + width], size)
     return _links("query", "item", pairs[diagonal], pairs[~diagonal], drawn)
+
+
+def _check_own(
+    relation: Relation,
+    query_rows: Int[np.ndarray, " B"],
+    columns: Int[np.ndarray, " C"],
+    offset: int,
+) -> None:
+    size = len(query_rows)
+    if not 0 <= offset <= len(columns) - size:
+        raise InputError(
+            f"{size} queries from column {offset} on do not fit in {len(columns)} columns; "
+            "every query has a column of its own"
+        )
+    if not relation.contains(query_rows, columns[offset : offset + size]).all():
+        raise InputError(
+            "the own column of a query is not one of its true items; give `columns` in the order "
+            "of the queries, and the `offset` of this process"
+        )
 
 
 def text_query_links(

@@ -86,8 +86,6 @@ def draw_masks(
         generator: of the draw; one in the same state on every process gives the same masks.
         information: mutual information of every two features in nats; "correlated" alone needs it.
 
-    Memory: O(k).
-
     Raises:
         InputError: fewer than 2 features may be hidden (1 with "none"), or "correlated" has no
             mutual information of k features.

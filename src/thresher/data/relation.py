@@ -209,10 +209,6 @@ class Relation:
         shape = (len(self), len(item_rows))
         return Relation.from_pairs(pairs[kept, 0], items[kept], shape=shape)
 
-    def without_items(self, mask: Bool[np.ndarray, " N"]) -> "Relation":
-        """The relation without the items where `mask` is true; the others close ranks in order."""
-        return self.keep_items(np.flatnonzero(~mask))
-
     @cached_property
     def _keys(self) -> Int64[np.ndarray, " P"]:
         pairs = self.pairs()

@@ -59,19 +59,32 @@ def balanced_tree(
     while len(nodes := nodes[nodes[:, 1] - nodes[:, 0] > 1]):
         middle = nodes.sum(axis=1) // 2
         start, cut, end = bounds[nodes[:, 0]], bounds[middle], bounds[nodes[:, 1]]
-        # The nodes of a level have a handful of shapes; nodes of one shape are halved together.
-        shapes, shape = np.unique([end - start, cut - start], axis=1, return_inverse=True)
-        for number, (count, left) in enumerate(shapes.T.tolist()):
-            starts = start[shape.ravel() == number, None]
-            together = max(1, _ROWS // count)
-            for i in range(0, len(starts), together):
-                places = starts[i : i + together] + np.arange(count)
-                order[places] = _halved(vectors, order[places], left, generator)
+        _halve(vectors, order, start, np.stack([end - start, cut - start]), generator)
         lower, upper = np.stack([nodes[:, 0], middle]), np.stack([middle, nodes[:, 1]])
         nodes = np.stack([lower.ravel(), upper.ravel()], axis=1)
     groups = np.empty(rows, dtype=np.int64)
     groups[order] = np.repeat(np.arange(leaves), np.diff(bounds))
     return groups
+
+
+def _halve(
+    vectors: Float32[np.ndarray, "P D"],
+    order: Int64[np.ndarray, " P"],
+    start: Int64[np.ndarray, " nodes"],
+    sizes: Int64[np.ndarray, "2 nodes"],
+    generator: np.random.Generator,
+) -> None:
+    """Sorts the rows of each node of a level, in place: those of its left half first.
+
+    The nodes of a level have a handful of sizes; nodes of one size are halved together.
+    """
+    distinct, which = np.unique(sizes, axis=1, return_inverse=True)
+    for number, (count, left) in enumerate(distinct.T.tolist()):
+        starts = start[which.ravel() == number, None]
+        together = max(1, _ROWS // count)
+        for i in range(0, len(starts), together):
+            places = starts[i : i + together] + np.arange(count)
+            order[places] = _halved(vectors, order[places], left, generator)
 
 
 def balanced_groups(

@@ -105,21 +105,27 @@ def item_parts(schema: Schema, items: pa.Table, prepared: Features, *, masked: b
             )
         bags |= found
     ids = [name for name in bags if kinds.get(name) == "id"]
-
-    def information() -> Float64[np.ndarray, "k k"]:
-        columns = [values[name]() for name in bags]
-        starts = range(0, columns[0].shape[0], _COUNTED)
-        blocks = ([c[start : start + _COUNTED] for c in columns] for start in starts)
-        return mutual_information(blocks, unique=[list(bags).index(name) for name in ids])
-
-    def joined(rows: Features) -> Features:
-        cut = {name for names in pieces.values() for name in names}
-        whole = {name: own for name, own in rows.bags.items() if name not in cut}
-        whole |= {text: _joined([rows.bags[n] for n in names]) for text, names in pieces.items()}
-        return replace(rows, bags=whole)
-
     several = [name for name in bags if kinds.get(name, "text") in SEVERAL]
-    return ItemParts(Features("item", bags), ids, several, joined, information)
+    each = [values[name] for name in bags]
+    information = partial(_information, each, [name in ids for name in bags])
+    return ItemParts(Features("item", bags), ids, several, partial(_whole, pieces), information)
+
+
+def _information(
+    values: Sequence[Callable[[], Bag]], unique: Sequence[bool]
+) -> Float64[np.ndarray, "k k"]:
+    columns = [value() for value in values]
+    starts = range(0, columns[0].shape[0], _COUNTED)
+    blocks = ([c[start : start + _COUNTED] for c in columns] for start in starts)
+    return mutual_information(blocks, unique=np.flatnonzero(unique).tolist())
+
+
+def _whole(pieces: Mapping[str, Sequence[str]], rows: Features) -> Features:
+    """Items whose texts are put together from their pieces."""
+    cut = {name for names in pieces.values() for name in names}
+    whole = {name: own for name, own in rows.bags.items() if name not in cut}
+    whole |= {text: _joined([rows.bags[n] for n in names]) for text, names in pieces.items()}
+    return replace(rows, bags=whole)
 
 
 def _one(known: Callable[[], Mapping[str, Bag]], name: str) -> Bag:

@@ -101,16 +101,6 @@ def train_classifiers(
     items = model.vectors(pairs.items)
     rows = ClassifierRows(torch.from_numpy(items)).to(next(model.parameters()).device)
     stage = RetrievalModel(_AtRest(rows))
-    second = replace(
-        how,
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
-        cluster_from_epoch=-1 if how.cluster_from_epoch < 0 else 0,
-        negatives="batch",
-        hard_negatives=0,
-        mini_batch_size=0,
-        precision="float32",
-    )
     objective = Objective([Term("main", HardestHinge(margin=options.margin), links=QUERY_ITEM)])
 
     def validate() -> Mapping[str, float]:
@@ -124,7 +114,7 @@ def train_classifiers(
             queries=Rows(torch.from_numpy(model.vectors(pairs.queries))),
             items=Rows(torch.arange(len(items))),
         ),
-        second,
+        _second(options, how),
         folder,
         validate=validate if measure is not None else None,
         resume=resume,
@@ -132,3 +122,17 @@ def train_classifiers(
         quiet=quiet,
     )
     return rows.vectors(), metrics
+
+
+def _second(options: ClassifierOptions, how: TrainOptions) -> TrainOptions:
+    """How classifiers are trained, where the model was trained so."""
+    return replace(
+        how,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        cluster_from_epoch=-1 if how.cluster_from_epoch < 0 else 0,
+        negatives="batch",
+        hard_negatives=0,
+        mini_batch_size=0,
+        precision="float32",
+    )

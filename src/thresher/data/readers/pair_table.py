@@ -63,28 +63,25 @@ def convert(
     true = judged.filter(judged["true"])
     pairs = pa.table({"query_id": true[query_key], "item_id": true[item_key]})
     pairs = pairs.group_by(["query_id", "item_id"], use_threads=False).aggregate([])
-    notes = []
-    if zeros := len(judged) - len(true):
-        notes.append(f"{counted(zeros, 'pair', 'pairs')} labelled 0 left out: they are not truth")
-    if idle := len(queries) - len(pairs["query_id"].unique()):
-        notes.append(f"{counted(idle, 'record has', 'records have')} no true pair: queries without "
-                     "an item")  # fmt: skip
-    if torn:
-        notes.append(f"{counted(torn, 'record has', 'records have')} true pairs in several files: "
-                     "the first of test, valid and train was taken")  # fmt: skip
-    if unseen := split.count(None):
-        notes.append(f"{counted(unseen, 'record is', 'records are')} in no pair: split by text on "
-                     "loading")  # fmt: skip
+    idle = len(queries) - len(pairs["query_id"].unique())
+    notes = _notes(len(judged) - len(true), idle, torn, split.count(None))
     tables = Tables(items, queries, pairs)
-    return write_dataset(
-        out,
-        tables,
-        split,
-        calibration=calibration,
-        validation=validation,
-        seed=seed,
-        notes=notes,
-    )
+    shares = {"calibration": calibration, "validation": validation}
+    return write_dataset(out, tables, split, **shares, seed=seed, notes=notes)
+
+
+def _notes(zeros: int, idle: int, torn: int, unseen: int) -> list[str]:
+    """Pairs labelled 0, and records without a true pair, of several files, and in no pair."""
+    record = ("record has", "records have")
+    notes = {
+        f"{counted(zeros, 'pair', 'pairs')} labelled 0 left out: they are not truth": zeros,
+        f"{counted(idle, *record)} no true pair: queries without an item": idle,
+        f"{counted(torn, *record)} true pairs in several files: the first of test, valid and "
+        "train was taken": torn,
+        f"{counted(unseen, 'record is', 'records are')} in no pair: split by text on "
+        "loading": unseen,
+    }
+    return [note for note, count in notes.items() if count]
 
 
 def _find(source: Path, name: str) -> Path | None:

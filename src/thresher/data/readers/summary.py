@@ -133,8 +133,7 @@ def write_dataset(
             notes = [*notes, f"{became} the {split} split (share {share:g}, seed {seed})"]
     queries = tables.queries.append_column("split", pa.array(given, pa.string()))
     written = {"items": tables.items, "queries": queries, "pairs": tables.pairs}
-    if tables.ignored is not None:
-        written["ignored"] = tables.ignored
+    written |= {} if tables.ignored is None else {"ignored": tables.ignored}
     with written_together(out) as folder:
         for name, table in written.items():
             write_table(table, folder / f"{name}.parquet")

@@ -106,15 +106,9 @@ def convert(
         _named(ignored, sizes, queries["id"], items["id"]) if lists else None,
     )
     notes = _notes(parts, tables, own=own)
-    return write_dataset(
-        out,
-        tables,
-        [split for part, split in _PARTS.items() for _ in range(len(parts[part].texts))],
-        calibration=calibration,
-        validation=validation,
-        seed=seed,
-        notes=notes,
-    )
+    splits = [split for part, split in _PARTS.items() for _ in range(len(parts[part].texts))]
+    shares = {"calibration": calibration, "validation": validation}
+    return write_dataset(out, tables, splits, **shares, seed=seed, notes=notes)
 
 
 @dataclass(frozen=True)
