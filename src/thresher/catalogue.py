@@ -14,6 +14,7 @@ from scipy import sparse
 from thresher.config import Config
 from thresher.data.dataset import Dataset
 from thresher.data.findings import examples_of
+from thresher.data.join import unique_rows
 from thresher.data.queries import Queries
 from thresher.data.tables import read_table, require_columns, text_of, write_table
 from thresher.errors import InputError
@@ -60,11 +61,11 @@ class Catalogue:
         aliases = QueryAliases(tuple(texts), tuple(ids), counts)
         table = data.part("train").queries.table
         ignored = config.build("features").ignored()
-        compare = compared_columns(
-            data.items, table, (*data.item_text, *data.query_text), ignored
-        )
+        compare = compared_columns(data.items, table, (*data.item_text, *data.query_text), ignored)
         queries = data.part("train").queries
-        first = {text: row for row, text in reversed(list(enumerate(queries.text(data.query_text))))}
+        first = {
+            text: row for row, text in reversed(list(enumerate(queries.text(data.query_text))))
+        }
 
         def encode(texts: Sequence[str]) -> Any:
             rows = np.array([first[text] for text in texts], np.int64)
@@ -196,7 +197,9 @@ class Catalogue:
         if not self.item_text:
             return pa.array([""] * len(rows), pa.string())
         taken = text_of(self.items.take(pa.array(np.maximum(rows, 0))), self.item_text)
-        return pa.array([t if r >= 0 else "" for t, r in zip(taken, rows, strict=True)], pa.string())
+        return pa.array(
+            [t if r >= 0 else "" for t, r in zip(taken, rows, strict=True)], pa.string()
+        )
 
     def hits_of(self, query_ids: pa.StringArray, table: pa.Table) -> Hits:
         """Candidates of another search engine as hits, best first; unknown items are left out.
@@ -235,9 +238,5 @@ class Catalogue:
 
 def _check_ids(items: pa.Table) -> None:
     """InputError for a row without an id, or two of one id."""
-    ids = items["id"]
-    missing = ids.null_count + (pc.sum(pc.equal(ids, "")).as_py() or 0)
-    twice = len(ids) - missing - len(pc.unique(ids.drop_null()))
-    if missing or twice > 0:
-        what = f"{missing:,} without an id" if missing else f"{twice:,} with the id of another"
-        raise InputError(f"the table of items has rows {what}; give every row an id of its own")
+    for finding in unique_rows(items, "the table of items", "item")[1]:
+        raise InputError(finding.sentence())

@@ -49,8 +49,16 @@ class Decision:
 
     def summary(self) -> dict[str, Any]:
         """What was found, as JSON values; `certified` is the answer."""
-        certified = isinstance(self.policy, Policy)
-        return {"certified": certified, "sentence": self.policy.sentence(), **self.policy.to_dict()}
+        policy, coverage = self.policy, 0.0
+        if isinstance(policy, Policy):
+            parts = [policy, *policy.segments.values()]
+            coverage = sum(p.accepted for p in parts) / max(1, sum(p.labelled for p in parts))
+        return {
+            "certified": isinstance(policy, Policy),
+            "sentence": policy.sentence(),
+            "coverage": coverage,
+            **policy.to_dict(),
+        }
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder."""

@@ -1,7 +1,7 @@
 """One trained model over one catalogue: encode, search, match, recommend, evaluate, calibrate."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import replace as dc_replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from thresher.data.frames import Frame, like, to_table
 from thresher.data.options import IN_MEMORY
 from thresher.data.queries import Queries
 from thresher.data.relation import Relation
+from thresher.data.sources import rename
 from thresher.data.tables import require_columns
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
@@ -107,9 +108,7 @@ class Retriever:
             return self.decision.options
         return DecideOptions(scorer="score")
 
-    def as_queries(
-        self, queries: Frame | None = None, *, events: Frame | None = None
-    ) -> Queries:
+    def as_queries(self, queries: Frame | None = None, *, events: Frame | None = None) -> Queries:
         """Queries as the model reads them.
 
         Args:
@@ -126,12 +125,29 @@ class Retriever:
         if events is not None:
             if isinstance(events, Queries):
                 return events
-            given = to_table(events, what="events")
-            data = self.config.build("data")
-            return history_queries(given, data, items=self.items, users=table)[0]
+            return self.histories(events, table)[0]
         if table is None:
             raise InputError("nothing to look for was given; give queries, or events of users")
         return Queries.of_table(table)
+
+    def histories(
+        self, events: Frame, users: pa.Table | None = None
+    ) -> tuple[Queries, tuple[str, ...]]:
+        """Users as the model reads them, and a clause for each kind of event that was left out.
+
+        Raises:
+            InputError: for a model that reads no histories, a column that is missing, or events of
+                no known item.
+        """
+        data = self.config.build("data")
+        if "events" not in data.named():
+            raise InputError(
+                "the model was trained on pairs of queries and items and reads no events; give "
+                "queries"
+            )
+        path = str(events) if isinstance(events, str | Path) else "the table of events"
+        given = to_table(events, what="events")
+        return history_queries(given, data, items=self.items, users=users, path=path)
 
     def _query_table(self, queries: Frame) -> pa.Table:
         columns = self.catalogue.query_text
@@ -147,7 +163,8 @@ class Retriever:
                 if name not in table.column_names:
                     table = table.append_column(name, pa.nulls(len(texts), pa.string()))
         else:
-            table = to_table(texts, what="queries")
+            columns_of = self.config.build("data").columns
+            table = rename(to_table(texts, what="queries"), "queries", columns_of)
         require_columns(table, columns, "the table of queries")
         return table
 
@@ -412,9 +429,7 @@ class Retriever:
         """
         ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
         rows = self.catalogue.rows(ids)
-        itself = Relation.from_pairs(
-            np.arange(len(rows)), rows, shape=(len(rows), len(self.items))
-        )
+        itself = Relation.from_pairs(np.arange(len(rows)), rows, shape=(len(rows), len(self.items)))
         vectors, index = self.catalogue.vectors(rows), self.catalogue.index
         if not 1 <= k < len(self.items):
             raise InputError(f"k is {k}; give 1 to {len(self.items) - 1}, the other items")
@@ -428,6 +443,7 @@ class Retriever:
         *,
         queries: Frame | None = None,
         pairs: Frame | None = None,
+        without_pairs: str | None = None,
         by: str | None = None,
     ) -> dict[str, float | None]:
         """Measure ranking, coverage and what the policy does.
@@ -436,6 +452,7 @@ class Retriever:
             split: of the data that the model was trained on.
             queries: labelled queries of your own, with `pairs`, in place of a split.
             pairs: their true items: `query_id`, `item_id`.
+            without_pairs: what queries without a pair are, "unlabelled" or "no_item".
             by: column of the queries whose values are measured one by one.
 
         Returns:
@@ -446,7 +463,8 @@ class Retriever:
         """
         from thresher.measure import measure
 
-        return measure(self, self.labelled(split, queries, pairs), by=by).numbers()
+        part = self.labelled(split, queries, pairs, without_pairs=without_pairs)
+        return measure(self, part, by=by).numbers()
 
     def calibrate(
         self,
@@ -454,6 +472,7 @@ class Retriever:
         *,
         queries: Frame | None = None,
         pairs: Frame | None = None,
+        without_pairs: str | None = None,
         **options: Any,
     ) -> Policy | NoThreshold:
         """Fit the re-ranker and certify a threshold on labels that training has not seen.
@@ -462,6 +481,7 @@ class Retriever:
             target: precision to certify, as in 0.95; as configured when left out.
             queries: labelled queries of your own, in place of the calibration split.
             pairs: their true items: `query_id`, `item_id`.
+            without_pairs: what queries without a pair are, "unlabelled" or "no_item".
             options: other keys of `[decide]`, such as `confidence_level` or `by`.
 
         Returns:
@@ -473,7 +493,7 @@ class Retriever:
         """
         given = {**({} if target is None else {"target": target}), **options}
         config = self.config.replace(decide=given)
-        part = self.labelled("calibration", queries, pairs)
+        part = self.labelled("calibration", queries, pairs, without_pairs=without_pairs)
         self.config = config
         self.decision = fit_decision(self, part, config.build("decide"))
         if self.folder is not None:
@@ -492,8 +512,8 @@ class Retriever:
         Raises:
             InputError: when an id is missing or repeats, or a column is missing.
         """
-        table = to_table(items, what="items")
-        before = self.catalogue
+        before, columns = self.catalogue, self.config.build("data").columns
+        table = rename(to_table(items, what="items"), "items", columns)
         self.catalogue = before.over(table, self.tower, self.embeddings, self.config)
         if not before.same(self.catalogue):
             self.decision = None
@@ -501,7 +521,12 @@ class Retriever:
             self.save(self.folder)
 
     def labelled(
-        self, split: str, queries: Frame | None = None, pairs: Frame | None = None
+        self,
+        split: str,
+        queries: Frame | None = None,
+        pairs: Frame | None = None,
+        *,
+        without_pairs: str | None = None,
     ) -> Part:
         """Queries whose true items are known, over the present catalogue.
 
@@ -509,6 +534,8 @@ class Retriever:
             split: of the data that the model was trained on, without queries and pairs.
             queries: labelled queries.
             pairs: their true items.
+            without_pairs: what queries without a pair are, "unlabelled" or "no_item"; as
+                configured when left out.
 
         Raises:
             InputError: for one without the other, a split without queries, or data that is gone.
@@ -517,7 +544,9 @@ class Retriever:
             raise InputError("queries and pairs go together; give both, or neither")
         if queries is not None and pairs is not None:
             table, true = self._query_table(queries), to_table(pairs, what="pairs")
-            options = dc_replace(self.config.build("data"), open_catalogue=True)
+            given = {} if without_pairs is None else {"without_pairs": without_pairs}
+            data = self.config.replace(data=given) if given else self.config
+            options = dc_replace(data.build("data"), open_catalogue=True)
             return labelled(options, items=self.items, queries=table, pairs=true)
         if self.data is None:
             self.data = _reloaded(self.config)
@@ -575,6 +604,7 @@ class Retriever:
             decision = Decision.load(
                 artifact.part("decision"), fitted_on=artifact.fingerprint("model", "index")
             )
+            config = config.replace(decide=asdict(decision.options))
         return cls(
             config,
             tower,
@@ -672,4 +702,3 @@ def _numbered(queries: Queries) -> Iterator[tuple[Queries, Int64[np.ndarray, " n
 def _blocks(queries: Queries) -> Iterator[Queries]:
     for part, _ in _numbered(queries):
         yield part
-

@@ -1,10 +1,12 @@
-"""A shop with a trained artifact, and the command line as a function."""
+"""A shop and buyers with trained artifacts, and the command line as a function."""
 
+import json
 import shutil
 from typing import NamedTuple
 
 import pytest
 
+from oracles.buyers import trained_on_histories
 from oracles.shop import trained
 from thresher.cli.main import main
 
@@ -13,6 +15,12 @@ from thresher.cli.main import main
 def shop(tmp_path_factory):
     """Its folder; not to be changed."""
     return trained(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def buyers(tmp_path_factory):
+    """Their folder; not to be changed."""
+    return trained_on_histories(tmp_path_factory)
 
 
 @pytest.fixture
@@ -36,6 +44,18 @@ def run(capsys):
         with pytest.raises(SystemExit) as end:
             main([str(argument) for argument in arguments])
         return Ran(end.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def answer(run):
+    """Runs it with `--json`, and gives what was printed."""
+
+    def call(*arguments, code=0):
+        ran = run(*arguments, "--json")
+        assert (ran.code, ran.err) == (code, "")
+        return json.loads(ran.out)
 
     return call
 

@@ -33,7 +33,7 @@ TABLES = {
     "no column": (b"id,name\na,b\n", "has no column 'title'"),
     "no rows": (b"id,title\n", "one"),
     "empty": (b"", "is empty (0 bytes)"),
-    "ragged": (b"id,title\na,b,c\n", "Expected 2 columns, got 3"),
+    "ragged": (b"id,title\na,b,c\n", "expected 2 values"),
 }
 
 
@@ -71,12 +71,18 @@ def test_ids_of_a_catalogue(unchanged, tmp_path):
 def test_queries_and_pairs(unchanged, shop, tmp_path, command):
     queries, pairs = shop / "queries.csv", tmp_path / "p.csv"
     said = unchanged(command, "--queries", queries)
-    assert said == "--queries and --pairs go together; --pairs is missing"
+    assert said == "queries and pairs go together; give both, or neither"
     said = unchanged(command, "--pairs", shop / "pairs.csv")
-    assert said == "--queries and --pairs go together; --queries is missing"
-    write(pairs, ["query_id", "item_id"], [("q1", "nowhere")])
+    assert said == "queries and pairs go together; give both, or neither"
+    write(pairs, ["query_id", "item_id"], [("q1", "i1"), ("nowhere", "i1")])
     said = unchanged(command, "--queries", queries, "--pairs", pairs)
     assert "(such as 'nowhere')" in said
+    write(pairs, ["query_id", "item_id"], [("q1", "i1")])
+    said = unchanged(command, "--queries", queries, "--pairs", pairs)
+    assert "1,499 of 1,500 queries have no pair in" in said
+    assert 'without_pairs = "unlabelled"' in said
+    said = unchanged(command, "--queries", queries, "--pairs", pairs, "--without-pairs", "none")
+    assert "data.without_pairs must be one of unlabelled, no_item, got 'none'" in said
     write(pairs, ["query_id", "item"], [("q1", "i1")])
     said = unchanged(command, "--queries", queries, "--pairs", pairs)
     assert "has no column 'item_id'" in said
@@ -93,9 +99,12 @@ OPTIONS = {
     "split": (("evaluate", "--split", "tests"), "unknown split 'tests'; the splits are train"),
     "share": (("evaluate", "--open-catalogue", "1"), "must lie in [0, 1), got 1.0"),
     "by": (("evaluate", "--by", "shops"), "no column 'shops'"),
-    "target": (("calibrate", "--target", "95"), "must lie between 0 and 1, as in 0.95, got 95"),
-    "target nan": (("calibrate", "--target", "nan"), "must lie between 0 and 1"),
-    "confidence": (("calibrate", "--confidence", "0"), "must lie between 0 and 1"),
+    "target": (("calibrate", "--target", "95"), "decide.target is 95; it must lie strictly"),
+    "target nan": (("calibrate", "--target", "nan"), "it must lie strictly between 0 and 1"),
+    "confidence": (
+        ("calibrate", "--confidence-level", "0"),
+        "it must lie strictly between 0 and 1",
+    ),
     "calibrate by": (("calibrate", "--by", "shops"), "no column 'shops'"),
     "no queries": (("match", "--queries", "none.csv"), "there is no file none.csv"),
     "no items": (("index", "--items", "none.csv"), "there is no file none.csv"),
@@ -112,10 +121,10 @@ def test_where_decisions_cannot_be_written(unchanged, shop, tmp_path):
     match = ("match", "--queries", shop / "queries.csv", "--out")
     (tmp_path / "d.csv").mkdir()
     assert "is a folder; name a file" in unchanged(*match, tmp_path / "d.csv")
-    assert "has a suffix that is not read or written" in unchanged(*match, tmp_path / "d.xlsx")
+    assert "has a suffix that is not read or written" in unchanged(*match, tmp_path / "d.xls")
     assert "has a suffix" in unchanged(*match, tmp_path)
     (tmp_path / "file").write_text("x")
-    assert "cannot be made a folder" in unchanged(*match, tmp_path / "file" / "d.csv")
+    assert "a file lies where a folder is needed" in unchanged(*match, tmp_path / "file" / "d.csv")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate", "index", "match", "report"])
@@ -155,16 +164,22 @@ def test_a_file_that_changed_within_its_size_is_no_traceback(refused, model, sho
         path.write_bytes(whole)
 
 
-def test_a_policy_of_another_model_or_index_is_refused(refused, model, shop, tmp_path):
-    queries = shop / "queries.csv"
+def test_a_policy_of_another_model_or_index_is_refused(run, refused, model, shop, tmp_path):
+    """As if somebody had put the decision back that another index left behind."""
+    manifest = json.loads((model / "manifest.json").read_text())
     decision = Artifact.open(model).part("decision")
     policy = json.loads((decision / "policy.json").read_text())
-    manifest = json.loads((model / "manifest.json").read_text())
-    manifest["parts"]["index"]["hash"] = "0" * 64  # as if the decision lay beside another index
-    (model / "manifest.json").write_text(json.dumps(manifest))
-    said = refused("match", model, "--queries", queries, "--out", tmp_path / "d.csv")
-    assert policy["fitted_on"] in said
-    assert not (tmp_path / "d.csv").exists()
+    kept = shutil.copytree(decision, tmp_path / "kept")
+    items = write(tmp_path / "i.csv", HEADER, [("a", "red kettle"), ("b", "blue kettle")])
+    assert run("index", model, "--items", items).code == 0
+    shutil.copytree(kept, decision)
+    now = json.loads((model / "manifest.json").read_text())
+    now["parts"]["decision"] = manifest["parts"]["decision"]
+    (model / "manifest.json").write_text(json.dumps(now))
+    queries, out = shop / "queries.csv", tmp_path / "d.csv"
+    said = refused("match", model, "--queries", queries, "--out", out)
+    assert f"was fitted on {policy['fitted_on']!r}" in said
+    assert not out.exists()
 
 
 def test_a_policy_edited_by_hand_is_refused(refused, model, shop):
@@ -173,7 +188,8 @@ def test_a_policy_edited_by_hand_is_refused(refused, model, shop):
     bar = json.loads(text)["accept_at"]
     easier = f"{bar - 0.1:.17f}"[: len(str(bar))]
     path.write_text(text.replace(str(bar), easier))
-    assert "was edited or damaged" in refused("match", model, "--queries", shop / "queries.csv")
+    said = refused("match", model, "--queries", shop / "queries.csv")
+    assert "policy.json is missing or not what was written" in said
 
 
 def test_a_policy_by_segment_needs_the_column(run, refused, model, tmp_path):
@@ -199,9 +215,9 @@ def broken(shop, tmp_path):
 
 
 RUNS = {
-    "no TOML": ({"run": "data 3"}, "run.toml is no TOML file"),
+    "no TOML": ({"run": "data 3"}, "run.toml cannot be read as TOML"),
     "key": ({"run": "[data]\nitem = 3\n"}, "data.item is not a known key (did you mean 'items'?)"),
-    "no data": ({"run": ""}, "names no file of items and queries and pairs"),
+    "no data": ({"run": ""}, "the data has no table; give items, queries and pairs"),
     "items": ({"items": "id,title\na,x\na,y\n"}, "several rows (such as 'a')"),
     "no items": ({"items": "id,title\n"}, "has columns but no rows"),
     "pairs": ({"pairs": "query_id,item_id\nq1,nowhere\n"}, "(such as 'nowhere')"),
@@ -222,9 +238,9 @@ def test_runs_that_cannot_be_trained(refused, broken, tmp_path, name):
 
 SETS = {
     "batch": ("train.batch_size=5000", "training pairs, fewer than one batch of 5000"),
-    "metric": ("train.metric=P@7", "train.metric is 'P@7'; validation measures"),
+    "metric": ("train.metric=P@7", "train.metric is 'P@7'; give one that validation measures"),
     "by": ("decide.by=shops", "has no column 'shops'"),
-    "shares": ("data.shares={train=0.99, test=0.01}", "at least 100 labelled queries"),
+    "shares": ("data.shares={train=0.99, calibration=0.01}", "at least 100 labelled queries"),
     "split": ("data.shares={train=0.9, tests=0.1}", "'tests'"),
     "tower": ("tower.token_dropout=1", "token_dropout must lie in [0, 1)"),
     "bits": ("tower.bits=99", "bits must lie between 8 and 28"),
@@ -241,7 +257,7 @@ def test_settings_that_cannot_be_trained_with(refused, shop, tmp_path, name):
 
 def test_train_into_a_file_and_from_no_file(refused, shop, tmp_path):
     (tmp_path / "file").write_text("x")
-    assert "cannot be made a folder" in refused(
+    assert "a file lies where a folder is needed" in refused(
         "train", shop / "run.toml", "--out", tmp_path / "file"
     )
     assert "does not exist" in refused("train", tmp_path / "none.toml")
@@ -250,10 +266,10 @@ def test_train_into_a_file_and_from_no_file(refused, shop, tmp_path):
 def test_data_commands(refused, shop, tmp_path):
     assert "suffix that is not read" in refused("data", "inspect", shop / "run.toml")
     assert "there is no file" in refused("data", "inspect", tmp_path / "none.csv")
-    assert "suffix" in refused("data", "convert", shop / "items.csv", tmp_path / "items.xlsx")
+    assert "suffix" in refused("data", "convert", shop / "items.csv", tmp_path / "items.xls")
     assert "no importer 'bier'; there are beir, pairs" in refused(
         "data", "import", "bier", tmp_path, tmp_path / "out"
     )
     assert "corpus.jsonl" in refused("data", "import", "beir", tmp_path, tmp_path / "out")
-    assert "names no file" in refused("data", "audit")
+    assert "the data has no table" in refused("data", "audit")
     assert not (tmp_path / "out").exists()

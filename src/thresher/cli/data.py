@@ -12,7 +12,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for ma
 
 @app.command()
 def audit(
-    config: Annotated[Path | None, typer.Argument(help="TOML of a run with [data].")] = None,
+    config: Annotated[Path | None, typer.Argument(help=r"TOML of a run with \[data].")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="data.key=value, as often as needed.")
     ] = None,

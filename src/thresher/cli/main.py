@@ -32,6 +32,10 @@ Out = Annotated[
 ]
 Queries = Annotated[Path | None, typer.Option(help="Table of queries: id and their columns.")]
 Pairs = Annotated[Path | None, typer.Option(help="Table of true pairs: query_id, item_id.")]
+WithoutPairs = Annotated[
+    str | None,
+    typer.Option(help="What queries without a pair are: unlabelled (left out) or no_item."),
+]
 Target = Annotated[
     float | None, typer.Option(help="Precision to certify, as in 0.95; else the run's own.")
 ]
@@ -100,6 +104,7 @@ def evaluate(
     queries: Queries = None,
     items: Annotated[Path | None, typer.Option(help="Another catalogue to measure on.")] = None,
     pairs: Pairs = None,
+    without_pairs: WithoutPairs = None,
     split: Annotated[str, typer.Option(help="Split of the training data to measure on.")] = "test",
     open_catalogue: Annotated[
         float, typer.Option(help="Share of the products to remove first, as in 0.1.")
@@ -117,6 +122,7 @@ def evaluate(
     metrics = evaluate_artifact(
         artifact,
         files={k: v for k, v in files.items() if v is not None},
+        without_pairs=without_pairs,
         split=split,
         remove_items=open_catalogue,
         by=by,
@@ -141,6 +147,7 @@ def calibrate(
     ] = None,
     queries: Queries = None,
     pairs: Pairs = None,
+    without_pairs: WithoutPairs = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -154,6 +161,7 @@ def calibrate(
         target,
         queries=queries,
         pairs=pairs,
+        without_pairs=without_pairs,
         quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )
@@ -225,11 +233,12 @@ def match(
     from thresher.jobs.match import Answers
     from thresher.jobs.match import match as match_queries
 
-    if (queries is None) == (not text):
+    asked = queries or text
+    if asked is None or (queries and text):
         raise InputError("give --queries FILE, --queries - for standard input, or --text, one of")
     result = match_queries(
         artifact,
-        text if queries is None else queries,
+        asked,
         out,
         answers=Answers(top=top, keep=keep or (), review=review),
         candidates=candidates,

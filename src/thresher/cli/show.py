@@ -1,5 +1,6 @@
 """What a person reads on the terminal after a job."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ def show_training(result: Shown) -> str:
         for side, kinds in result["features"].items()
     ]
     lines += [f"- {finding}" for finding in result["findings"]]
-    shown = [n for n in ("P@1", "recall@10", "recall@50") if n in result["validation"]]
+    shown = [n for n in result["validation"] if re.fullmatch(r"P@1|recall@(?!1$)\d+", n)]
     if shown:
         values = ", ".join(f"{name} {result['validation'][name]:.3f}" for name in shown)
         lines.append(f"validation: {values}")
@@ -35,6 +36,7 @@ def show_lists(result: Shown) -> str:
     of_users = "users" in result
     number = result["users" if of_users else "queries"]
     head = counted(number, "user", "users") if of_users else counted(number, "query", "queries")
+    head = "; ".join([head, *result["findings"]])
     if empty := result["without_history"]:
         head += f"; {counted(empty, 'user', 'users')} without a known item, without a list"
     if "out" in result:
@@ -73,10 +75,10 @@ def show_decision(decision: Shown) -> str:
 def show_comparison(result: Shown) -> str:
     """The outcome of `compare`: the table, and the runs that failed."""
     lines = [result["table"], ""] if result["failed"] else [result["table"]]
-    for lost in result["failed"]:
-        lines.append(
-            f"failed: {lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
-        )
+    lines += [
+        f"failed: {lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
+        for lost in result["failed"]
+    ]
     return "\n".join(lines)
 
 

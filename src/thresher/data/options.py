@@ -93,13 +93,13 @@ class DataOptions:
             check_shares(self.shares)
         if not 0 < self.history_share < 1:
             raise InputError(
-                f"history_share is {self.history_share}; give the fraction of a user's events that "
-                "is history, above 0 and below 1, such as 0.8"
+                f"data.history_share is {self.history_share}; give the fraction of a user's events "
+                "that is history, above 0 and below 1, such as 0.8"
             )
         if not 0 < self.train_share <= 1:
-            raise InputError(f"train_share is {self.train_share}; give a fraction in (0, 1]")
+            raise InputError(f"data.train_share is {self.train_share}; give a fraction in (0, 1]")
         if self.min_events < 1:
-            raise InputError(f"min_events is {self.min_events}; give 1 or more, such as 2")
+            raise InputError(f"data.min_events is {self.min_events}; give 1 or more, such as 2")
         if self.bundled is not None:
             self._check_bundled(self.bundled)
         elif self.pairs is not None and self.events is not None:

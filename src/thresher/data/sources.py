@@ -81,12 +81,26 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
         table: as read.
         name: which one it is: "items", "queries", "pairs", "events" or "ignored".
         path: what to call it.
-        columns: new names, `new = "old"`, where the table has the old one; in place of a column
-            that has the new name already. What pairs call the ids of items, `item_id = "sku"`, is
-            the `id` of items that have none of that name; likewise for queries and users.
+        columns: new names, as in `rename`.
 
     Raises:
         InputError: a column is missing, or ids are of a type that they may not be.
+    """
+    table = rename(table, name, columns)
+    require_columns(table, _REQUIRED[name], path)
+    check_names(table.column_names, path)
+    return ids_as_text(plain(table), path)
+
+
+def rename(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Table:
+    """A table with the new names of its columns.
+
+    Args:
+        table: as read.
+        name: which one it is: "items", "queries", "pairs", "events" or "ignored".
+        columns: new names, `new = "old"`, where the table has the old one; in place of a column
+            that has the new name already. What pairs call the ids of items, `item_id = "sku"`, is
+            the `id` of items that have none of that name; likewise for queries and users.
     """
     allowed = _NAMES[name]
     own = next((columns[key] for key in _KEYS.get(name, ()) if key in columns), None)
@@ -100,9 +114,7 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
                 table = table.drop_columns(new)
             names = [new if column == old else column for column in table.column_names]
             table = table.rename_columns(names)
-    require_columns(table, _REQUIRED[name], path)
-    check_names(table.column_names, path)
-    return ids_as_text(plain(table), path)
+    return table
 
 
 def _check_renames(

@@ -13,6 +13,7 @@ def calibrate(
     *,
     queries: Path | None = None,
     pairs: Path | None = None,
+    without_pairs: str | None = None,
     quiet: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def calibrate(
         target: precision to certify; as configured when left out.
         queries: labelled queries of your own in place of the calibration split, with `pairs`.
         pairs: their true items.
+        without_pairs: what queries without a pair are, "unlabelled" or "no_item".
         quiet: no progress bar.
         options: other keys of `[decide]`.
 
@@ -34,6 +36,8 @@ def calibrate(
     """
     model = Retriever.open(folder)
     with phase("calibrating", quiet=quiet):
-        model.calibrate(target, queries=queries, pairs=pairs, **options)
+        model.calibrate(
+            target, queries=queries, pairs=pairs, without_pairs=without_pairs, **options
+        )
     summary = {} if model.decision is None else model.decision.summary()
     return {"artifact": str(folder), **summary}

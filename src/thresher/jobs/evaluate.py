@@ -44,6 +44,7 @@ def evaluate(
     model: Any,
     *,
     files: Mapping[str, Path] | None = None,
+    without_pairs: str | None = None,
     split: str = "test",
     remove_items: float = 0.0,
     by: str | None = None,
@@ -58,6 +59,7 @@ def evaluate(
     Args:
         model: a `thresher.Retriever`, or the folder of an artifact.
         files: `queries` and `pairs`, and perhaps `items`, in place of the model's own.
+        without_pairs: what those of these queries are that have no pair, "unlabelled" or "no_item".
         split: of its own data, when no files are given.
         remove_items: share of the items to take out of the catalogue first; their queries have no
             true item then, and accepting one is an error.
@@ -78,7 +80,8 @@ def evaluate(
     files = {name: Path(path) for name, path in (files or {}).items()}
     model = _opened(model)
     with _over(model, files.get("items")) as own:
-        part = own.labelled(split, files.get("queries"), files.get("pairs"))
+        labels = files.get("queries"), files.get("pairs")
+        part = own.labelled(split, *labels, without_pairs=without_pairs)
         allow = kept_items(len(own.items), remove_items) if remove_items else None
         test = measure(own, part, by=by or _category(part), allow=allow, quiet=quiet)
         numbers: dict[str, Any] = test.numbers()

@@ -115,9 +115,14 @@ def recommend(
     Raises:
         InputError: for a table that cannot be used, or more items than the catalogue has.
     """
-    model = Retriever.open(folder)
-    asked = model.as_queries(queries, events=events)
+    model, findings = Retriever.open(folder), list[str]()
     who = "queries" if events is None else "users"
+    if events is None:
+        asked = model.as_queries(queries)
+    else:
+        users = None if queries is None else model.as_queries(queries).table
+        asked, left_out = model.histories(events, users)
+        findings += left_out
     blocks = _listed(model, asked, who, top, remove_history, quiet)
     result: dict[str, Any] = {}
     if out is None:
@@ -126,7 +131,7 @@ def recommend(
         write_blocks(blocks, out)
         result["out"] = str(out)
     empty = 0 if asked.histories is None else int((asked.histories.lengths() == 0).sum())
-    return {who: len(asked), "without_history": empty, **result}
+    return {who: len(asked), "without_history": empty, "findings": findings, **result}
 
 
 def _listed(

@@ -78,7 +78,7 @@ def train(
     distributed.init(os.environ, device=device)
     try:
         data = load_dataset(config.build("data"), config.folder) if data is None else data
-        _check(config, data)
+        check(config, data)
         began = time.perf_counter()
         with ExitStack() as stack:
             if out is None:
@@ -115,7 +115,7 @@ def train(
     }
 
 
-def _check(config: Config, data: Dataset) -> None:
+def check(config: Config, data: Dataset) -> None:
     """InputError for what calibration would refuse, now and not after hours of training."""
     if config.decides and len(data.part("calibration").queries):
         check_labels(data.part("calibration"), config.build("decide"))
