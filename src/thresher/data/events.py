@@ -79,12 +79,12 @@ def events_of(
 
     Args:
         table: columns `user_id`, `item_id`, `timestamp` (numbers, ISO dates or times, text of
-            either), perhaps `event` (its kind) and `weight` (a number, 0 or more; 1 without the
-            column).
+            either), perhaps `event` (its kind) and `weight` (0 or more; 1 when left out).
         path: of its file, for messages.
         catalogue: ids of the items there are; those of the events, ascending, when left out.
         event_kinds: values of `event` to read; every kind when empty.
-        repeated_events, min_events: see rules 4 and 5; 1 or more events.
+        repeated_events: see rule 4.
+        min_events: see rule 5; 1 or more.
         strict: refuse a kind that does not occur, which may be misspelt, and items that are not in
             the catalogue; without it they are left out.
 
