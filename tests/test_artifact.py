@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from thresher.artifact import FORMAT, Artifact, Edit
+from oracles.shop import trained
+from thresher import artifact as module
+from thresher.artifact import FORMAT, Artifact, Transaction
 from thresher.errors import InputError
+from thresher.retriever import Retriever
 
 
 def text(content, *names):
@@ -22,7 +26,7 @@ def text(content, *names):
 
 
 def put(folder, content="old", parts=("model", "index", "decision"), **options):
-    edit = Edit(folder, **options)
+    edit = Transaction(folder, **options)
     for part in parts:
         edit.write(part, text(f"{content} {part}"))
     return edit.commit()
@@ -33,13 +37,20 @@ def contents(folder):
     return {p: (artifact.part(p) / "deep/b.txt").read_text() for p in artifact.manifest["parts"]}
 
 
+def edit_manifest(folder, change):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
 OLD = {"model": "old model", "index": "old index", "decision": "old decision"}
 
 
 def test_what_is_written_is_read(tmp_path):
     artifact = put(tmp_path / "new" / "m")
     assert contents(artifact.folder) == OLD
-    assert artifact.manifest["format"] == FORMAT
+    assert artifact.manifest["format"] == FORMAT == 2
     assert len(list(artifact.folder.iterdir())) == 4
     assert artifact.has("index")
     assert (artifact.part("model").stat().st_mode & 0o777) == 0o755
@@ -47,7 +58,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_some_parts_may_change_and_others_go(tmp_path):
     before = put(tmp_path)
-    edit = Edit(tmp_path)
+    edit = Transaction(tmp_path)
     edit.write("index", text("new index"))
     edit.drop("decision")
     assert contents(tmp_path) == OLD  # nothing is current before the commit
@@ -77,6 +88,8 @@ def test_the_same_content_twice_is_the_same_part(tmp_path):
 
 def test_writing_the_same_content_mends_a_damaged_part(tmp_path):
     (put(tmp_path).part("model") / "a.txt").unlink()
+    with pytest.raises(InputError, match=r"a\.txt is missing or not what was written"):
+        Transaction(tmp_path)
     put(tmp_path, fresh=True)
     assert contents(tmp_path) == OLD
 
@@ -88,13 +101,21 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path):
         text("half")(folder)
         raise RuntimeError("the disk is full")
 
-    edit = Edit(tmp_path)
+    edit = Transaction(tmp_path)
     edit.write("index", text("new index"))
     with pytest.raises(RuntimeError, match="disk"):
         edit.write("decision", fails)
     assert contents(tmp_path) == OLD
-    put(tmp_path, "next")  # and the next edit sweeps what is left over
+    put(tmp_path, "next")  # and the next transaction sweeps what is left over
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    def fails(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="cannot be written: the disk is full"):
+        Transaction(tmp_path / "m").write("model", fails)
 
 
 CHILD = """
@@ -112,7 +133,7 @@ def write(folder):
     if moment == "writing": die()
 
 folder, moment = Path(sys.argv[1]), sys.argv[2]
-edit = artifact.Edit(folder)
+edit = artifact.Transaction(folder)
 edit.write("model", write)
 if moment == "written": die()
 if moment == "replacing": artifact.os.replace = die
@@ -132,8 +153,25 @@ def test_a_killed_process_leaves_one_whole_artifact(tmp_path, moment):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_an_artifact_that_is_replaced_while_it_is_read(tmp_path, monkeypatch):
+    put(tmp_path)
+    whole, looked = module.digest, []
+
+    def digest(path):
+        looked.append(path)
+        if len(looked) == 2:  # the first part is half read when another process puts new ones
+            monkeypatch.setattr(module, "digest", whole)
+            put(tmp_path, "new")
+        return whole(path)
+
+    monkeypatch.setattr(module, "digest", digest)
+    artifact = Artifact.open(tmp_path)
+    assert (artifact.part("model") / "a.txt").read_text() == "new model"
+
+
 def test_only_its_own_folders_are_swept(tmp_path):
     mine = ["model-a", "index-files", "decision-of-2024", "models", ".model-notes", "report"]
+    mine += ["model-0123456789abc", "model-0123456789AB"]  # longer, and in other letters
     for name in mine:
         (tmp_path / name).mkdir()
         (tmp_path / name / "precious.txt").write_text("x")
@@ -153,19 +191,109 @@ def test_the_report_of_other_parts_goes(tmp_path):
     assert list((tmp_path / "report").iterdir()) == []
 
 
+# What is refused: everything that is not what was written.
+
+
+def flipped(path):
+    """One bit of a file is another; its size and times are as they were."""
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def swapped(path):
+    """Its content is that of another file, of the same length."""
+    path.write_text("OLD" + path.read_text()[3:])
+
+
+DAMAGE = {
+    "a flipped bit": flipped,
+    "another content of the same size": swapped,
+    "truncated": lambda path: path.write_text(path.read_text()[:-1]),
+    "longer": lambda path: path.write_text(path.read_text() + "x"),
+    "empty": lambda path: path.write_text(""),
+    "gone": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a file more": lambda path: (path.parent / "b.txtx").write_text("x"),
+}
+
+
 @pytest.mark.parametrize("part", ["model", "index", "decision"])
-def test_a_missing_truncated_or_longer_file_is_named(tmp_path, part):
-    path = put(tmp_path).part(part) / "deep" / "b.txt"
-    whole = path.read_text()
-    for content in (whole[:-1], whole + "x"):
-        path.write_text(content)
-        with pytest.raises(
-            InputError, match=rf"b\.txt has {len(content)} bytes where {len(whole)}"
-        ):
-            Artifact.open(tmp_path)
-    path.unlink()
-    with pytest.raises(InputError, match=r"b\.txt is missing where .* restore it or train it anew"):
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_file_that_is_not_what_was_written_is_named(tmp_path, part, damage):
+    DAMAGE[damage](put(tmp_path).part(part) / "deep" / "b.txt")
+    makes = {"model": "train", "index": "index", "decision": "calibrate"}[part]
+    words = rf"b\.txtx? is missing or not what was written; .* `thresher {makes}` again"
+    with pytest.raises(InputError, match=words) as caught:
         Artifact.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_is_no_file_and_no_folder(tmp_path):
+    outside = tmp_path / "outside.txt"
+    path = put(tmp_path / "m").part("model") / "deep" / "b.txt"
+    path.rename(outside)
+    path.symlink_to(outside)  # the content is right, and lies where nobody looks after it
+    with pytest.raises(InputError, match=r"b\.txt is missing or not what was written"):
+        Artifact.open(tmp_path / "m")
+    put(tmp_path / "m", fresh=True)
+    part = Artifact.open(tmp_path / "m").part("index")
+    part.rename(tmp_path / "elsewhere")
+    part.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InputError, match=r"is missing or not what was written"):
+        Artifact.open(tmp_path / "m")
+
+
+def test_parts_of_another_artifact_do_not_fit(tmp_path):
+    one, other = put(tmp_path / "a"), put(tmp_path / "b", "new")
+    shutil.rmtree(one.part("index"))
+    shutil.copytree(other.part("index"), one.part("index"))
+    with pytest.raises(InputError, match=r"is missing or not what was written"):
+        Artifact.open(tmp_path / "a")
+    shutil.rmtree(one.part("index"))
+    with pytest.raises(InputError, match=r"is missing or not what was written.*`thresher index`"):
+        Artifact.open(tmp_path / "a")
+
+
+PARTS = {
+    "up": lambda parts: parts["index"].update(folder="../outside"),
+    "absolute": lambda parts: parts["index"].update(folder="/tmp"),
+    "of another part": lambda parts: parts["index"].update(folder=parts["model"]["folder"]),
+    "a plain name": lambda parts: parts["index"].update(folder="index"),
+    "no name": lambda parts: parts["index"].pop("folder"),
+    "no digest": lambda parts: parts["index"].pop("digest"),
+    "no files": lambda parts: parts["index"].pop("files"),
+    "no file": lambda parts: parts["index"].update(files={}),
+    "an unknown part": lambda parts: parts.update(other=parts["index"]),
+    "no model": lambda parts: parts.pop("model"),
+    "no table": lambda parts: parts.update(index=3),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_that_no_artifact_has(tmp_path, name):
+    put(tmp_path)
+    edit_manifest(tmp_path, lambda manifest: PARTS[name](manifest["parts"]))
+    with pytest.raises(InputError, match=r"manifest\.json names parts that no artifact has; rest"):
+        Artifact.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about.update(digest="0" * 64),
+        lambda about: about["files"].update({"../../outside.txt": [1, "0"]}),
+        lambda about: about["files"].update({"a.txt": [1]}),
+        lambda about: about["files"].pop("a.txt"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_files(tmp_path, change):
+    put(tmp_path / "m")
+    (tmp_path / "outside.txt").write_text("x")
+    edit_manifest(tmp_path / "m", lambda manifest: change(manifest["parts"]["index"]))
+    with pytest.raises(InputError, match="is missing or not what was written"):
+        Artifact.open(tmp_path / "m")
 
 
 def test_what_is_no_artifact(tmp_path):
@@ -177,30 +305,47 @@ def test_what_is_no_artifact(tmp_path):
     file.write_text("x")
     with pytest.raises(InputError, match="is no artifact"):
         Artifact.open(file)
-    with pytest.raises(InputError, match="cannot be made a folder"):
-        Edit(file)
-
-
-@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"format": 1}', "\ufffe"])
-def test_a_manifest_that_is_none(tmp_path, manifest):
-    put(tmp_path)
-    (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=r"manifest\.json cannot be read .*train"):
-        Artifact.open(tmp_path)
-
-
-def test_another_format_is_refused_and_both_versions_named(tmp_path):
-    put(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    changed = manifest | {"format": 7, "thresher": "9.1"}
-    (tmp_path / "manifest.json").write_text(json.dumps(changed))
-    with pytest.raises(InputError, match=r"written in format 7 \(thresher 9\.1\).*reads format 1"):
-        Artifact.open(tmp_path)
+    with pytest.raises(InputError, match="cannot be written: a file lies where a folder is needed"):
+        Transaction(file)
 
 
 @pytest.mark.parametrize(
-    ("part", "command"), [("model", "train"), ("index", "index"), ("decision", "calibrate")]
+    ("manifest", "words"),
+    [
+        ("", "cannot be read: .*; train again"),
+        ("{", "cannot be read: .*; train again"),
+        ("\ufffe", "cannot be read: .*; train again"),
+        ("[" * 100_000, "nested too deep; train again"),
+        ("[]", "was written in format None"),
+        ("{}", "was written in format None"),
+        ('{"format": 2}', "names parts that no artifact has"),
+        ('{"format": 2, "parts": []}', "names parts that no artifact has"),
+    ],
 )
+def test_a_manifest_that_is_none(tmp_path, manifest, words):
+    put(tmp_path)
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=words) as caught:
+        Artifact.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_artifact_of_version_0_1_is_refused_in_one_sentence(tmp_path):
+    part = {"folder": "model-0123456789ab", "digest": "0" * 64, "files": {"settings.json": 12}}
+    old = {"format": 1, "thresher": "0.1.0", "parts": {"model": part}}
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    (tmp_path / "model-0123456789ab").mkdir()
+    (tmp_path / "model-0123456789ab" / "settings.json").write_text("{}" + " " * 10)
+    for opened in (Artifact.open, Retriever.open, Transaction):
+        with pytest.raises(InputError, match=r"written in format 1 .* reads format 2: train again"):
+            opened(tmp_path)
+    # a new one takes its place
+    put(tmp_path, fresh=True)
+    assert contents(tmp_path) == OLD
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(("part", "command"), [("index", "index"), ("decision", "calibrate")])
 def test_a_part_that_is_not_there_names_the_command_that_makes_it(tmp_path, part, command):
     artifact = put(tmp_path, parts=[p for p in OLD if p != part])
     with pytest.raises(InputError, match=f"has no {part} yet; run `thresher {command}`"):
@@ -210,5 +355,25 @@ def test_a_part_that_is_not_there_names_the_command_that_makes_it(tmp_path, part
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_to(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="cannot be made a folder"):
-        Edit(tmp_path / "new")
+    with pytest.raises(InputError, match="cannot be written: permission denied"):
+        Transaction(tmp_path / "new")
+
+
+# A real one.
+
+
+def test_no_file_of_a_trained_model_may_change(tmp_path_factory, tmp_path):
+    model = shutil.copytree(trained(tmp_path_factory) / "model", tmp_path / "model")
+    parts = Artifact.open(model).manifest["parts"]
+    files = [Artifact.open(model).part(part) / name for part in parts
+             for name in parts[part]["files"]]  # fmt: skip
+    assert {"config.toml", "model.safetensors", "items.parquet", "policy.json"} <= {
+        path.name for path in files
+    }
+    for path in files[::4]:
+        whole = path.read_bytes()
+        flipped(path)
+        with pytest.raises(InputError, match=path.name):
+            Retriever.open(model)
+        path.write_bytes(whole)
+    Retriever.open(model)

@@ -94,7 +94,10 @@ class Artifact:
     def _check(self, part: str) -> None:
         about = self.manifest["parts"][part]
         where = self.folder / about["folder"]
-        found = {} if where.is_symlink() else _contents(where)
+        try:
+            found = {} if where.is_symlink() else _contents(where)
+        except OSError:  # it may not be read, or another process has just replaced it
+            found = {}
         if found != about["files"] or _digest(found) != about["digest"]:
             names = {*found, *about["files"]}
             wrong = sorted(n for n in names if found.get(n) != about["files"].get(n))

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
-from scipy import sparse
 
 from thresher.config import Config
 from thresher.data.dataset import Dataset
@@ -142,7 +141,9 @@ class Catalogue:
             InputError: when a file is missing or damaged.
         """
         try:
-            columns = read_json(folder / "catalogue.json", what="the catalogue", fix="index again")
+            columns = read_json(
+                folder / "catalogue.json", what="the catalogue", fix="run `thresher index` again"
+            )
             items = read_table(folder / "items.parquet")
             tower.describe(items)
             return cls(
@@ -154,6 +155,8 @@ class Catalogue:
                 np.load(folder / "train_counts.npy", allow_pickle=False),
                 tower,
             )
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"the index in {folder} cannot be read ({error}); run `thresher index` again"

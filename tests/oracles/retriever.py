@@ -96,7 +96,7 @@ class FakeRetriever:
         hits = self._best(self.reranked, queries, depth, allow, ignored)
         return SimpleNamespace(hits=hits, confidence=hits.scores[:, 0].astype(np.float64))
 
-    def labelled(self, split, queries=None, pairs=None):
+    def labelled(self, split, queries=None, pairs=None, *, without_pairs=None):
         return self.parts["given" if queries else split]
 
     def _best(self, scores, queries, k, allow, ignored):

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
 from thresher.errors import InputError
 from thresher.files import atomic_write, digest, make_folder, write_json
 
@@ -132,6 +130,8 @@ def cells_at_a_time(jobs: int | None = None) -> int:
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs is {jobs} cells at a time; give 1 or more, or leave it out")
+    import torch  # not for the programs of cells, which may need none
+
     return jobs or (1 if torch.cuda.is_available() else max(1, _cores() // 2))
 
 

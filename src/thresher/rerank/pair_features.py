@@ -277,9 +277,9 @@ class PairFeatures:
         """
         path = folder / "pair_features.json"
         about = read_json(path, what="the pair features", fix="run `thresher index` again")
+        table = read_table(folder / "aliases.parquet")
         try:
             found = {p.stem: _mapped(p) for p in sorted(folder.glob("*.npy"))}
-            table = read_table(folder / "aliases.parquet")
             kept = QueryAliases(table["text"].to_pylist(), table["item_id"].to_pylist())
             compare = tuple(Compared(*column) for column in about["compare"])
             made = cls(
