@@ -2,6 +2,7 @@
 # make histories     train on the bundled histories, measure, list next items for four customers
 # make test          the tests
 # make check         style, types, imports, spelling, documentation
+# make docs          the documentation as a site, into build/site
 # Needs Python 3.11 or newer. Another one than python3: make quickstart PYTHON=python3.12
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 EXAMPLE := examples/quickstart
 
-.PHONY: quickstart histories test check docs-check bench slow gpu figure clean
+.PHONY: quickstart histories test check docs docs-check tutorials bench slow gpu figure clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -28,7 +29,7 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev,docs]'
 	@touch $@ $(VENV)/.test $(VENV)/.installed
 
 quickstart: $(VENV)/.installed
@@ -54,6 +55,15 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/typos
 	$(BIN)/python docs/check.py
+	$(BIN)/mkdocs build --strict --quiet
+
+# Fails where a page is lost, a link leads nowhere, or something would be loaded from elsewhere.
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
+
+# Executes the notebooks again and keeps what they print.
+tutorials: $(VENV)/.dev
+	$(BIN)/python docs/notebooks.py
 
 docs-check: $(VENV)/.installed
 	$(BIN)/python docs/check.py
@@ -72,5 +82,5 @@ figure: $(VENV)/.installed
 	$(BIN)/python docs/figure.py $(RUN)
 
 clean:
-	rm -rf $(VENV) $(RUN) runs/histories .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build/site $(RUN) runs/histories .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

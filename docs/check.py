@@ -17,7 +17,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import click
 import reference
 import typer
 
@@ -137,7 +136,8 @@ def command(line: str, *, whole: bool = True) -> Iterator[str]:
     except ValueError as error:
         yield f"{line}: {error}"
         return
-    match words:
+    ends = [i for i, word in enumerate(words) if word in ("<", ">", "|", "||", "&&")]
+    match words[: min(ends, default=len(words))]:
         case ["thresher", *rest]:
             yield from _thresher(rest, whole)
         case ["python", script, *rest] if script.endswith(".py"):
@@ -149,18 +149,16 @@ def command(line: str, *, whole: bool = True) -> Iterator[str]:
 
 def _thresher(words: list[str], whole: bool) -> Iterator[str]:
     found, names = COMMANDS, ["thresher"]
-    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+    while hasattr(found, "commands") and words and not words[0].startswith("-"):
         names.append(words.pop(0))
         found = found.commands.get(names[-1])
     typed = " ".join(names)
     if found is None:
         yield f"there is no command {typed}"
-    elif whole and not isinstance(found, click.Group):
+    elif whole and "--help" not in words:
         try:
             found.make_context(typed, list(words))
-        except click.exceptions.Exit:
-            pass
-        except click.ClickException as error:
+        except typer.exceptions.TyperException as error:
             yield f"{typed}: {error.format_message()}"
         sets = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "--set"]
         try:
@@ -198,7 +196,7 @@ def examples(path: Path) -> Iterator[str]:
 def commands() -> Iterator[str]:
     """Every command, as it is typed."""
     for name, found in COMMANDS.commands.items():
-        inner = found.commands if isinstance(found, click.Group) else [""]
+        inner = getattr(found, "commands", [""])
         yield from (f"thresher {name} {own}".strip() for own in inner)
 
 

@@ -1,7 +1,7 @@
 """Encoders: what the values of each kind of feature are numbered by, and how their vectors start.
 
 One file for each family of kinds. A new encoder is its file, its test, and its line in `ENCODERS`
-(docs/encoders.md).
+(docs/guides/encoders.md).
 """
 
 from collections.abc import Mapping
