@@ -1,13 +1,14 @@
 """What a person reads on the terminal after a job."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thresher.data.findings import counted
 
 Shown = Mapping[str, Any]
-COUNTS = ("queries", "queries_without_item", "items")
+COUNTS = ("queries", "queries_without_item", "targets", "items")
+COVERAGES = ("coverage", "certified_coverage")
 
 
 def show_training(result: Shown) -> str:
@@ -91,19 +92,37 @@ def show_evaluation(metrics: Shown) -> str:
 
 
 def show_metrics(metrics: Shown) -> str:
-    """The numbers of the whole, a line each; slices below, a line a slice."""
+    """The numbers of the whole by length of the list and by precision; then a line a slice."""
     whole = {name: value for name, value in metrics.items() if "/" not in name}
-    width = max(map(len, whole))
-    lines = [f"{name:<{width}}  {_number(name, value)}" for name, value in whole.items()]
-    slices = sorted({name.rsplit("/", 1)[0] for name in metrics if "/" in name})
-    for name in slices:
-        shown = ("queries", "P@1", "coverage@precision=0.95", "certified_coverage@precision=0.95")
-        parts = [
-            f"{metric} {_number(metric, metrics[f'{name}/{metric}'])}"
-            for metric in shown
-            if f"{name}/{metric}" in metrics
-        ]
-        lines.append(f"{name}: {', '.join(parts)}")
+    split = {name: name.partition("@") for name in whole}
+    plain = [[name, _number(name, whole[name])] for name in whole if "@" not in name]
+    tables = [_aligned(plain)]
+    for what in ("k", "precision"):
+        of = {n: at for n, (_, _, at) in split.items() if at and at.isdecimal() == (what == "k")}
+        ends = list(dict.fromkeys(of.values()))
+        rows = [[f"at {what}", *(end.removeprefix("precision=") for end in ends)]]
+        for metric in dict.fromkeys(split[name][0] for name in of):
+            names = [f"{metric}@{end}" for end in ends]
+            rows.append([metric, *(_number(n, whole[n]) if n in whole else "" for n in names)])
+        tables.append(_aligned(rows) if of else "")
+    shown = ("queries", "P@1", "recall@10", *(f"{c}@precision=0.95" for c in COVERAGES))
+    rows = [["", *shown]]
+    for name in sorted({name.rsplit("/", 1)[0] for name in metrics if "/" in name}):
+        values = [f"{name}/{metric}" for metric in shown]
+        if metrics[f"{name}/queries"]:
+            rows.append([name, *(_number(n, metrics[n]) if n in metrics else "" for n in values)])
+    tables.append(_aligned(rows) if len(rows) > 1 else "")
+    return "\n\n".join(table for table in tables if table)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the first column to the left; columns that only have a head are left out."""
+    columns = [column for column in zip(*rows, strict=True) if len(rows) == 1 or any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for row in zip(*columns, strict=True):
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join([first.strip().ljust(widths[0]), *rest]).rstrip())
     return "\n".join(lines)
 
 
@@ -142,4 +161,4 @@ def show_matches(result: Shown) -> str:
 def _number(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if name in COUNTS else f"{value:.4f}"
+    return f"{value:,.0f}" if name.rpartition("/")[2] in COUNTS else f"{value:.4f}"
