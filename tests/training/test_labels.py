@@ -55,7 +55,7 @@ def test_a_run_that_was_stopped_ends_as_an_unbroken_one(tmp_path, labels, call):
 
 @pytest.mark.parametrize("labels", ["text", "shared", "prototype"])
 def test_what_is_true_is_learnt(tmp_path, labels):
-    options = replace(OPTIONS, epochs=30, batch_size=40, learning_rate=0.2, positives="every")
+    options = replace(OPTIONS, epochs=10, batch_size=40, learning_rate=0.3, positives="every")
     model, pairs, held_out = trained(tmp_path, options, labels)
     assert precision(model, pairs, held_out) > 0.85
 

@@ -141,14 +141,14 @@ def test_too_few_pairs_for_a_batch(tmp_path):
 def test_what_is_true_is_learnt(tmp_path):
     tower, pairs, held_out = made(dim=32)
     assert precision(tower, pairs, held_out) < 0.15  # the texts alone say nothing
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=-1)
+    options = TrainOptions(epochs=10, batch_size=40, learning_rate=0.3, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
 
 
 def test_what_is_shuffled_is_not_learnt(tmp_path):
     tower, pairs, held_out = made(shuffled=True, dim=32)
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=-1)
+    options = TrainOptions(epochs=10, batch_size=40, learning_rate=0.3, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     # 80 held-out queries, each right with probability 1/40: more than 12 never in practice
     assert precision(tower, pairs, held_out) < 0.15
@@ -157,7 +157,7 @@ def test_what_is_shuffled_is_not_learnt(tmp_path):
 def test_clustered_batches_learn_too(tmp_path):
     tower, pairs, held_out = made(dim=32)
     options = TrainOptions(
-        epochs=30, batch_size=40, learning_rate=0.2, cluster_from_epoch=3, cluster_size=6
+        epochs=10, batch_size=40, learning_rate=0.3, cluster_from_epoch=3, cluster_size=6
     )
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
