@@ -46,8 +46,11 @@ def test_evaluate_and_report(run, answer, model):
     assert found["recall@6"] > found["popularity/recall@6"]
     assert found["report"] == str(model / "report" / "report.html")
     lines = run("evaluate", model, "--no-report").out.splitlines()
-    rows = {cells[0]: cells for line in lines if len(cells := line.split()) > 2}
-    assert rows["recall"][rows["at"].index("6") - 1] == f"{found['recall@6']:.4f}"
+    head, recall = (
+        next(line.split() for line in lines if line.startswith(f"{name} "))
+        for name in ("at k", "recall")
+    )
+    assert recall[head.index("6") - 1] == f"{found['recall@6']:.4f}"
     shown = run("evaluate", model, "--split", "validation", "--no-report").out
     assert re.search("^queries +16$", shown, re.MULTILINE)
 
