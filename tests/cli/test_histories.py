@@ -70,7 +70,7 @@ def test_recommend_for_a_person_and_for_machines(run, answer, model, tmp_path):
     shown = run("recommend", model, "--events", path, "--top", 2).out.splitlines()
     assert re.fullmatch(r"a +1  \d\.\d{3}  i0-\d  colour0 thing i0-\d", shown[0])
     assert re.fullmatch(r" +2  \d\.\d{3}  i0-\d  colour0 thing i0-\d", shown[1])
-    assert shown[2].startswith("1 user; ")
+    assert shown[2].startswith("2 users; ")
     assert "1 item is not in the catalogue" in shown[2]
     assert len(shown) == 3
     found = answer("recommend", model, "--events", path, "--top", 35, "--quiet")

@@ -209,9 +209,10 @@ def test_the_histories_of_users_who_come_later():
     )
     users = pa.table({"id": ["u"], "age": ["9"]})
     queries, findings = history_queries(events, DataOptions(), items=items, users=users)
-    assert queries.ids.to_pylist() == ["u", "v"]
+    assert queries.ids.to_pylist() == ["u", "v", "w"]
     assert queries.histories.sequences().items.tolist() == [1, 2, 0]
-    assert queries.column("age") == ["9", None]
+    assert queries.histories.lengths().tolist() == [2, 1, 0]
+    assert queries.column("age") == ["9", None, None]
     assert findings == (
         "the table of events: 1 item is not in the catalogue, named by 2 events left out",
         "1 event not in the order of time, sorted",

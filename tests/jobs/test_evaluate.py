@@ -35,6 +35,19 @@ def shop(folder=None, **options):
     return FakeRetriever(scores, parts, TITLES, [9, 5, 2, 1, 1, 0], **(given | options))
 
 
+DRAWN = (
+    "test_numbers_and_the_report_are_of_one_measurement",
+    "test_a_run_of_lists_shows_a_map_and_neighbours",
+)
+
+
+@pytest.fixture(autouse=True)
+def quickly(request, monkeypatch):
+    """Draws no figures, which take most of the time, where they are not needed."""
+    if request.function.__name__ not in DRAWN:
+        monkeypatch.setattr("thresher.report.page._svg", lambda *_: None)
+
+
 def report_in(folder, name="report"):
     page = (folder / name / "report.html").read_text("utf-8")
     return page, json.loads((folder / name / "report.json").read_text("utf-8"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from thresher.data.assembly import Assembled, assemble, by_query, without_pairs
@@ -18,6 +19,7 @@ from thresher.data.join import join
 from thresher.data.options import DataOptions, Protocol
 from thresher.data.parts import Part
 from thresher.data.queries import Queries, rows_of
+from thresher.data.sequences import Sequences, bounds
 from thresher.data.sources import Sources, renamed, sources
 from thresher.data.split import SPLITS, UNASSIGNED, split_number
 from thresher.errors import InputError
@@ -232,7 +234,7 @@ def history_queries(
     users: pa.Table | None = None,
     path: str = "the table of events",
 ) -> tuple[Queries, tuple[str, ...]]:
-    """The users of a table of events, each with all its events of known items as the history.
+    """The users of a table of events, each with all its events of known items, perhaps none.
 
     Args:
         events: columns `user_id`, `item_id`, `timestamp`, and `event` where kinds are chosen.
@@ -247,16 +249,21 @@ def history_queries(
     Raises:
         InputError: the table lacks a column, or no event is of an item of the catalogue.
     """
+    table = renamed(events, "events", path, options.columns)
     found = events_of(
-        renamed(events, "events", path, options.columns),
+        table,
         path,
         catalogue=items["id"].combine_chunks(),
         event_kinds=options.event_kinds,
         repeated_events=options.repeated_events,
         strict=False,
     )
-    rows = None if users is None else rows_of(found.users, users["id"].combine_chunks())
-    queries = Queries(found.users, users, rows, Histories.of(found.sequences))
+    ids = pc.unique(table["user_id"].filter(pc.not_equal(table["user_id"], ""))).sort()
+    counts = np.zeros(len(ids), np.int64)
+    counts[rows_of(found.users, ids)] = found.sequences.counts()
+    histories = Histories.of(Sequences(bounds(counts), found.sequences.items))
+    rows = None if users is None else rows_of(ids, users["id"].combine_chunks())
+    queries = Queries(ids, users, rows, histories)
     return queries, tuple(finding.meaning for finding in found.findings)
 
 

@@ -166,9 +166,6 @@ def _decided(
             found: pa.Table = model.match(
                 block, answers.top, candidates=candidates, keep=answers.keep
             )
-            if not isinstance(block, pa.Table) and counts:
-                ids = pc.add(found["query_id"].cast(pa.int64()), counts.total()).cast(pa.string())
-                found = found.set_column(0, "query_id", ids)
             counts.update(d for d in found["decision"].to_pylist() if d is not None)
             yield found
             bar.advance(len(block))
