@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+export NO_MKDOCS_2_WARNING := 1
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 EXAMPLE := examples/quickstart

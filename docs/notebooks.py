@@ -1,4 +1,4 @@
-"""Executes the tutorials again, in place: `make tutorials`. Outputs are text alone, without timings."""
+"""Executes the tutorials again, in place: `make tutorials`. Outputs are text, without timings."""
 
 import os
 import sys

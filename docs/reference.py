@@ -1,4 +1,4 @@
-"""The tables of docs/guides/configuration.md, made from the signatures and docstrings they describe.
+"""The tables of docs/guides/configuration.md, made from signatures and docstrings.
 
     python docs/reference.py    writes them again; `make docs-check` compares
 

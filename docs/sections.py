@@ -1,5 +1,6 @@
 """Shows our own sections of a docstring (`Equation:`, `Source:`, ...) as they are meant."""
 
+import inspect
 import re
 
 from griffe import Extension, Object
@@ -21,12 +22,7 @@ class Sections(Extension):
 
 
 def _shown(found: re.Match) -> str:
-    name, text = found[2], found[4]
-    if name != "Equation":
-        return f"**{name}**: {text.strip()}\n"
-    lines = text.strip("\n").splitlines()
-    lines = [line.strip() if i == 0 and line == text.splitlines()[0] else line for i, line in enumerate(lines)]
-    rest = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
-    cut = min(rest, default=0)
-    body = "\n".join([lines[0].strip(), *(line[cut:].rstrip() for line in lines[1:])]) if lines else ""
-    return f"**{name}**\n\n```text\n{body}\n```\n"
+    name, text = found[2], inspect.cleandoc(found[4])
+    return (
+        f"**{name}**\n\n```text\n{text}\n```\n" if name == "Equation" else f"**{name}**: {text}\n"
+    )

@@ -1,4 +1,4 @@
-"""What mkdocs does beside its plugins: notebooks and files of the root as pages, no outside requests."""
+"""What mkdocs does beside its plugins: further pages, and no outside requests."""
 
 import json
 import posixpath
@@ -37,7 +37,7 @@ def on_page_markdown(markdown, page, config, files):
 def on_post_page(output, page, config):
     """Refuse a page that loads something from elsewhere."""
     if found := _LOADED.search(output):
-        raise PluginError(f"{page.file.src_uri} loads {found[0]}; the site makes no outside requests")
+        raise PluginError(f"{page.file.src_uri} loads {found[0]}; keep everything on the site")
     return output
 
 
@@ -59,7 +59,7 @@ def _parts(cell: dict) -> Iterator[str]:
 
 
 def _relinked(text: str, folder: str, page: str) -> str:
-    """The text with its links, which begin at a folder of the docs, as links of the site's pages."""
+    """The text with its links, which begin at a folder of the docs, leading to pages."""
     here = posixpath.dirname(page)
 
     def lead(found: re.Match) -> str:

@@ -58,7 +58,9 @@ def test_a_command_over_two_lines_is_one(check):
 
 def test_a_mention_may_lack_arguments_and_not_have_others(check, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("`thresher match` and `thresher calibrate runs/a --by NAME`, `thresher index --it x`")
+    page.write_text(
+        "`thresher match` and `thresher calibrate runs/a --by NAME`, `thresher index --it x`"
+    )
     assert list(check.examples(page)) == ["thresher index has no --it"]
 
 
@@ -71,10 +73,10 @@ def test_a_mention_may_lack_arguments_and_not_have_others(check, tmp_path):
         ("model.calibrate(confidence_level=0.9)", ""),
         ("thresher.fit(items)", "there is no thresher.fit"),
         ("model.predict(frame)", "there is no model.predict"),
-        ("thresher.losses.InfoNCE()", "there is no thresher.losses.InfoNCE"),
+        ("thresher.losses.Nothing()", "there is no thresher.losses.Nothing"),
         ("thresher.train(items, precision=0.9)", "no argument precision"),
         ("model.match(frame, top=3)", "no argument top"),
-        ("from thresher.losses import InfoNCE", "thresher.losses has no InfoNCE"),
+        ("from thresher.losses import Nothing", "thresher.losses has no Nothing"),
         ("model.match(", "was never closed"),
     ],
 )

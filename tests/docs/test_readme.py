@@ -7,20 +7,22 @@ import pandas as pd
 import thresher
 
 ROOT = Path(__file__).parents[2]
+SIZE = 270
 KINDS = ("kettle", "lamp", "drill", "chair", "router")
 
 
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     draw = np.random.default_rng(0)
     titles = [f"{KINDS[n % 5]} model{n} x{7 * n}" for n in range(60)]
-    item = np.arange(900) % 60
-    words = draw.integers(1000, size=900)
+    item = np.arange(SIZE) % 60
+    words = draw.integers(1000, size=SIZE)
     offers = [f"{titles[i]} in colour{w}" for i, w in zip(item, words, strict=True)]
+    splits = [*["train"] * 120, *["calibration"] * 110, *["validation"] * 20, *["test"] * 20]
     frames = {
         "items": {"id": [f"i{n}" for n in range(60)], "title": titles},
-        "queries": {"id": [f"q{n}" for n in range(900)], "title": offers},
+        "queries": {"id": [f"q{n}" for n in range(SIZE)], "title": offers, "split": splits},
         "pairs": {
-            "query_id": [f"q{n}" for n in range(900)],
+            "query_id": [f"q{n}" for n in range(SIZE)],
             "item_id": [f"i{n}" for n in item],
         },
         "new_offers": {"id": ["a", "b"], "title": ["lamp model1 x7 green", "drill model2 x14"]},

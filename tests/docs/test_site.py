@@ -54,12 +54,12 @@ def test_links_lead_to_the_pages_of_the_site(site, folder, page, link, led):
 )
 def test_a_page_that_loads_from_elsewhere_is_refused(site, loaded):
     class Page:
-        class file:  # noqa: N801
+        class file:
             src_uri = "a.md"
 
     fine = '<script src="../a.js"></script><a href="https://x.org">x</a>'
     assert site.on_post_page(fine, Page, {}) == fine
-    with pytest.raises(site.PluginError, match="a.md loads"):
+    with pytest.raises(site.PluginError, match=r"a\.md loads"):
         site.on_post_page(fine + loaded, Page, {})
 
 
@@ -68,10 +68,13 @@ def test_a_section_of_a_docstring_keeps_the_lines_of_its_equation(script):
     sections = script("sections")
 
     class Thing:
-        class docstring:  # noqa: N801
-            value = "Add.\n\nEquation:  a = b\n           c = d\nSource:    A 2020.\n\nArgs:\n    a: b."
+        class docstring:
+            value = (
+                "Add.\n\nEquation:  a = b\n           c = d\nSource:    A 2020.\n\nArgs:\n    a: b."
+            )
 
     sections.Sections().on_object(obj=Thing)
     assert Thing.docstring.value == (
-        "Add.\n\n**Equation**\n\n```text\na = b\nc = d\n```\n\n**Source**: A 2020.\n\n\nArgs:\n    a: b."
+        "Add.\n\n**Equation**\n\n```text\na = b\nc = d\n```\n\n"
+        "**Source**: A 2020.\n\n\nArgs:\n    a: b."
     )
