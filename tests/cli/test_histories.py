@@ -74,7 +74,7 @@ def test_recommend_for_a_person_and_for_machines(run, answer, model, tmp_path):
     assert "1 item is not in the catalogue" in shown[2]
     assert len(shown) == 3
     found = answer("recommend", model, "--events", path, "--top", 35, "--quiet")
-    assert (found["users"], len(found["lists"])) == (1, 35)
+    assert (found["users"], len(found["lists"])) == (2, 35)
     removed = answer("recommend", model, "--events", path, "--top", 35, "--remove-history")
     assert {r["item_id"] for r in found["lists"]} - {r["item_id"] for r in removed["lists"]} == {
         *("i0-0", "i0-1")
