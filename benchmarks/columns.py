@@ -1,4 +1,6 @@
-"""Columns as features against the same text glued into the title: columns.py FOLDER [--seeds 0,1,2].
+"""Columns as features against the same text glued into the title.
+
+    python benchmarks/columns.py FOLDER --seeds 0,1,2
 
 FOLDER holds two tables of products and the matches between them, as the Magellan and DeepMatcher
 sets have them: `full_abt`, `full_buy` or `full_amazon`, `full_gp`, and `full_gt`, each .csv.gz.

@@ -27,7 +27,8 @@ def main() -> None:
     try:
         sizes = write(Synthetic(**given), out)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     for name, count in sizes.items():
         print(f"{count:,} {name} written to {out / name}.parquet")
 

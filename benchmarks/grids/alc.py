@@ -24,7 +24,9 @@ _TARGETS = (0.9, 0.95, 0.98)
 
 BLOCKS: table.Blocks = {
     "Ranking by the tower": [
-        *(Column(f"{name}@{k}", f"raw/{name}@{k}") for name in ("P", "PSP") for k in (1, 5)),
+        Column("P@1", "raw/P@1"),
+        Column("P@5", "raw/precision@5"),
+        *(Column(f"PSP@{k}", f"raw/PSP@{k}") for k in (1, 5)),
         Column("recall@100", "raw/recall@100"),
         Column("P@1 re-ranked", "P@1"),
     ],

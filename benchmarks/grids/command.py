@@ -42,7 +42,9 @@ def run(
     grid: Callable[[int, Callable[[Outcome], None]], Done],
     shown: Sequence[str],
 ) -> None:
-    """Run a grid, show each cell as it ends, print the table; exit with 1 if a cell failed.
+    """Run a grid, show each cell as it ends, print the table.
+
+    The exit code is 1 if a cell failed, 2 on bad input.
 
     Args:
         given: the arguments.
@@ -60,14 +62,16 @@ def run(
     try:
         done = grid(cells_at_a_time(given.jobs), report)
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
         sys.exit(130)
     print(json.dumps(done.table, ensure_ascii=False) if given.json else done.page)
     for lost in failed:
         where = lost.cell.folder
-        print(f"failed: {lost.cell.name}, seed {lost.cell.seed}: {lost.error} (see {where})")
+        text = f"failed: {lost.cell.name}, seed {lost.cell.seed}: {lost.error} (see {where})"
+        print(text, file=sys.stderr)
     sys.exit(1 if failed else 0)
 
 

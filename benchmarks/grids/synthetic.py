@@ -58,7 +58,8 @@ class Synthetic:
         items: of the catalogue, at least one a subtopic.
         queries: for training.
         pairs: for training, at least one a query. One may be drawn twice; it then counts once.
-        evaluated: queries of validation, and as many of test, with as many pairs each as in training.
+        evaluated: queries of validation, and as many of test, with as many pairs each as for
+            training.
         topics: K, of the items; 20 to 1,000 is usual.
         subtopics: M, of each topic.
         popularity: a, exponent of the power law of the items; 0 makes all alike, 1 is usual.

@@ -17,8 +17,6 @@ from thresher.jobs.cells import Outcome, run_cells
 from thresher.jobs.table import Row
 from thresher.losses.croloss import KERNELS
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def buyers(tmp_path):
@@ -240,6 +238,7 @@ def test_bad_requests_are_one_sentence_and_run_nothing(request_, monkeypatch, ch
 # For real.
 
 
+@pytest.mark.slow
 def test_a_cell_trains_measures_both_splits_and_is_not_run_again(request_, tmp_path):
     small = replace(
         request_,

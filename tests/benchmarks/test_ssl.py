@@ -19,8 +19,6 @@ from thresher.errors import InputError
 from thresher.files import write_json
 from thresher.jobs.cells import Outcome, run_cells
 
-pytestmark = pytest.mark.slow
-
 SMALL = ("train.epochs=1", "tower.layers=[8]", "features.width=8", "train.batch_size=128")
 MADE = Synthetic(items=300, queries=60, pairs=200, topics=4, subtopics=2, features=2)
 
@@ -409,6 +407,7 @@ def test_a_folder_without_pairs_or_events_is_no_base(tmp_path):
 # For real.
 
 
+@pytest.mark.slow
 def test_cells_train_measure_both_splits_and_are_not_run_again(request_):
     twice = ("train.epochs=2", *SMALL[1:])
     small = replace(request_, arms=("CFM",), trials=1, seeds=(0,), overrides=twice)
