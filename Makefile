@@ -73,7 +73,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/search.py --small
 
 # pytest answers 5 where no test carries the mark.
-slow: $(VENV)/.test
+slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
 
 gpu: $(VENV)/.test

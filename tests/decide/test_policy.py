@@ -72,6 +72,8 @@ def test_sentences_name_the_numbers():
     )
     open_end = replace(none, more_labels=(137, None)).sentence()
     assert "at least 200 more labels would be needed" in open_end
+    narrow = replace(none, more_labels=(261, 270)).sentence()
+    assert narrow.endswith("; about 300 more labels would settle it.")
     hopeless = NoThreshold(0.98, 0.95, 200, 30, 300, 200.0, 200)
     assert "30 errors in 200 accepted labels" in hopeless.sentence()
     assert "are too many; with this confidence score more labels alone" in hopeless.sentence()

@@ -371,7 +371,8 @@ def _more(labels: tuple[int, int | None] | None) -> str:
     low, *high = [f"{-(-n // u) * u:,}" for n, u in zip(labels, units, strict=False) if n]
     if not high:
         return f"at least {low} more labels would be needed, perhaps many more"
-    return f"about {low} to {high[0]} more labels would settle it"
+    span = low if low == high[0] else f"{low} to {high[0]}"
+    return f"about {span} more labels would settle it"
 
 
 def _hash(content: Mapping[str, Any]) -> str:
