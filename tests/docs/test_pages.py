@@ -4,11 +4,11 @@ pytest.importorskip("mkdocs")
 
 
 @pytest.fixture(scope="module")
-def site(script):
-    return script("site")
+def pages(script):
+    return script("pages")
 
 
-def test_a_notebook_is_its_text_its_code_and_what_it_printed(site):
+def test_a_notebook_is_its_text_its_code_and_what_it_printed(pages):
     read = {
         "cells": [
             {"cell_type": "markdown", "source": ["# Head\n", "text"]},
@@ -23,7 +23,7 @@ def test_a_notebook_is_its_text_its_code_and_what_it_printed(site):
             {"cell_type": "code", "source": ["x = 1"], "outputs": []},
         ]
     }
-    assert site.notebook(read) == (
+    assert pages.notebook(read) == (
         "# Head\ntext\n\n```python\nprint(1)\n2\n```\n\n```text\n1\n```\n\n```text\n2\n```\n\n"
         "```python\nx = 1\n```"
     )
@@ -40,8 +40,8 @@ def test_a_notebook_is_its_text_its_code_and_what_it_printed(site):
         ("", "index.md", "https://x.org/a.ipynb", "https://x.org/a.ipynb"),
     ],
 )
-def test_links_lead_to_the_pages_of_the_site(site, folder, page, link, led):
-    assert site._relinked(f"[a]({link})", folder, page) == f"[a]({led})"
+def test_links_lead_to_the_pages_of_the_site(pages, folder, page, link, led):
+    assert pages._relinked(f"[a]({link})", folder, page) == f"[a]({led})"
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,15 @@ def test_links_lead_to_the_pages_of_the_site(site, folder, page, link, led):
         '<img alt="a" src="http://x.org/a.png">',
     ],
 )
-def test_a_page_that_loads_from_elsewhere_is_refused(site, loaded):
+def test_a_page_that_loads_from_elsewhere_is_refused(pages, loaded):
     class Page:
         class file:
             src_uri = "a.md"
 
     fine = '<script src="../a.js"></script><a href="https://x.org">x</a>'
-    assert site.on_post_page(fine, Page, {}) == fine
-    with pytest.raises(site.PluginError, match=r"a\.md loads"):
-        site.on_post_page(fine + loaded, Page, {})
+    assert pages.on_post_page(fine, Page, {}) == fine
+    with pytest.raises(pages.PluginError, match=r"a\.md loads"):
+        pages.on_post_page(fine + loaded, Page, {})
 
 
 def test_a_section_of_a_docstring_keeps_the_lines_of_its_equation(script):
