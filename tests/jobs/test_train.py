@@ -11,7 +11,7 @@ from oracles.readers import VIEWS, open_readers
 from oracles.shop import open_shop
 from thresher.artifact import Artifact
 from thresher.config import read
-from thresher.data.tables import read_table
+from thresher.data.tables import read_table, write_table
 from thresher.errors import InputError
 from thresher.files import FolderLock
 from thresher.jobs.train import train as run_job
@@ -121,6 +121,16 @@ def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path):
     # what was measured while training is what was saved
     assert found["recall@1"] == result["validation"]["recall@1"]
     assert found["recall@6"] != 0
+
+
+def test_told_splits_without_calibration_are_said_to_certify_nothing(tmp_path):
+    folder, train = opened("shop", tmp_path)
+    table = read_table(folder / "queries.csv")
+    splits = ["test" if row % 5 == 0 else "train" for row in range(len(table))]
+    write_table(table.append_column("split", [splits]), folder / "queries.csv")
+    result = train()
+    assert result["decision"] is None
+    assert "no query is in the split 'calibration', so nothing is certified" in result["findings"][-1]
 
 
 def test_a_run_decides_where_queries_are_kept_apart_and_lists_elsewhere(shop):

@@ -111,8 +111,18 @@ def train(
         "seconds": round(seconds, 1),
         "validation": dict(trained.metrics),
         "decision": None if model.decision is None else model.decision.summary(),
-        "findings": list(data.findings),
+        "findings": [*data.findings, *_undecided(config, data)],
     }
+
+
+def _undecided(config: Config, data: Dataset) -> list[str]:
+    """What a run that is to certify a threshold lacks for it."""
+    if not config.decides or len(data.part("calibration").queries):
+        return []
+    return [
+        "no query is in the split 'calibration', so nothing is certified; put some there, or run "
+        "`thresher calibrate` with --queries and --pairs"
+    ]
 
 
 def check(config: Config, data: Dataset) -> None:
