@@ -146,7 +146,10 @@ def resolve(raw: Section, folder: Path) -> Config:
     if events or "pairs" in named:
         shares = options.split_shares(options.split_protocol(named))
     decides = shares.get("calibration", 0) > 0 or "decide" in raw
-    defaults = {"tower": default_tower(_table(raw, "tower"), events=events, decides=decides), "labels": {"kind": "text"}}
+    defaults = {
+        "tower": default_tower(_table(raw, "tower"), events=events, decides=decides),
+        "labels": {"kind": "text"},
+    }
     sections: dict[str, Section] = {"data": data}
     for name, choices in KINDS.items():
         given = {**defaults[name], **_table(raw, name)}
@@ -235,7 +238,9 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
             f"{where}.links must be {' or '.join(map(repr, links))}, got {own['links']!r}{hint}"
         )
     width = {"dim": 1} if "dim" in inspect.signature(LOSSES[kind]).parameters else {}
-    LOSSES[kind](**arguments, **width)  # refuses values out of range now, not after the data is read
+    LOSSES[kind](
+        **arguments, **width
+    )  # refuses values out of range now, not after the data is read
     return {"name": own["name"], "kind": kind, **arguments, **own}
 
 
@@ -310,7 +315,9 @@ def _sentence(error: Mapping[str, Any], where: str, table: Section) -> str:
     """What pydantic refused, in one sentence."""
     # A union says which of its members failed after the key; only keys are shown.
     key, *rest = error["loc"]
-    inner = [str(part) for part in rest if isinstance(table.get(key), Mapping) and part in table[key]]
+    inner = [
+        str(part) for part in rest if isinstance(table.get(key), Mapping) and part in table[key]
+    ]
     name = ".".join([where, str(key), *inner])
     if error["type"] == "missing":
         return f"{where} needs {key}; add {key} = ... to it"

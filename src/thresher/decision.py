@@ -103,7 +103,9 @@ def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
     path = folder / "no_threshold.json"
     values = read_json(path, what="the decision", fix="calibrate again")
     try:
-        listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        listed: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return NoThreshold(**listed)
     except TypeError as error:
         raise InputError(f"{path} cannot be read ({error}); calibrate again") from error

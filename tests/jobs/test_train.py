@@ -130,7 +130,9 @@ def test_told_splits_without_calibration_are_said_to_certify_nothing(tmp_path):
     write_table(table.append_column("split", [splits]), folder / "queries.csv")
     result = train()
     assert result["decision"] is None
-    assert "no query is in the split 'calibration', so nothing is certified" in result["findings"][-1]
+    assert (
+        "no query is in the split 'calibration', so nothing is certified" in result["findings"][-1]
+    )
 
 
 def test_a_run_decides_where_queries_are_kept_apart_and_lists_elsewhere(shop):

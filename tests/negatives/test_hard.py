@@ -71,9 +71,7 @@ def test_vectors_and_depths_that_do_not_fit():
         hard_negatives(vectors[:1], search, relation, depth=2)
     with pytest.raises(InputError, match=r"2 query vectors do not fit the 2 queries .* ignored"):
         hard_negatives(vectors, search, relation, depth=2, ignored=relation.take(np.array([0])))
-    with pytest.raises(
-        InputError, match=r"the search for hard negatives is 0 items"
-    ):
+    with pytest.raises(InputError, match=r"the search for hard negatives is 0 items"):
         hard_negatives(vectors, search, relation, depth=0)
 
 
