@@ -53,6 +53,10 @@ DATA = """
 [data]
 item_text = ["title", "category"]
 """
+FEATURES = """
+[features]
+query = { category = "ignored", shop = "ignored" }
+"""
 TERM = """
 [[objective]]
 kind = "softmax"
@@ -100,7 +104,7 @@ def cell(out: Path, name: str, weight: float, seed: int, held_out: float = 0) ->
     if not path.exists():
         run = path.with_suffix(".toml")
         term = TERM.format(weight=weight, links=arm.links) if arm.links else ""
-        run.write_text(DATA + data(out, seed, held_out) + RUN + term)
+        run.write_text(DATA + data(out, seed, held_out) + FEATURES + RUN + term)
         seeds = [f"{section}.seed={seed}" for section in ("data", "tower", "train")]
         work = out / "model"
         shutil.rmtree(work, ignore_errors=True)

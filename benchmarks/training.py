@@ -45,6 +45,7 @@ def ours(data: Dataset, arguments: argparse.Namespace, objective: list[str]):
     config = read(
         {
             "data": {name: f"({name})" for name in ("items", "queries", "pairs")},
+            "features": {"query": dict.fromkeys(others_of(data), "ignored")},
             "tower": {"dim": arguments.dim},
             "train": {
                 "epochs": arguments.epochs,
@@ -62,6 +63,12 @@ def ours(data: Dataset, arguments: argparse.Namespace, objective: list[str]):
         train(model, goal, pairs, config.build("train"), Path(folder), quiet=True)
     column = data.query_text[0]
     return lambda texts: tower.encode(tower.queries(Queries.of_table(pa.table({column: texts}))))
+
+
+def others_of(data: Dataset) -> list[str]:
+    """The columns of queries that are no text: the peer reads none of them."""
+    table = data.part("train").queries.table
+    return [name for name in table.column_names if name not in ("id", "split", *data.query_text)]
 
 
 def texts_of(data: Dataset) -> tuple[list[str], list[str]]:

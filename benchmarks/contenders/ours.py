@@ -19,7 +19,10 @@ def thresher(task: Task, **settings: Any) -> Fitted:
     files = {
         f"data.{name}": f"{task.tables / name}.parquet" for name in ("items", "queries", "pairs")
     }
-    overrides = [f"{key}={value}" for key, value in (files | settings | seeds).items()]
+    text = ("id", "split", *task.data.query_text)
+    others = [n for n in task.data.part("train").queries.table.column_names if n not in text]
+    alone = {f"features.query.{name}": "ignored" for name in others}  # as the others read it
+    overrides = [f"{key}={value}" for key, value in (files | settings | seeds | alone).items()]
     model, _ = train(read(task.run, overrides), task.scratch / "model", quiet=True)
     column = task.data.query_text[0]
 

@@ -3,7 +3,7 @@
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
@@ -88,17 +88,6 @@ class Bar:
     def advance(self, by: int, note: str = "") -> None:
         """Count `by` more units as done."""
         self._bar.update(self._task, advance=by, note=note)
-
-
-def track(
-    values: Iterable[T], description: str, *, total: int | None, unit: str, each: int = 1
-) -> Iterator[T]:
-    """The values one by one under a bar; each counts for `each` units of the total."""
-    with Bar(unit) as bar:
-        bar.start(description, total=total)
-        for value in values:
-            yield value
-            bar.advance(each)
 
 
 @contextmanager

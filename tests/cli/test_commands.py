@@ -124,10 +124,12 @@ def test_evaluate_gives_a_flat_table_of_numbers(run, answer, model):
 
 def test_evaluate_for_a_person(run, shop):
     ran = run("evaluate", shop / "model", "--no-report", "--by", "shop")
-    assert re.search(r"^P@1 +0\.\d{4}$", ran.out, re.MULTILINE)
+    assert re.search(r"^at k +1 +5 ", ran.out, re.MULTILINE)
+    assert re.search(r"^P +0\.\d{4}$", ran.out, re.MULTILINE)
+    assert re.search(r"^at precision +0\.9 +0\.95 ", ran.out, re.MULTILINE)
     assert re.search(r"^items +300$", ran.out, re.MULTILINE)
     assert re.search(r"^queries_without_item +0$", ran.out, re.MULTILINE)
-    assert re.search(r"^shop=north: queries \d+, P@1 0\.\d{4}", ran.out, re.MULTILINE)
+    assert re.search(r"^shop=north +\d+ +0\.\d{4} ", ran.out, re.MULTILINE)
     assert not (shop / "model" / "report").exists()
 
 
