@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from thresher.progress import Bar, printable, track
+from thresher.progress import Bar, printable
 
 
 class Terminal(io.StringIO):
@@ -37,10 +37,6 @@ def test_a_terminal_is_shown_what_takes_long(monkeypatch):
 )
 def test_nothing_is_shown_at_once_or_quietly_or_to_a_file(monkeypatch, stream, options):
     assert "training" not in shown(monkeypatch, stream, **options)
-
-
-def test_values_pass_under_a_bar():
-    assert list(track(iter("abc"), "reading", total=3, unit="rows")) == ["a", "b", "c"]
 
 
 def test_control_characters_are_shown_and_not_sent():
