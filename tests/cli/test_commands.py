@@ -1,5 +1,6 @@
 """The commands, as a person or a program calls them."""
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 
 from oracles.shop import open_shop, write
 from thresher import __version__
+from thresher.cli.main import main
 from thresher.data.tables import read_table
 from thresher.errors import InputError
 from thresher.jobs import compare as module
@@ -319,3 +321,43 @@ def test_ctrl_c_prints_one_line_and_keeps_the_checkpoint(shop, tmp_path):
     assert complained.count("\n") == 1
     assert last.exists()
     assert not (out / "manifest.json").exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class AtOnce:
+    """A timer that does not wait."""
+
+    def __init__(self, delay, function):
+        self.start, self.delay = function, delay
+
+    def cancel(self):
+        pass
+
+    def is_alive(self):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("evaluate", "--no-report"), ("measuring", "measuring baselines")),
+        (("calibrate",), ("calibrating",)),
+        (("index",), ("indexing 300 items",)),
+        (("match", "--text", "red kettle"), ("matching",)),
+    ],
+)
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_takes_long_shows_progress_on_a_terminal(monkeypatch, model, command, words, quiet):
+    seen, verb = Terminal(), command[0]
+    monkeypatch.setattr("threading.Timer", AtOnce)
+    monkeypatch.setattr("sys.stderr", seen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main([verb, str(model), *command[1:], *(["--quiet"] if quiet else [])])
+    for text in words:
+        assert (text in seen.getvalue()) is not quiet

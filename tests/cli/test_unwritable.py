@@ -47,7 +47,7 @@ def test_folders(refused, shop, tmp_path, nowhere):
     assert said_well(refused("data", "import", "comirec", tmp_path, out), nowhere)
 
 
-@pytest.mark.parametrize("command", ["report", "calibrate", "index"])
+@pytest.mark.parametrize("command", ["calibrate", "index"])
 def test_an_artifact_that_is_read_only(refused, model, monkeypatch, command):
     """As on a file system that is mounted to be read; a superuser may write elsewhere."""
 

@@ -29,7 +29,7 @@ NAMES = {"P@3": "precision@3", "P@5": "precision@5"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_alike(tmp_path_factory.mktemp("alike") / "set")
+    return write_alike(tmp_path_factory.mktemp("alike") / "set", train=1000)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_the_reranker_is_fitted_and_certified_behind_the_filter(run, trained):
     # A point and its own label would be wrong everywhere, and nothing certified.
     assert again["coverage"] > 0.5
     audit = run("data", "audit", at / "run.toml").out
-    assert "270 items, 1,650 queries, 3,300 true pairs" in audit
+    assert "270 items, 1,150 queries, 2,300 true pairs" in audit
 
 
 def test_shares_and_bad_folders(run, refused, folder, tmp_path):
@@ -130,8 +130,8 @@ def test_shares_and_bad_folders(run, refused, folder, tmp_path):
     options = ["--calibration", 0.2, "--validation", 0.1, "--json"]
     found = json.loads(run("data", "import", "xc", folder, out, *options).out)
     assert found["splits"]["test"] == 150
-    assert found["splits"]["calibration"] > found["splits"]["validation"] > 50
-    assert found["ignored"] == 1650
+    assert found["splits"]["calibration"] > found["splits"]["validation"] > 30
+    assert found["ignored"] == 1150
     said = refused("data", "import", "xc", folder, out, "--calibration", 2)
     assert said == "the calibration share is 2.0; it must be in [0, 1)"
     assert "holds no set of the XC repository" in refused(

@@ -538,3 +538,9 @@ def test_other_queries_are_not_said_to_be_kept_apart(tmp_path):
     text = page_of(Report(title="t", decision=decision), tmp_path)
     assert "Of 10 queries of &lt;new&gt;.csv, 8 were accepted" in text
     assert "kept apart" not in text
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="a file lies where a folder is needed"):
+        write_report(full(), tmp_path / "file")
