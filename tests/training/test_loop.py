@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from oracles.synonyms import ITEMS, Watched, goal, made, precision
+from oracles.training_process import KILLED, SHARED, shared
 from thresher.errors import InputError
 from thresher.training.loop import train
 from thresher.training.options import TrainOptions
-from training.worker import KILLED, SHARED, shared
 
 TESTS = Path(__file__).parents[1]
 PLAIN = TrainOptions(epochs=2, batch_size=24, cluster_from_epoch=-1)
@@ -48,7 +48,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, step):
     unbroken = trained(tmp_path / "unbroken", KILLED, fingerprint="f")
     folder = tmp_path / "killed"
     ran = subprocess.run(
-        [sys.executable, "-m", "training.worker", str(folder), str(step)],
+        [sys.executable, "-m", "oracles.training_process", str(folder), str(step)],
         cwd=TESTS,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
