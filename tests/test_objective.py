@@ -18,7 +18,7 @@ class Given:
 
     parts: dict
 
-    def __call__(self, m: Matching):
+    def ratios(self, m: Matching):
         one = m.left.sum()
         return {
             name: Ratio(one * num, one.new_full((), den)) for name, (num, den) in self.parts.items()
@@ -41,18 +41,18 @@ def batch(rows=9, columns=14, dim=5, seed=0):
     scores = (vectors["query"] @ vectors["item"].T).detach()
     scores[tuple(zip(*pos, strict=True))] = -1
     drop = [(i, int(scores[i].argmax())) for i in (0, 4, 8)]
-    return vectors, {"offered": links(pos, drop)}
+    return vectors, {"query_item": links(pos, drop)}
 
 
 def test_the_total_is_the_weighted_sum_of_the_ratios():
     goal = Objective(
         [
-            Term("a", Given({"": (6.0, 4.0)}), "offered", weight=0.5),
-            Term("b", Given({"x": (1.0, 5.0), "y": (-3.0, 2.0)}), "offered", weight=2.0),
+            Term("a", Given({"": (6.0, 4.0)}), "query_item", weight=0.5),
+            Term("b", Given({"x": (1.0, 5.0), "y": (-3.0, 2.0)}), "query_item", weight=2.0),
         ]
     )
     vectors = ones()
-    total, logs = goal(vectors, {"offered": links([])})
+    total, logs = goal.reduce(vectors, {"query_item": links([])})
     # .5 * 6/4 + 2 * 1/5 + 2 * -3/2 = .75 + .4 - 3 = -1.85; the logs are without the weights
     assert total.item() == pytest.approx(-1.85)
     assert logs == pytest.approx({"a": 1.5, "b/x": 0.2, "b/y": -1.5, "total": -1.85})
@@ -61,8 +61,8 @@ def test_the_total_is_the_weighted_sum_of_the_ratios():
 
 
 def test_an_empty_part_is_zero_and_a_count_below_one_divides_as_it_is():
-    goal = Objective([Term("t", Given({"none": (0.0, 0.0), "half": (1.0, 0.5)}), "offered")])
-    total, logs = goal(ones(), {"offered": links([])})
+    goal = Objective([Term("t", Given({"none": (0.0, 0.0), "half": (1.0, 0.5)}), "query_item")])
+    total, logs = goal.reduce(ones(), {"query_item": links([])})
     assert total.item() == pytest.approx(2)
     assert logs == pytest.approx({"t/none": 0, "t/half": 2, "total": 2})
 
@@ -71,11 +71,11 @@ def test_a_weight_of_zero_only_logs():
     vectors, truth = batch()
     goal = Objective(
         [
-            Term("main", Softmax(), "offered"),
-            Term("watched", ThresholdConsistentMargin(margin_neg=0.0), "offered", weight=0.0),
+            Term("main", Softmax(), "query_item"),
+            Term("watched", ThresholdConsistentMargin(margin_neg=0.0), "query_item", weight=0.0),
         ]
     )
-    total, logs = goal(vectors, truth)
+    total, logs = goal.reduce(vectors, truth)
     assert total.item() == pytest.approx(logs["main"])
     assert logs["watched/pos"] > 0
 
@@ -83,12 +83,12 @@ def test_a_weight_of_zero_only_logs():
 def test_terms_read_their_own_links_and_a_side_may_be_either():
     query, item = unit(3, 4, seed=0), unit(5, 4, seed=1)
     there = links([(i, i) for i in range(3)])
-    back = Links("item", "query", there.pos.flip(1), there.drop)
+    back = Links("item", "query", there.pos.flip(1), there.ignored)
     loss = Softmax(temperature=0.3)
     goal = Objective([Term("there", loss, "there"), Term("back", loss, "back")])
-    _, logs = goal({"query": query, "item": item}, {"there": there, "back": back})
-    assert logs["there"] == pytest.approx(values(loss(Matching(query, item, there)))[""])
-    assert logs["back"] == pytest.approx(values(loss(Matching(item, query, back)))[""])
+    _, logs = goal.reduce({"query": query, "item": item}, {"there": there, "back": back})
+    assert logs["there"] == pytest.approx(values(loss.ratios(Matching(query, item, there)))[""])
+    assert logs["back"] == pytest.approx(values(loss.ratios(Matching(item, query, back)))[""])
     assert logs["there"] != pytest.approx(logs["back"], rel=1e-3)
 
 
@@ -97,9 +97,9 @@ def test_terms_read_their_own_links_and_a_side_may_be_either():
 def test_blocks_of_rows_give_the_same_total_and_gradients(name, block):
     def run(block):
         loss = HardestPairs(5, hardest=3).double() if name == "alc" else LOSSES[name]()
-        goal = Objective([Term("t", loss, "offered")], block=block)
+        goal = Objective([Term("t", loss, "query_item")], block=block)
         vectors, truth = batch()
-        total, logs = goal(vectors, truth)
+        total, logs = goal.reduce(vectors, truth)
         total.backward()
         return logs, [*vectors.values(), *goal.parameters()]
 
@@ -114,7 +114,7 @@ def test_blocks_of_rows_give_the_same_total_and_gradients(name, block):
 def test_blocks_hold_block_times_columns_scores(name):
     rows, columns, dim = 64, 512, 4
     loss = HardestPairs(dim, hardest=2) if name == "alc" else LOSSES[name]()
-    truth = {"offered": links([(i, i) for i in range(rows)])}
+    truth = {"query_item": links([(i, i) for i in range(rows)])}
 
     def measured(block):
         vectors = {
@@ -123,7 +123,9 @@ def test_blocks_hold_block_times_columns_scores(name):
         }
         with Largest() as largest:
             with kept_for_backward() as kept:
-                total, _ = Objective([Term("t", loss, "offered")], block=block)(vectors, truth)
+                total, _ = Objective([Term("t", loss, "query_item")], block=block).reduce(
+                    vectors, truth
+                )
             total.backward()
         return largest.numbers, sum(kept.values())
 
@@ -141,18 +143,18 @@ def test_blocks_hold_block_times_columns_scores(name):
 
 def test_half_precision_is_compared_in_float32():
     vectors = {name: x.detach().bfloat16() for name, x in batch()[0].items()}
-    goal = Objective([Term("main", Softmax(), "offered")])
+    goal = Objective([Term("main", Softmax(), "query_item")])
     truth = batch()[1]
-    exact = goal({name: x.float() for name, x in vectors.items()}, truth)[1]["main"]
+    exact = goal.reduce({name: x.float() for name, x in vectors.items()}, truth)[1]["main"]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, logs = goal(vectors, truth)
+        total, logs = goal.reduce(vectors, truth)
     assert total.dtype == torch.float32
     assert logs["main"] == pytest.approx(exact, rel=1e-6)
 
 
 def test_parameters_of_losses_are_the_objectives_own():
     head = HardestPairs(5, hardest=3)
-    goal = Objective([Term("main", Softmax(), "offered"), Term("alc", head, "offered")])
+    goal = Objective([Term("main", Softmax(), "query_item"), Term("alc", head, "query_item")])
     assert {id(p) for p in goal.parameters()} == {id(p) for p in head.parameters()}
     assert next(goal.double().parameters()).dtype == torch.float64
 
@@ -160,37 +162,73 @@ def test_parameters_of_losses_are_the_objectives_own():
 def test_a_total_that_is_not_a_number_names_the_term():
     goal = Objective(
         [
-            Term("fine", Given({"": (1.0, 2.0)}), "offered"),
-            Term("bad", Given({"x": (math.nan, 1.0), "y": (math.inf, 1.0)}), "offered"),
+            Term("fine", Given({"": (1.0, 2.0)}), "query_item"),
+            Term("bad", Given({"x": (math.nan, 1.0), "y": (math.inf, 1.0)}), "query_item"),
         ]
     )
     with pytest.raises(
         FloatingPointError, match=r"'bad/x': nan, 'bad/y': inf.*'fine': 0\.5.*learning rate"
     ):
-        goal(ones(), {"offered": links([])})
+        goal.reduce(ones(), {"query_item": links([])})
 
 
 def test_missing_links_and_inputs_say_what_the_batch_has():
-    goal = Objective([Term("main", Softmax(), "offered")])
+    goal = Objective([Term("main", Softmax(), "query_item")])
     vectors, truth = batch()
-    with pytest.raises(InputError, match=r"'main' reads links 'offered'.*\['bought', 'same'\]"):
-        goal(vectors, {"same": truth["offered"], "bought": truth["offered"]})
+    with pytest.raises(InputError, match=r"'main' reads links 'query_item'.*\['bought', 'same'\]"):
+        goal.reduce(vectors, {"same": truth["query_item"], "bought": truth["query_item"]})
     with pytest.raises(InputError, match=r"'query' and 'item'.*\['query'\].*add 'item'"):
-        goal({"query": vectors["query"]}, truth)
+        goal.reduce({"query": vectors["query"]}, truth)
 
 
 @pytest.mark.parametrize("names", [[], ["a", "a"], ["total"]])
 def test_names_of_terms_are_unique_and_free(names):
     with pytest.raises(InputError, match="each its own name"):
-        Objective([Term(name, Softmax(), "offered") for name in names])
+        Objective([Term(name, Softmax(), "query_item") for name in names])
 
 
 @pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])
 def test_a_weight_below_zero_or_not_finite_is_refused(weight):
     with pytest.raises(InputError, match=r"'main'.*finite number >= 0"):
-        Term("main", Softmax(), "offered", weight=weight)
+        Term("main", Softmax(), "query_item", weight=weight)
 
 
 def test_a_block_below_one_is_refused():
     with pytest.raises(InputError, match="1 or more"):
-        Objective([Term("main", Softmax(), "offered")], block=0)
+        Objective([Term("main", Softmax(), "query_item")], block=0)
+
+
+def test_plain_tensors_are_compared_by_every_loss_of_a_list():
+    vectors, truth = batch()
+    link = truth["query_item"]
+    losses = [Softmax(), HardestPairs(5, hardest=3).double(), Softmax(temperature=0.2)]
+    goal = Objective([losses[0], (losses[1], 0.5), losses[2], Term("t", Softmax(), weight=0.0)])
+    given = {"positives": link.pos, "ignored": link.ignored}
+    total = goal(vectors["query"], vectors["item"], **given)
+    parts = [loss(vectors["query"], vectors["item"], **given).item() for loss in losses]
+    assert total.item() == pytest.approx(parts[0] + 0.5 * parts[1] + parts[2])
+    assert list(goal.logs) == [
+        *("softmax", "alc/query_label", "alc/query_batch", "softmax_2", "t", "total")
+    ]
+    assert goal.logs["softmax_2"] == pytest.approx(parts[2])
+    assert goal.logs["total"] == pytest.approx(total.item())
+    total.backward()
+    assert all(x.grad.abs().sum() > 0 for x in (*vectors.values(), *goal.parameters()))
+
+
+def test_a_loss_of_ones_own_is_named_after_its_class():
+    goal = Objective([Given({"": (6.0, 4.0)})])
+    vectors = ones()
+    assert goal(*vectors.values()).item() == pytest.approx(1.5)
+    assert goal.logs == {"Given": 1.5, "total": 1.5}
+
+
+def test_a_satisfied_margin_is_zero_not_nan():
+    goal = Objective([ThresholdConsistentMargin()])
+    assert goal(torch.eye(3), torch.eye(3)).item() == 0
+    assert goal.logs == {"tcm/pos": 0, "tcm/neg": 0, "total": 0}
+
+
+def test_terms_of_other_links_are_refused_with_plain_tensors():
+    with pytest.raises(InputError, match=r"'t' reads links 'views'.*\['query_item'\]"):
+        Objective([Term("t", Softmax(), "views")])(torch.eye(2), torch.eye(2))

@@ -1,6 +1,7 @@
 """What training minimises: a list of weighted losses, reduced exactly on one process or many."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
@@ -12,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from thresher.distributed import all_sum, gather, rank, world
 from thresher.errors import InputError
+from thresher.losses import LOSSES
+from thresher.losses.tensors import full_precision, matching_of
 from thresher.types import Embeddings, Links, Loss, Matching, Ratio
 
 TOTAL = "total"
@@ -31,7 +34,7 @@ class Term:
 
     name: str
     loss: Loss
-    links: str
+    links: str = "query_item"
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -43,16 +46,20 @@ class Term:
 
 @final
 class Objective(nn.Module):
-    """Add several losses into the one number that training makes smaller.
+    """Add several losses into the one number that training minimises.
 
     Equation:
         total = sum over terms t and their parts p of
         weight_t * (sum over processes of num_tp) / (sum over processes of den_tp)
 
-    Each process returns world * num / all_sum(den): the mean of the processes' gradients is then
-    the gradient that one process would have on the whole batch. Averaging them is the loop's work
-    (`distributed.average_gradients`), over the towers' parameters and over `self.parameters()`,
-    which holds the parameters of losses that have some.
+    Called with plain tensors, as a loss is, every term compares the same queries and items. The
+    training loop calls `reduce` with named embeddings and links, and each term reads its own.
+
+    On several processes each query is compared with the items of all of them, and each process
+    returns world * num / all_sum(den): the mean of the processes' gradients is then the gradient
+    that one process would have on the whole batch. Averaging them is the loop's work
+    (`distributed.average_gradients`, or DistributedDataParallel), over the towers' parameters and
+    over `self.parameters()`, which holds the parameters of losses that have some.
 
     A process's links name its own rows, and columns relative to its own first column. A pair with
     a column that another process holds is written with a number below 0 or from C on: on equal
@@ -62,11 +69,15 @@ class Objective(nn.Module):
     bfloat16 moves a logit by 0.1.
 
     Args:
-        terms: at least one, under different names.
+        terms: at least one: a loss, a pair of a loss and its weight, or a `Term`. Terms without a
+            name get that of their kind: "softmax", "alc", then "softmax_2".
         block: left rows that are scored at a time; None scores all at once. The gradient is the
             same, and the scores are computed twice.
         views: makes further named vectors from the encoded ones, such as the two halves of an
             item's vector; it wins over an encoded name.
+
+    Attributes:
+        logs: every part of the last call with plain tensors, unweighted, and "total".
 
     Memory: Q x C scores for each term; with `block`, block x C of one term at a time.
 
@@ -75,15 +86,23 @@ class Objective(nn.Module):
         FloatingPointError: a term is infinite or not a number; raised on every process at once.
 
     Example:
-        >>> from thresher.losses import Softmax
-        >>> objective = Objective([Term("main", Softmax(), links="offered")])
+        >>> from thresher.losses import HardestPairs, Softmax
+        >>> objective = Objective([Softmax(), (HardestPairs(), 0.5)])
+        >>> total = objective(torch.eye(4), torch.eye(4), positives=torch.tensor([[0, 0], [0, 1]]))
+        >>> list(objective.logs)
+        ['softmax', 'alc/query_label', 'alc/query_batch', 'total']
     """
 
     def __init__(
-        self, terms: Sequence[Term], *, block: int | None = None, views: Views | None = None
+        self,
+        terms: Sequence[Term | Loss | tuple[Loss, float]],
+        *,
+        block: int | None = None,
+        views: Views | None = None,
     ) -> None:
         super().__init__()
-        names = [term.name for term in terms]
+        self.terms = _named(terms)
+        names = [term.name for term in self.terms]
         if not names or len(set(names)) < len(names) or TOTAL in names:
             raise InputError(
                 f"the terms of the objective are named {names}; give at least one, each its own "
@@ -91,16 +110,38 @@ class Objective(nn.Module):
             )
         if block is not None and block < 1:
             raise InputError(f"block is {block} rows; give 1 or more, or leave it out")
-        self.terms = tuple(terms)
         self.block = block
         self.views = views
+        self.logs: dict[str, float] = {}
         # Registered, so that parameters() and to() reach them.
-        self.learned = nn.ModuleList(t.loss for t in terms if isinstance(t.loss, nn.Module))
+        self.learned = nn.ModuleList(t.loss for t in self.terms if isinstance(t.loss, nn.Module))
 
     def forward(
+        self,
+        queries: Tensor,
+        items: Tensor | None = None,
+        *,
+        positives: Tensor | None = None,
+        ignored: Tensor | None = None,
+        labels: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+        log_q: Tensor | None = None,
+        normalize: bool = False,
+    ) -> Tensor:
+        """The total of plain tensors, to call `backward` on; options as in `thresher.losses.call`.
+
+        The pairs name this process's own queries and items, of which each process has as many.
+        """
+        m = matching_of(queries, items, positives, ignored, labels, ref_labels, log_q, normalize)
+        total, self.logs = self.reduce(
+            {m.links.left: m.left, m.links.right: m.right}, {"query_item": m.links}
+        )
+        return total
+
+    def reduce(
         self, embeddings: Embeddings, links: Mapping[str, Links]
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
-        """The total to call backward on, and what to log: every part, unweighted, and "total".
+        """The total to call `backward` on, and what to log: every part, unweighted, and "total".
 
         Logged values are those of the whole batch and equal on all processes.
         """
@@ -138,29 +179,48 @@ class Objective(nn.Module):
                     )
             right = embeddings[link.right]
             if link.right not in gathered:
-                gathered[link.right] = gather(_full_precision(right))
+                gathered[link.right] = gather(full_precision(right))
             wide = link.shift(rank() * len(right))
             if wide.log_q is not None:
-                wide = replace(wide, log_q=gather(_full_precision(wide.log_q)))
-            left = _full_precision(embeddings[link.left])
+                wide = replace(wide, log_q=gather(full_precision(wide.log_q)))
+            left = full_precision(embeddings[link.left])
             matchings[term.links] = Matching(left, gathered[link.right], wide)
         return matchings
 
     def _ratios(self, loss: Loss, m: Matching) -> dict[str, Ratio]:
         """The loss's ratios: at once, or over blocks of left rows, which are independent."""
         if self.block is None or len(m.left) <= self.block:
-            return loss(m)
+            return loss.ratios(m)
         totals: dict[str, Ratio] = {}
         for number, left in enumerate(m.left.split(self.block)):
             links = _rows(m.links, number * self.block, number * self.block + len(left))
             # Only the block's two sums are kept; backward scores the block again.
             parts: dict[str, Ratio] = checkpoint(
-                lambda *args: loss(Matching(*args)), left, m.right, links, use_reentrant=False
+                lambda *args: loss.ratios(Matching(*args)),
+                left,
+                m.right,
+                links,
+                use_reentrant=False,
             )
             for part, (num, den) in parts.items():
                 before = totals.get(part, Ratio(num.new_zeros(()), den.new_zeros(())))
                 totals[part] = Ratio(before.num + num, before.den + den)
         return totals
+
+
+def _named(terms: Sequence[Term | Loss | tuple[Loss, float]]) -> tuple[Term, ...]:
+    kinds = {constructor: kind for kind, constructor in LOSSES.items()}
+    named: list[Term] = []
+    seen: Counter[str] = Counter()
+    for term in terms:
+        if not isinstance(term, Term):
+            loss, weight = term if isinstance(term, tuple) else (term, 1.0)
+            kind = kinds.get(type(loss), type(loss).__name__)
+            seen[kind] += 1
+            name = kind if seen[kind] == 1 else f"{kind}_{seen[kind]}"
+            term = Term(name, loss, weight=weight)
+        named.append(term)
+    return tuple(named)
 
 
 def _reduce(
@@ -191,8 +251,4 @@ def _rows(links: Links, start: int, stop: int) -> Links:
         inside = pairs[(pairs[:, 0] >= start) & (pairs[:, 0] < stop)]
         return inside - torch.tensor([start, 0], device=pairs.device)
 
-    return replace(links, pos=cut(links.pos), drop=cut(links.drop))
-
-
-def _full_precision(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return replace(links, pos=cut(links.pos), ignored=cut(links.ignored))

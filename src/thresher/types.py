@@ -1,7 +1,7 @@
 """What the layers say to each other: inputs, links, a matching, a ratio; and two protocols.
 
 Shape letters, everywhere in the project: Q left rows (queries), C right rows (candidates, the
-columns of the score matrix), D dimension, E positive edges, X dropped pairs, N catalogue items,
+columns of the score matrix), D dimension, E positive pairs, X ignored pairs, N catalogue items,
 k retrieved items a query.
 """
 
@@ -44,35 +44,40 @@ Embeddings = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Links:
-    """What is true between the rows of two named inputs.
+    """Which pairs of rows of two named inputs are positive, and which are ignored.
 
-    A pair in `pos` is a positive; a pair in `drop` is neither positive nor negative; every other
-    pair of a left and a right row is a negative. `drop` wins nothing over `pos`: a pair stands in
-    one of the two.
+    Every pair that is in neither list is a negative; no pair is in both. A left row may have
+    several positives, or none. To call a loss with plain tensors no links are needed
+    (`thresher.losses.call`).
 
     Args:
         left: name of the input (or of its vectors) whose rows are the left side.
-        right: the same for the right side, the columns.
-        pos: positive pairs (left row, right row).
-        drop: pairs that count for nothing, such as the other true items of a query.
+        right: the same for the right side, the columns of the score matrix.
+        pos: positive pairs (left row, column).
+        ignored: pairs that are neither positive nor negative, such as other true items of a query.
         log_q: natural log of the probability with which each column was sampled into the batch.
+
+    Example:
+        >>> pos, none = torch.tensor([[0, 0], [1, 1]]), torch.zeros(0, 2, dtype=torch.long)
+        >>> Links("query", "item", pos, none).shift(10).pos.tolist()
+        [[0, 10], [1, 11]]
     """
 
     left: str
     right: str
     pos: Int[Tensor, "E 2"]
-    drop: Int[Tensor, "X 2"]
+    ignored: Int[Tensor, "X 2"]
     log_q: Float[Tensor, " C"] | None = None
 
     def shift(self, columns: int) -> "Links":
         """The same links when `columns` other columns stand before this side's own."""
         by = torch.tensor([0, columns], device=self.pos.device)
-        return replace(self, pos=self.pos + by, drop=self.drop + by)
+        return replace(self, pos=self.pos + by, ignored=self.ignored + by)
 
     def to(self, device: torch.device) -> "Links":
         """The same links on another device."""
         log_q = None if self.log_q is None else self.log_q.to(device)
-        return replace(self, pos=self.pos.to(device), drop=self.drop.to(device), log_q=log_q)
+        return replace(self, pos=self.pos.to(device), ignored=self.ignored.to(device), log_q=log_q)
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ class Matching:
         return self._mask(self.links.pos)
 
     def negatives(self) -> Bool[Tensor, "Q C"]:
-        """True where a pair is neither positive nor dropped."""
-        return ~(self._mask(self.links.pos) | self._mask(self.links.drop))
+        """True where a pair is neither positive nor ignored."""
+        return ~(self._mask(self.links.pos) | self._mask(self.links.ignored))
 
     def _mask(self, pairs: Int[Tensor, "P 2"]) -> Bool[Tensor, "Q C"]:
         m = torch.zeros(len(self.left), len(self.right), dtype=torch.bool, device=self.left.device)
@@ -110,17 +115,28 @@ class Matching:
 
 
 class Ratio(NamedTuple):
-    """A loss before reduction: a sum, and the count that divides it, once, in the objective."""
+    """A loss before it is divided: a sum, and the count that divides it.
+
+    Sums and counts of tiles, blocks and processes are added first, and divided once, in the
+    objective: the mean of means would weigh a process with few pairs as much as one with many.
+    """
 
     num: Float[Tensor, ""]
     den: Float[Tensor, ""]
 
+    def value(self) -> Float[Tensor, ""]:
+        """The sum over the count; 0 with zero gradient where nothing was counted."""
+        return self.num / self.den.where(self.den > 0, 1)
+
 
 @runtime_checkable
 class Loss(Protocol):
-    """A frozen dataclass, or a final `nn.Module` when it has parameters of its own."""
+    """A frozen dataclass, or a final `nn.Module` when it has parameters of its own.
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    Those of `thresher.losses` can be called with plain tensors too: `__call__ = call`.
+    """
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """One ratio for each named part of the loss; a loss of one part names it ''."""
         ...
 

@@ -33,7 +33,7 @@ def set_all(loss, value):
 def test_a_head_of_zeros_knows_nothing():
     # u = v = 0: binary 1/2 (log 2 + log 2) = log 2; softmax over 1 + 3 candidates log 4.
     m = Matching(unit(4, 5, seed=0), unit(6, 5, seed=1), links([(i, i) for i in range(4)]))
-    got = values(set_all(head(5, hardest=3, b1=1.0, b2=1.0), 0)(m))
+    got = values(set_all(head(5, hardest=3, b1=1.0, b2=1.0), 0).ratios(m))
     assert got == pytest.approx({"query_label": math.log(2), "query_batch": math.log(4)})
 
 
@@ -50,7 +50,7 @@ def test_binary_form_by_hand():
         loss.label.bias.zero_()
     one = torch.ones(1, 1, dtype=torch.float64)
     m = Matching(one, torch.tensor([[1.0], [-1.0], [0.5]]).double(), links([(0, 0)]))
-    assert values(loss(m)) == pytest.approx({"query_label": 1.306666}, abs=1e-6)
+    assert values(loss.ratios(m)) == pytest.approx({"query_label": 1.306666}, abs=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -71,7 +71,7 @@ def test_it_equals_the_loop_over_pairs(form, context, seed, hardest, hidden):
         generator=draw,
     )
     weights = {name: x.tolist() for name, x in loss.state_dict().items()}
-    parts = loss(Matching(q, c, links(POS, DROP)))
+    parts = loss.ratios(Matching(q, c, links(POS, DROP)))
     ql, qb = oracle.alc(
         q.tolist(), c.tolist(), POS, DROP, weights, hardest=hardest, form=form, context=context
     )
@@ -95,14 +95,14 @@ def test_a_row_with_fewer_negatives_than_k_uses_those_it_has():
     q, c = unit(2, 5, seed=0), unit(3, 5, seed=1)
     few = Matching(q, c, links([(0, 0)], [(0, 2)]))
     alone = Matching(q[:1], c[:2], links([(0, 0)]))
-    assert values(loss(few)) == pytest.approx(values(loss(alone)))
+    assert values(loss.ratios(few)) == pytest.approx(values(loss.ratios(alone)))
 
 
 def test_a_row_without_negatives_keeps_its_positive_in_the_binary_form_and_is_zero_in_a_softmax():
     m = Matching(unit(1, 5, seed=0), unit(1, 5, seed=1), links([(0, 0)]))
-    zeros = values(set_all(head(5, b1=1.0, b2=1.0), 0)(m))
+    zeros = values(set_all(head(5, b1=1.0, b2=1.0), 0).ratios(m))
     assert zeros == pytest.approx({"query_label": math.log(2) / 2, "query_batch": 0})
-    assert values(head(5, form="softmax", b1=1.0, b2=1.0)(m)) == pytest.approx(
+    assert values(head(5, form="softmax", b1=1.0, b2=1.0).ratios(m)) == pytest.approx(
         {"query_label": 0, "query_batch": 0}
     )
 
@@ -117,7 +117,7 @@ def test_the_place_of_the_positive_tells_nothing(context, seed):
     draw = torch.Generator().manual_seed(seed)
     loss = head(6, form="softmax", context=context, b1=1.0, b2=1.0, generator=draw)
     shown = 2 if context == "query_batch" else 4
-    assert values(loss(m)) == pytest.approx(
+    assert values(loss.ratios(m)) == pytest.approx(
         {"query_label": math.log(4), "query_batch": math.log(shown)}
     )
 
@@ -163,7 +163,7 @@ def test_a_weight_of_zero_builds_nothing(options, part, absent):
     loss = head(4, **options)
     assert not [name for name in loss.state_dict() if name.startswith(absent)]
     m = Matching(unit(3, 4, seed=0), unit(5, 4, seed=1), links([(i, i) for i in range(3)]))
-    parts = loss(m)
+    parts = loss.ratios(m)
     assert list(parts) == [part]
     parts[part].num.backward()
     # Every parameter that was built is used.
@@ -193,7 +193,7 @@ def test_memory_is_linear_in_k_and_never_columns_times_dim(context):
     c = unit(columns, dim, seed=1, dtype=torch.float32).requires_grad_()
     m = Matching(q, c, links([(i, i) for i in range(rows)]))
     with Largest() as largest:
-        sum(ratio.num for ratio in loss(m).values()).backward()
+        sum(ratio.num for ratio in loss.ratios(m).values()).backward()
     # Q x C = 4,096; (C + Q) x D = 8,704; E x (K + 1) x 4D = 8,192; Q x C x D would be 131,072.
     assert 4_096 <= largest.numbers <= 8_704
 
@@ -217,4 +217,39 @@ def test_options_out_of_range_are_refused(options, message):
 def test_vectors_of_another_length_are_refused():
     m = Matching(unit(2, 6, seed=0), unit(3, 6, seed=1), links([(0, 0)]))
     with pytest.raises(InputError, match="4 numbers and received 6"):
-        head(4)(m)
+        head(4).ratios(m)
+
+
+LAZY = {"hidden": 6, "context": "pooled", "hardest": 2}
+
+
+@pytest.mark.parametrize("options", [{}, LAZY])
+def test_without_a_dim_the_first_vectors_give_the_shapes_and_the_same_weights(options):
+    lazy = HardestPairs(**options, generator=torch.Generator().manual_seed(3))
+    told = HardestPairs(4, **options, generator=torch.Generator().manual_seed(3)).double()
+    q, c = unit(3, 4, seed=0), unit(5, 4, seed=1)
+    assert lazy(q, c).item() == told(q, c).item()
+    assert lazy.dim == 4
+    for (name, own), (other, want) in zip(
+        lazy.named_parameters(), told.named_parameters(), strict=True
+    ):
+        assert name == other
+        assert torch.equal(own, want)
+    lazy.load_state_dict(told.state_dict())
+    with pytest.raises(InputError, match="made for vectors of 4 numbers and received 5"):
+        lazy(unit(3, 5, seed=0), unit(3, 5, seed=1))
+
+
+@pytest.mark.parametrize(("kind", "rate"), [(torch.optim.AdamW, 0.05), (torch.optim.SGD, 1.0)])
+def test_an_optimiser_made_before_the_first_call_trains_the_head(kind, rate):
+    loss = HardestPairs(hidden=8)
+    optimiser = kind(loss.parameters(), lr=rate)
+    q, c = unit(6, 4, seed=0), unit(6, 4, seed=1)
+    values = []
+    for _ in range(20):
+        optimiser.zero_grad()
+        value = loss(q, c)
+        value.backward()
+        optimiser.step()
+        values.append(value.item())
+    assert values[-1] < 0.99 * values[0]

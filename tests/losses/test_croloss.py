@@ -24,7 +24,7 @@ def by_score(loss, scores, pos=((0, 0),), drop=(), log_q=None):
     """The loss, and its gradient by the scores of the first row."""
     m = scored(scores)(pos, drop, log_q)
     m.left.requires_grad_()  # the right side is the identity
-    num = loss(m)[""].num
+    num = loss.ratios(m)[""].num
     num.backward()
     return num.item(), m.left.grad[0].tolist()
 
@@ -32,7 +32,7 @@ def by_score(loss, scores, pos=((0, 0),), drop=(), log_q=None):
 def single(loss, scores):
     """The same in single precision, with the first column as the positive."""
     q, c = torch.tensor([[1.0]]), torch.tensor(scores)[:, None].requires_grad_()
-    num = loss(Matching(q, c, links([(0, 0)])))[""].num
+    num = loss.ratios(Matching(q, c, links([(0, 0)])))[""].num
     num.backward()
     return num.item(), c.grad.flatten().tolist()
 
@@ -40,7 +40,7 @@ def single(loss, scores):
 def learnt(loss, m):
     """The loss, and its gradients by the vectors."""
     left, right = (x.detach().requires_grad_() for x in (m.left, m.right))
-    num = loss(Matching(left, right, m.links))[""].num
+    num = loss.ratios(Matching(left, right, m.links))[""].num
     num.backward()
     return num.detach(), left.grad, right.grad
 
@@ -189,7 +189,7 @@ def test_it_equals_the_loop_over_pairs(
     log_q = some_log_q(6, seed) if weighted else None
     drop = [edge for edge in DROP if edge not in pos]
     loss = CROLoss(kernel=kernel, alpha=alpha, temperature=temperature, rank_kernel=rank_kernel)
-    got = loss(Matching(q, c, links(pos, drop, log_q)))[""]
+    got = loss.ratios(Matching(q, c, links(pos, drop, log_q)))[""]
     scores = (q @ c.T).tolist()
     want = oracle.croloss(
         scores,
@@ -361,9 +361,9 @@ def test_a_negative_repeated_k_times_with_log_q_of_log_k_counts_once(kernel, ran
 
     def repeated(log_q):
         m = Matching(q, c.repeat_interleave(times, 0), links([(0, 0)], log_q=log_q))
-        return values(loss(m))[""]
+        return values(loss.ratios(m))[""]
 
-    once = values(loss(Matching(q, c, links([(0, 0)]))))[""]
+    once = values(loss.ratios(Matching(q, c, links([(0, 0)]))))[""]
     assert repeated(log_q) == pytest.approx(once)
     assert repeated(log_q - 100) == pytest.approx(once)  # only their ratios count
     assert repeated(-log_q) != pytest.approx(once, rel=1e-3)

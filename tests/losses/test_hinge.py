@@ -19,7 +19,7 @@ def by_score(loss, scores, pos, drop=()):
     """The loss, and its gradient by the scores."""
     m = scored(scores)(pos, drop)
     m.left.requires_grad_()  # the right side is the identity
-    num = loss(m)[""].num
+    num = loss.ratios(m)[""].num
     num.backward()
     return num.item(), m.left.grad.tolist()
 
@@ -98,7 +98,7 @@ def test_it_equals_the_loop_over_pairs(seed, hardest, margin, share, temperature
     loss = HardestHinge(
         hardest=hardest, margin=margin, smallest_margin=smallest, temperature=temperature
     )
-    got = loss(Matching(q, c, links(POS, DROP)))[""]
+    got = loss.ratios(Matching(q, c, links(POS, DROP)))[""]
     scores = (q @ c.T).tolist()
     want = oracle.hinge(scores, POS, DROP, hardest, margin, temperature, smallest)
     assert tuple(map(float, got)) == pytest.approx(want)
@@ -106,7 +106,7 @@ def test_it_equals_the_loop_over_pairs(seed, hardest, margin, share, temperature
 
 def test_a_wider_margin_costs_more():
     m = Matching(unit(5, 4, seed=0), unit(7, 4, seed=1), links([(i, i) for i in range(5)]))
-    costs = [values(HardestHinge(margin=margin)(m))[""] for margin in (0.1, 0.3, 0.9)]
+    costs = [values(HardestHinge(margin=margin).ratios(m))[""] for margin in (0.1, 0.3, 0.9)]
     assert costs == sorted(costs)
     assert costs[0] < costs[-1]
 
@@ -139,5 +139,5 @@ def test_the_weights_tell_the_hardest_apart_only_as_far_as_the_temperature_lets_
 
 def test_single_precision_stays_single():
     q, c = (unit(3, 4, seed=s, dtype=torch.float32).requires_grad_() for s in (0, 1))
-    HardestHinge(margin=2.5)(Matching(q, c, links([(0, 0)])))[""].num.backward()
+    HardestHinge(margin=2.5).ratios(Matching(q, c, links([(0, 0)])))[""].num.backward()
     assert q.grad.dtype == c.grad.dtype == torch.float32

@@ -46,7 +46,7 @@ def test_tiles_hold_each_row_once_with_its_pairs(tile_size):
         assert len(tile.scores) == tile.rows.stop - tile.rows.start == len(m.left[tile.rows])
         assert tile.scores.numel() <= max(tile_size, 14)
         scores.append(tile.scores.clone())
-        for found, (rows, columns) in ((pos, tile.pos), (drop, tile.drop)):
+        for found, (rows, columns) in ((pos, tile.pos), (drop, tile.ignored)):
             found += zip((rows + tile.rows.start).tolist(), columns.tolist(), strict=True)
     torch.testing.assert_close(torch.cat(scores), (m.left @ m.right.T).detach())
     assert sorted(pos) == sorted(POS)
@@ -63,7 +63,7 @@ def test_the_negatives_of_a_tile_are_all_others():
 def test_tiles_of_any_size_give_the_same_sums_and_gradients(name, tile_size):
     def run():
         m, loss = matching(), make(name)
-        parts = loss(m)
+        parts = loss.ratios(m)
         total(parts).backward()
         weights = loss.parameters() if isinstance(loss, torch.nn.Module) else ()
         return [x.detach() for r in parts.values() for x in r], [
@@ -89,7 +89,7 @@ def test_memory_is_bounded_by_the_tile(name, monkeypatch):
     options = OPTIONS.get(name, {}) | ({"dim": dim, "hardest": 1} if name == "alc" else {})
     loss = LOSSES[name](**options)
     with Largest() as largest:
-        total(loss(Matching(q, c, links([(i, i) for i in range(rows)])))).backward()
+        total(loss.ratios(Matching(q, c, links([(i, i) for i in range(rows)])))).backward()
     # Q x C would be 32,768.
     assert largest.numbers == 4 * 512
 
@@ -99,7 +99,7 @@ def test_memory_is_bounded_by_the_tile(name, monkeypatch):
 def test_a_frozen_side_gets_no_gradient_and_the_other_its_own(name, frozen):
     both, one = matching(), matching(frozen=[frozen])
     for m in (both, one):
-        total(make(name)(m)).backward()
+        total(make(name).ratios(m)).backward()
     other = "right" if frozen == "left" else "left"
     assert getattr(one, frozen).grad is None
     torch.testing.assert_close(getattr(one, other).grad, getattr(both, other).grad)
@@ -109,16 +109,16 @@ def test_a_frozen_side_gets_no_gradient_and_the_other_its_own(name, frozen):
 @settings(max_examples=10, deadline=None)
 def test_gradients_are_scaled_by_what_comes_after(factor):
     once, scaled = matching(), matching()
-    Softmax()(once)[""].num.backward()
-    (factor * Softmax()(scaled)[""].num).backward()
+    Softmax().ratios(once)[""].num.backward()
+    (factor * Softmax().ratios(scaled)[""].num).backward()
     torch.testing.assert_close(scaled.left.grad, factor * once.left.grad)
     torch.testing.assert_close(scaled.right.grad, factor * once.right.grad)
 
 
 def test_backward_twice_adds_the_gradient_twice():
     once, twice = matching(), matching()
-    Softmax()(once)[""].num.backward()
-    num = Softmax()(twice)[""].num
+    Softmax().ratios(once)[""].num.backward()
+    num = Softmax().ratios(twice)[""].num
     num.backward(retain_graph=True)
     num.backward()
     torch.testing.assert_close(twice.right.grad, 2 * once.right.grad)
@@ -126,6 +126,6 @@ def test_backward_twice_adds_the_gradient_twice():
 
 def test_a_second_derivative_is_refused_rather_than_wrong():
     m = matching()
-    (first,) = torch.autograd.grad(Softmax()(m)[""].num, m.left, create_graph=True)
+    (first,) = torch.autograd.grad(Softmax().ratios(m)[""].num, m.left, create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad"):
         first.sum().backward()

@@ -19,7 +19,7 @@ def test_three_negatives_by_hand():
     # Margin .3 around .5: .6 is .4 too high, .3 is .1, .1 lies far enough below: .5 together.
     m = scored([[0.5, 0.6, 0.3, 0.1]])([(0, 0)])
     m.left.requires_grad_()  # the right side is the identity
-    num, den = Triplet(margin=0.3)(m)[""]
+    num, den = Triplet(margin=0.3).ratios(m)[""]
     num.backward()
     assert (num.item(), den.item()) == pytest.approx((0.5, 1))
     assert m.left.grad[0].tolist() == pytest.approx([-2, 1, 1, 0])
@@ -29,14 +29,14 @@ def test_log_q_by_hand():
     # w = (1/2) / (1/4) = 2 and (1/2) / 1 = 1/2: 2 * .4 + .5 * .1
     log_q = torch.tensor([0.5, 0.25, 1.0], dtype=torch.float64).log()
     m = scored([[0.5, 0.6, 0.3]])([(0, 0)], log_q=log_q)
-    assert values(Triplet(margin=0.3)(m))[""] == pytest.approx(0.85)
+    assert values(Triplet(margin=0.3).ratios(m))[""] == pytest.approx(0.85)
 
 
 @given(seed=st.integers(0, 10_000), margin=st.floats(0.01, 2.0))
 @settings(max_examples=30, deadline=None)
 def test_it_equals_the_loop_over_pairs(seed, margin):
     q, c = unit(4, 3, seed=seed), unit(6, 3, seed=seed + 1)
-    got = Triplet(margin=margin)(Matching(q, c, links(POS, DROP)))[""]
+    got = Triplet(margin=margin).ratios(Matching(q, c, links(POS, DROP)))[""]
     want = oracle.triplet((q @ c.T).tolist(), POS, DROP, margin)
     assert tuple(map(float, got)) == pytest.approx(want)
 
@@ -53,8 +53,8 @@ def test_hinge_with_alpha_0_is_the_triplet_loss_over_its_temperature(seed, tempe
         total = total + (scores[i, free] - scores[i, p] + temperature / 2).clamp(min=0).sum()
     want = total, *torch.autograd.grad(total, (q, c))
     m = Matching(q, c, links(POS, DROP))
-    ranks = CROLoss(kernel="hinge", alpha=0.0, temperature=temperature)(m)[""].num
-    own = Triplet(margin=temperature / 2)(m)[""].num
+    ranks = CROLoss(kernel="hinge", alpha=0.0, temperature=temperature).ratios(m)[""].num
+    own = Triplet(margin=temperature / 2).ratios(m)[""].num
     got = own, *torch.autograd.grad(own, (q, c))
     special = ranks, *torch.autograd.grad(ranks, (q, c))
     for a, b, expected in zip(got, special, want, strict=True):

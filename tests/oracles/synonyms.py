@@ -67,7 +67,7 @@ class Watched:
         self.seen.append(m.links)
         if len(self.seen) == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Softmax(temperature=0.1)(m)
+        return Softmax(temperature=0.1).ratios(m)
 
 
 def goal(loss=None, labels="text"):

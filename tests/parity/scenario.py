@@ -94,7 +94,7 @@ def share(batch, rank, world):
             pairs = pairs[pairs[:, 0] // rows == rank]
             return pairs - torch.tensor([rank * rows, 0])
 
-        link = replace(link, pos=mine(link.pos), drop=mine(link.drop)).shift(-rank * columns)
+        link = replace(link, pos=mine(link.pos), ignored=mine(link.ignored)).shift(-rank * columns)
         return link if link.log_q is None else replace(link, log_q=cut(link.log_q))
 
     return Batch(

@@ -63,7 +63,7 @@ def test_mined_columns_and_asked_links_of_several_processes_equal_those_of_one(f
     towers, goal, batch = Towers(), mined_objective(), mined_share(0, 1)
     logs = plain_step(towers, batch, goal)
     assert min(logs.values()) > 0.01
-    assert all(len(links.drop) > 10 for links in batch.links.values())
+    assert all(len(links.ignored) > 10 for links in batch.links.values())
     for process in found:
         assert process["mined"]["logs"] == pytest.approx(logs)
         for got, want in zip(process["mined"]["gradients"], parameters(towers, goal), strict=True):
@@ -136,6 +136,6 @@ def test_the_shares_can_tell_right_from_wrong(world):
         assert ((columns < 0) | (columns >= len(part.inputs["item"]))).any()
         left, right = towers("query", part.inputs["query"]), towers("item", batch.inputs["item"])
         wide = part.links["bought"].shift(rank * len(part.inputs["item"]))
-        parts = ThresholdConsistentMargin(margin_neg=0.3)(Matching(left, right, wide))
+        parts = ThresholdConsistentMargin(margin_neg=0.3).ratios(Matching(left, right, wide))
         counts.append([float(ratio.den) for ratio in parts.values()])
     assert all(len(set(of_part)) > 1 for of_part in zip(*counts, strict=True))

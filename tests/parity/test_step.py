@@ -87,7 +87,7 @@ def test_dropout_is_replayed_on_a_gpu():
 
     batch = whole()
     link = batch.links["same_item"]
-    link = type(link)("a", "b", link.pos.cuda(), link.drop.cuda())
+    link = type(link)("a", "b", link.pos.cuda(), link.ignored.cuda())
     goal = Objective([Term("main", Softmax(), "l")])
     cached_step(encode, Batch({"a": x, "b": x}, {"l": link}), goal, chunk=3)
     first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
@@ -132,7 +132,7 @@ def test_a_frozen_tower_and_an_input_that_no_term_reads_are_left_alone():
 def test_an_input_without_rows_is_encoded():
     batch = whole()
     link = batch.links["same_item"]
-    empty = type(link)("view_a", "view_b", link.pos[:0], link.drop)
+    empty = type(link)("view_a", "view_b", link.pos[:0], link.ignored)
     inputs = {**batch.inputs, "view_a": batch.inputs["view_a"][:0]}
     goal = Objective([Term("ssl", Softmax(), "same_item")])
     logs = cached_step(Towers(), Batch(inputs, {"same_item": empty}), goal, chunk=5)
@@ -147,7 +147,7 @@ def test_mixed_precision_reaches_the_weights_in_both_steps():
         inputs = {name: x.float() for name, x in batch.inputs.items()}
         log_q = batch.links["bought"].log_q.float()
         bought = type(batch.links["bought"])(
-            "query", "item", batch.links["bought"].pos, batch.links["bought"].drop, log_q
+            "query", "item", batch.links["bought"].pos, batch.links["bought"].ignored, log_q
         )
         batch = Batch(inputs, {**batch.links, "bought": bought})
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -89,7 +89,7 @@ def not_a_number(rank):
     if rank == distributed.world() - 1:
         vectors["query"][0] = torch.nan
     try:
-        Objective([Term("main", Softmax(), "bought"), Term("ssl", Softmax(), "same_item")])(
+        Objective([Term("main", Softmax(), "bought"), Term("ssl", Softmax(), "same_item")]).reduce(
             vectors, batch.links
         )
     except FloatingPointError as error:

@@ -1,8 +1,13 @@
 """Losses, one file each, and the registry that names them in a configuration.
 
-A loss sees vectors and links, never a model, and returns sums and counts (`Ratio`), so that blocks
-of rows and several processes can be added up before dividing. To add one: its file, its test, its
-line in `LOSSES`.
+    loss = CROLoss(alpha=1.2)
+    loss(queries, items)                                    # row i's positive is item i
+    loss(queries, items, positives=mask_or_pairs, ignored=mask_or_pairs)
+    loss(queries, items, labels=classes, ref_labels=classes_of_items)
+
+`call` has all options. A loss sees vectors and links, never a model. For training it returns sums
+and counts (`Loss.ratios`), so that blocks of rows and several processes can be added up before
+dividing. To add one: its file, its test, its line in `LOSSES`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +20,7 @@ from thresher.losses.hinge import HardestHinge
 from thresher.losses.prototype import PrototypeMargin
 from thresher.losses.softmax import Softmax
 from thresher.losses.tcm import ThresholdConsistentMargin
+from thresher.losses.tensors import call
 from thresher.losses.triplet import Triplet
 from thresher.types import Loss
 
@@ -32,9 +38,10 @@ LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
 )
 """Name in a configuration -> constructor.
 
-Options are keyword-only. A constructor whose signature has `dim` gets from the caller the length of
-the vectors, and one that has `generator` may get the generator that draws its first weights; on
-several processes, one in the same state on each.
+Options are keyword-only. A constructor whose signature has `dim` gets the length of the vectors
+from the training job, so that its parameters have their shapes before the optimiser is made. One
+that has `generator` may get the generator that draws its first weights; on several processes, one
+in the same state on each.
 """
 
 __all__ = [
@@ -47,4 +54,5 @@ __all__ = [
     "Softmax",
     "ThresholdConsistentMargin",
     "Triplet",
+    "call",
 ]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from thresher.errors import InputError
 from thresher.losses.pairs import contrast
+from thresher.losses.tensors import call
 from thresher.losses.tiles import tiles
 from thresher.types import Matching, Ratio
 
@@ -41,21 +42,24 @@ class HardestPairs(nn.Module):
     gradient. The candidates are a set: no head sees a position, so none can learn that the true
     item comes first. A row with fewer than K negatives uses those it has.
 
-    **Source**: Almagro, Ortego, Jimenez, *Fine-grained auxiliary learning for real-world product
-    recommendation*, arXiv 2510.04551 (2025): G, and L = b1 L_ql + b2 L_qb. **Reconstructed**: L_ql,
+    Source: Almagro, Ortego, Jimenez, *Fine-grained auxiliary learning for real-world product
+    recommendation*, arXiv 2510.04551 (2025): G, and L = b1 L_ql + b2 L_qb. Reconstructed: L_ql,
     L_qb, the size of the head, K, b1 and b2, which the paper does not give; "binary" and
     "attention" are our first choice.
 
     Args:
-        dim: d, length of the vectors.
+        dim: d, length of the vectors. Left out, the parameters take their shape from the vectors of
+            the first call, on these vectors' device and in their type. An optimiser may be made
+            before that; moments that it makes at once (Adagrad), DistributedDataParallel, saving
+            and loading need the shape, so give `dim` or call the loss once first.
         hidden: r, size of a pair's representation; d if left out.
         hardest: K >= 1 negatives a query; 1, 5 or 10 is usual.
         form: how L_ql compares the true pair with the false ones.
         context: how L_qb lets a pair see the others.
         b1: weight of L_ql, unitless, 0.01 to 1 is usual; 0 leaves L_ql and its parameters out.
         b2: the same for L_qb.
-        generator: draws the first weights, uniform in +-1/sqrt(inputs). Left out, one that starts
-            at 0 does, so that the weights are the same on every run and every process.
+        generator: draws the first weights, uniform in +-1/sqrt(inputs). Left out, one seeded with 0
+            does, so that the weights are the same on every run and every process.
 
     Returns:
         {"query_label": ..., "query_batch": ...}, those in use: sums over positives times their
@@ -67,13 +71,14 @@ class HardestPairs(nn.Module):
         InputError: an option outside its range, or vectors that are not `dim` long.
 
     Example:
-        >>> sorted(HardestPairs(64, hardest=5, b2=0.0).state_dict())
-        ['label.bias', 'label.weight', 'pair.bias', 'pair.weight']
+        >>> loss = HardestPairs(hardest=2)
+        >>> loss(torch.eye(4), torch.eye(4)).isfinite().item(), loss.pair.weight.shape
+        (True, torch.Size([4, 16]))
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: int | None = None,
         *,
         hidden: int | None = None,
         hardest: int = 10,
@@ -84,24 +89,27 @@ class HardestPairs(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        hidden = dim if hidden is None else hidden
         _check(dim, hidden, hardest, form, context, b1, b2)
-        self.dim, self.hardest, self.form, self.context = dim, hardest, form, context
-        self.b1, self.b2 = b1, b2
-        draw = generator if generator is not None else torch.Generator().manual_seed(0)
-        # "pooled" has a representation of its own, twice as wide; all others share g.
-        shared = b1 > 0 or context != "pooled"
-        self.pair = _Pair(dim, hidden, draw) if shared else None
-        # A constant cancels in a softmax: only the binary form has the c of u = w.g + c.
-        self.label = _Linear(hidden, 1, draw, bias=form == "binary") if b1 > 0 else None
-        self.batch = _Batch(context, dim, hidden, draw) if b2 > 0 else None
+        self.dim, self.hidden, self.hardest = dim, hidden, hardest
+        self.form, self.context, self.b1, self.b2 = form, context, b1, b2
+        self.generator = generator
+        # Without a shape, heads of any stand in, and nothing is drawn yet.
+        self._add_heads(dim or 1, None if dim is None else generator)
+        if dim is None:
+            for part in self.modules():
+                for name in dict(part.named_parameters(recurse=False)):
+                    setattr(part, name, nn.UninitializedParameter())
 
-    def forward(self, m: Matching) -> dict[str, Ratio]:
+    forward = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Weighted sums over the positives, and their number."""
+        if self.dim is None:
+            self._take_shape(m.left)
         if m.left.shape[1] != self.dim:
             raise InputError(
                 f"HardestPairs was made for vectors of {self.dim} numbers and received "
-                f"{m.left.shape[1]}; give it the dim of the towers"
+                f"{m.left.shape[1]}; give it the dim of the towers, or none"
             )
         seen = hardest_candidates(m, self.hardest)
         edges = m.left.new_full((), len(seen.rows))
@@ -114,6 +122,34 @@ class HardestPairs(nn.Module):
             v, real = self.batch(seen, g, self.pair)
             parts["query_batch"] = Ratio(self.b2 * _softmax_at_first(v, real).sum(), edges)
         return parts
+
+    def _add_heads(self, dim: int, generator: torch.Generator | None) -> None:
+        hidden = self.hidden or dim
+        draw = generator or torch.Generator().manual_seed(0)
+        # "pooled" has a representation of its own, twice as wide; all others share g.
+        shared = self.b1 > 0 or self.context != "pooled"
+        self.pair = _Pair(dim, hidden, draw) if shared else None
+        # A constant cancels in a softmax: only the binary form has the c of u = w.g + c.
+        biased = self.form == "binary"
+        self.label = _Linear(hidden, 1, draw, bias=biased) if self.b1 > 0 else None
+        self.batch = _Batch(self.context, dim, hidden, draw) if self.b2 > 0 else None
+
+    @torch.no_grad()
+    def _take_shape(self, vectors: Tensor) -> None:
+        """Give the parameters, which an optimiser may hold already, shapes and first weights."""
+        made = HardestPairs(
+            vectors.shape[1],
+            hidden=self.hidden,
+            form=self.form,
+            context=self.context,
+            b1=self.b1,
+            b2=self.b2,
+            generator=self.generator,
+        ).to(vectors)
+        for own, new in zip(self.parameters(), made.parameters(), strict=True):
+            cast(nn.UninitializedParameter, own).materialize(new.shape, new.device, new.dtype)
+            own.copy_(new)
+        self.dim = made.dim
 
 
 @dataclass(frozen=True)
@@ -262,10 +298,10 @@ def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> nn.
 
 
 def _check(
-    dim: int, hidden: int, hardest: int, form: str, context: str, b1: float, b2: float
+    dim: int | None, hidden: int | None, hardest: int, form: str, context: str, b1: float, b2: float
 ) -> None:
     for name, size in (("dim", dim), ("hidden", hidden), ("hardest", hardest)):
-        if size < 1:
+        if size is not None and size < 1:
             raise InputError(f"{name} of HardestPairs is {size}; give 1 or more")
     for name, got, allowed in (
         ("form", form, FORMS),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thresher.errors import InputError
 from thresher.losses.croloss import CROLoss
+from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
 
 
@@ -19,8 +20,8 @@ class BPR:
     Each pair of a true and a false item counts the same, wherever they stand: what lies far down
     weighs as much as what comes first. It is `CROLoss` with kernel "softplus" and alpha 0.
 
-    **Source**: Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI
-    2009. **Differs**: all negatives of the batch in place of one that is drawn; scores over T,
+    Source: Rendle et al., *BPR: Bayesian personalized ranking from implicit feedback*, UAI
+    2009. Differs: all negatives of the batch in place of one that is drawn; scores over T,
     which unit vectors need; the paper's regularisation is the optimiser's weight decay.
 
     Args:
@@ -47,6 +48,8 @@ class BPR:
                 f"the temperature of bpr is {self.temperature}; give a number above 0, such as 0.1"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum over all positives and their negatives, and the number of positives."""
-        return CROLoss(kernel="softplus", alpha=0.0, temperature=self.temperature)(m)
+        return CROLoss(kernel="softplus", alpha=0.0, temperature=self.temperature).ratios(m)

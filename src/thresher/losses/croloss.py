@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thresher.errors import InputError
+from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
@@ -75,11 +76,11 @@ class CROLoss:
     alpha = 1. Cosines at T >= 0.1 stay below, against up to 22,000 columns, and the value there is
     that of the equation; at T = 0.02 it is not always, and is large.
 
-    **Source**: Tang et al., *CROLoss: towards a customizable loss for retrieval models in
+    Source: Tang et al., *CROLoss: towards a customizable loss for retrieval models in
     recommender systems*, CIKM 2022, arXiv 2208.02971; kernels, T = 0.1 and the Lambda method as in
-    the authors' code. **Reconstructed**: W and its limits, from the code's weights for single
+    the authors' code. Reconstructed: W and its limits, from the code's weights for single
     alphas without their constants, which differ between alpha = 1 and the rest; every alpha >= 0.
-    **Differs**: w, several positives a row (none counts in the rank of another), the linear
+    Differs: w, several positives a row (none counts in the rank of another), the linear
     continuation.
 
     Args:
@@ -124,7 +125,9 @@ class CROLoss:
                 "as 0.1"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the weighted ranks of all positives, and their number."""
         warm = replace(m, left=m.left / self.temperature)
         log_q = None if m.links.log_q is None else m.links.log_q.to(m.left.dtype)

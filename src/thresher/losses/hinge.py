@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from thresher.errors import InputError
+from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
@@ -26,9 +27,9 @@ class HardestHinge:
     those it has. With the dynamic margin a negative just below its positive by d needs no more than
     d, so that only a gap under `smallest_margin` is a violation.
 
-    **Source**: Dahiya et al., *NGAME: negative mining-aware mini-batching for extreme
+    Source: Dahiya et al., *NGAME: negative mining-aware mini-batching for extreme
     classification*, WSDM 2023; the dynamic margin: Dahiya et al., *Prototypical extreme multi-label
-    classification with a dynamic margin loss* (PRIME), NAACL 2025. **Reconstructed** from the
+    classification with a dynamic margin loss* (PRIME), NAACL 2025. Reconstructed from the
     authors' code: the weights have a gradient, and those of the pairs that violate the margin add
     up to 1 (in NGAME's own code a pair that does not violate it still takes a share). There the
     positive of a query is drawn at random; here each one of the batch counts.
@@ -75,7 +76,9 @@ class HardestHinge:
                 "0.1"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the weighted hinges of all positives, and their number."""
         return {"": streamed(m, self._fold)}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from thresher.errors import InputError
 from thresher.losses.tcm import ThresholdConsistentMargin
+from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
 
 
@@ -20,8 +21,8 @@ class PrototypeMargin:
           + 1/2 * sum_{P-} (m - s)[s <= m]  / #{P-: s <= m}
         P+ all positives, P- all negatives; a term without a violating pair is 0.
 
-    **Source**: Dahiya et al., *Prototypical extreme multi-label classification with a dynamic
-    margin loss* (PRIME), NAACL 2025. **Reconstructed** from the authors' code, which takes for P-
+    Source: Dahiya et al., *Prototypical extreme multi-label classification with a dynamic
+    margin loss* (PRIME), NAACL 2025. Reconstructed from the authors' code, which takes for P-
     the negatives of each query that its prototypes score highest; here all of the batch.
 
     Args:
@@ -48,10 +49,12 @@ class PrototypeMargin:
                 f"the margin of prototype is {self.margin}; give a number above 0, such as 0.1"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sums and counts of the violating pairs."""
         # Of what the prototype scores above the text, true pairs need m, and false ones -m.
         above = replace(m, left=-m.left)
         return ThresholdConsistentMargin(
             margin_pos=self.margin, margin_neg=-self.margin, weight_pos=0.5, weight_neg=0.5
-        )(above)
+        ).ratios(above)

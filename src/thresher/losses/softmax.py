@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thresher.errors import InputError
+from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
@@ -26,7 +27,7 @@ class Softmax:
     batch more often than their share of the catalogue. Without log_q the sum is over the columns as
     they are.
 
-    **Source**: Gupta et al., *Dual-encoders for extreme multi-label classification* (DEXML),
+    Source: Gupta et al., *Dual-encoders for extreme multi-label classification* (DEXML),
     ICLR 2024, arXiv 2310.10636: the decoupled softmax. Yi et al., *Sampling-bias-corrected neural
     modeling for large corpus item recommendations*, RecSys 2019, section 3: the correction, of the
     positive too.
@@ -57,7 +58,9 @@ class Softmax:
                 "as 0.05"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the softmax losses of all positives, and their number."""
         warm = replace(m, left=m.left / self.temperature)
         return {"": streamed(warm, lambda tile: _softmaxes(tile, m.links.log_q))}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from thresher.errors import InputError
+from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
 
@@ -22,7 +23,7 @@ class ThresholdConsistentMargin:
 
     The counts are of violating pairs only, so that a few bad pairs weigh as much as many.
 
-    **Source**: Zhang et al., *Threshold-consistent margin loss for open-world deep metric
+    Source: Zhang et al., *Threshold-consistent margin loss for open-world deep metric
     learning*, ICLR 2024, arXiv 2307.04047.
 
     Args:
@@ -61,7 +62,9 @@ class ThresholdConsistentMargin:
                 ">= 0"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sums and counts of the violating pairs."""
         row, column = m.links.pos.unbind(1)
         below = self.margin_pos - (m.left[row] * m.right[column]).sum(1)

@@ -21,18 +21,18 @@ class Tile(NamedTuple):
         rows: which left rows.
         scores: theirs, to be written over; the next tile is written into the same memory.
         pos: rows, counted within the tile, and columns of the positive pairs: an index of `scores`.
-        drop: the same for the dropped pairs.
+        ignored: the same for the ignored pairs.
     """
 
     rows: slice
     scores: Float[Tensor, "n C"]
     pos: tuple[Int[Tensor, " e"], Int[Tensor, " e"]]
-    drop: tuple[Int[Tensor, " x"], Int[Tensor, " x"]]
+    ignored: tuple[Int[Tensor, " x"], Int[Tensor, " x"]]
 
     def negatives(self) -> Float[Tensor, "n C"]:
-        """The scores, after those of positive and dropped pairs were set to -inf, in place."""
+        """The scores, after those of positive and ignored pairs were set to -inf, in place."""
         self.scores[self.pos] = -torch.inf
-        self.scores[self.drop] = -torch.inf
+        self.scores[self.ignored] = -torch.inf
         return self.scores
 
 
@@ -54,11 +54,13 @@ def tiles(m: Matching) -> Iterator[Tile]:
     step = max(1, NUMBERS // len(right))
     memory = left.new_empty(min(step, len(left)), len(right))
     starts = range(0, len(left), step)
-    each_pos, each_drop = _split(m.links.pos, starts), _split(m.links.drop, starts)
-    for start, pos, drop in zip(starts, each_pos, each_drop, strict=True):
+    each_pos, each_ignored = _split(m.links.pos, starts), _split(m.links.ignored, starts)
+    for start, pos, ignored in zip(starts, each_pos, each_ignored, strict=True):
         rows = slice(start, min(start + step, len(left)))
         scores = torch.mm(left[rows], right.T, out=memory[: rows.stop - start])
-        yield Tile(rows, scores, (pos[:, 0] - start, pos[:, 1]), (drop[:, 0] - start, drop[:, 1]))
+        yield Tile(
+            rows, scores, (pos[:, 0] - start, pos[:, 1]), (ignored[:, 0] - start, ignored[:, 1])
+        )
 
 
 def streamed(m: Matching, fold: Fold) -> Ratio:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thresher.errors import InputError
 from thresher.losses.croloss import CROLoss
+from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
 
 
@@ -20,8 +21,8 @@ class Triplet:
     hardest of them. It is `CROLoss` with kernel "hinge", alpha 0 and T = 2 margin, times T: its
     kernel max(z + 0.5, 0) has a margin of T / 2 in scores.
 
-    **Source**: Weinberger, Saul, *Distance metric learning for large margin nearest neighbor
-    classification*, JMLR 2009; Schroff et al., *FaceNet*, CVPR 2015. **Differs**: similarities in
+    Source: Weinberger, Saul, *Distance metric learning for large margin nearest neighbor
+    classification*, JMLR 2009; Schroff et al., *FaceNet*, CVPR 2015. Differs: similarities in
     place of squared distances, and the sum over all negatives.
 
     Args:
@@ -48,8 +49,10 @@ class Triplet:
                 f"the margin of triplet is {self.margin}; give a number above 0, such as 0.05"
             )
 
-    def __call__(self, m: Matching) -> dict[str, Ratio]:
+    __call__ = call
+
+    def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum over all positives and their negatives, and the number of positives."""
         width = 2 * self.margin
-        ranks = CROLoss(kernel="hinge", alpha=0.0, temperature=width)(m)
+        ranks = CROLoss(kernel="hinge", alpha=0.0, temperature=width).ratios(m)
         return {part: Ratio(width * num, den) for part, (num, den) in ranks.items()}

@@ -21,7 +21,7 @@ def plain_step(encode: Encoder, batch: Batch, objective: Objective) -> dict[str,
     Memory: what the encoder keeps for backward, of the whole batch.
     """
     vectors = {name: encode(name, inputs) for name, inputs in batch.inputs.items()}
-    total, logs = objective(vectors, batch.links)
+    total, logs = objective.reduce(vectors, batch.links)
     total.backward()
     return dict(logs)
 
@@ -60,7 +60,7 @@ def cached_step(
                 states[name].append(_RandomState.now())
                 rows.append(encode(name, part))
             vectors[name] = torch.cat(rows).requires_grad_()
-    total, logs = objective(vectors, batch.links)
+    total, logs = objective.reduce(vectors, batch.links)
     total.backward()
     # Some releases of torch let autocast reuse the weights cast above, which carry no gradient.
     torch.clear_autocast_cache()
