@@ -210,17 +210,18 @@ def test_parts_of_living_writers_and_files_of_others_stay(tmp_path):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_folder_joins_one_that_is_there(tmp_path, monkeypatch, exchange):
     if not exchange:
-        monkeypatch.setattr(files, "_exchange", lambda new, path: False)
+        monkeypatch.setattr(files, "_exchange", lambda new, path, drop: False)
     out = tmp_path / "out"
     (out / "kept").mkdir(parents=True)
     (out / "kept" / "own.txt").write_text("own")
     (out / "link").symlink_to("kept")
     (out / "b.txt").write_text("old")
-    with aside(out) as part:
+    (out / "c.txt").write_text("old")
+    with aside(out, drop=["c.txt", "d.txt"]) as part:
         part.mkdir()
         (part / "a.txt").write_text("a")
         (part / "b.txt").write_text("b")
-        assert sorted(os.listdir(out)) == ["b.txt", "kept", "link"]
+        assert sorted(os.listdir(out)) == ["b.txt", "c.txt", "kept", "link"]
     assert sorted(os.listdir(out)) == ["a.txt", "b.txt", "kept", "link"]
     assert (out / "b.txt").read_text() == "b"
     assert (out / "link" / "own.txt").read_text() == "own"

@@ -17,7 +17,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -67,7 +67,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def aside(path: str | Path) -> Iterator[Path]:
+def aside(path: str | Path, *, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give a path to write a file or a folder to; it becomes `path` when the block ends.
 
     A folder joins a folder that is already there: its entries replace those of the same name, all
@@ -75,6 +75,7 @@ def aside(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: where the file or folder goes; a symbolic link is followed.
+        drop: names in a folder that is already there which go even if nothing replaces them.
 
     Raises:
         InputError: as `atomic_write` does. Errors of the operating system inside the block are
@@ -87,8 +88,8 @@ def aside(path: str | Path) -> Iterator[Path]:
             sweep(path.parent, path.name)
             part, lock = _claim(path)
             yield part / path.name
-            _sync_all(part)
-            _commit(part / path.name, path)
+            sync_folder(part)
+            _commit(part / path.name, path, drop)
             _sync(path.parent)
         except InputError:
             raise
@@ -341,30 +342,31 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _sync_all(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep all files of a folder, and their names."""
     for root, _, names in os.walk(folder):
         for name in names:
             _sync(Path(root, name))
         _sync(Path(root))
 
 
-def _commit(new: Path, path: Path) -> None:
+def _commit(new: Path, path: Path, drop: Collection[str]) -> None:
     """Give a file or folder its final name."""
     if not new.is_dir() or not path.is_dir() or not any(path.iterdir()):
         os.replace(new, path)
         return
     fresh = [entry.name for entry in new.iterdir()]
     busy = Path.cwd().is_relative_to(path)  # a shell must not stand in a folder that is removed
-    if not busy and _exchange(new, path):
+    if not busy and _exchange(new, path, drop):
         return
-    for name in fresh:
+    for name in (*fresh, *drop):
         target = path / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     for name in fresh:
         os.replace(new / name, path / name)
 
 
-def _exchange(new: Path, path: Path) -> bool:
+def _exchange(new: Path, path: Path, drop: Collection[str]) -> bool:
     """Take over what only the old folder has, then swap the two names in one step, if possible."""
     c = ctypes.CDLL(None)
     swap = getattr(c, "renameat2", None)
@@ -372,11 +374,13 @@ def _exchange(new: Path, path: Path) -> bool:
         return False
     try:
         for entry in path.iterdir():
+            kept = new / entry.name
+            if kept.exists() or entry.name in drop:
+                continue
             if entry.is_symlink() or entry.is_file():
-                if not (new / entry.name).exists():
-                    os.link(entry, new / entry.name, follow_symlinks=False)
-            elif not (new / entry.name).exists():
-                shutil.copytree(entry, new / entry.name, symlinks=True, copy_function=os.link)
+                os.link(entry, kept, follow_symlinks=False)
+            else:
+                shutil.copytree(entry, kept, symlinks=True, copy_function=os.link)
         shutil.copystat(path, new)
     except OSError:  # a file system without links
         return False

@@ -73,18 +73,30 @@ def test_no_rows_no_blocks(tmp_path, name):
 
 
 BAD = {
-    "ragged": ("t.csv", "id,title\n1,a\n2,b,c\n", r"t\.csv: row 3: Expected 2 columns, got 3"),
+    "ragged": (
+        "t.csv",
+        "id,title\n1,a\n2,b,c\n",
+        r"t\.csv, row 3 \(line 3\), which begins '2,b,c': expected 2 values, .* found 3; quote",
+    ),
     "latin-1": ("t.csv", b"id,title\n1,a\n2,abc\xe9\n", r"line 3: byte 6 of the line \(0xe9\)"),
     "latin-1 json": ("t.jsonl", b'{"id": "1"}\n{"id": "abc\xe9"}\n', r"line 2: byte 12 .*UTF-8"),
-    "unclosed quote": ("t.csv", 'id,title\n1,a\n2,"b\n3,c\n', r"ends inside a quoted.*row 3;"),
+    "unclosed quote": (
+        "t.csv",
+        'id,title\n1,a\n2,"b\n3,c\n',
+        r"row 3 \(line 3\), .*'2,\"b': a quote is .*never closed",
+    ),
     "two of a name": ("t.csv", "id,id\n1,2\n", r"several columns named 'id'"),
     "bad json": ("t.jsonl", '{"id": 1}\n{"id": \n', r"t\.jsonl, line 2: not JSON"),
     "no object": ("t.jsonl", '{"id": 1}\n\n[1]\n', r"line 3: a line must be one JSON object"),
-    "mixed types": ("t.jsonl", '{"a": 1}\n{"a": "b"}\n', r"t\.jsonl: .*a"),
+    "mixed types": (
+        "t.jsonl",
+        '{"a": 1}\n{"a": "b"}\n',
+        r"t\.jsonl, line 2: a is text \('b'\), but a number in line 1",
+    ),
     "empty": ("t.csv", "", r"t\.csv is empty \(0 bytes\)"),
-    "suffix": ("t.xlsx", "x", r"t\.xlsx has a suffix.*use \.parquet, \.csv"),
+    "suffix": ("t.xls", "x", r"t\.xls has a suffix.*use \.parquet, \.csv"),
     "no parquet": ("t.parquet", "id,title\n", r"t\.parquet is cut short, damaged or not a parquet"),
-    "decimal ids": ("t.jsonl", '{"id": 1.5}\n', r"'id' holds double; ids are text or whole"),
+    "decimal ids": ("t.jsonl", '{"id": 1.5}\n', r"line 1: id 1\.5 is no id; ids are text or wh"),
 }
 
 
@@ -128,7 +140,7 @@ def test_where_nothing_can_be_written(tmp_path):
     with pytest.raises(InputError, match=r"is a folder; name a file in it"):
         write_table(FLAT, tmp_path / "d.csv")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match=r"file cannot be made a folder"):
+    with pytest.raises(InputError, match=r"file cannot be written: a file lies where a folder"):
         write_table(FLAT, tmp_path / "file" / "t.csv")
     with pytest.raises(InputError, match=r"no rows to write to .*t\.csv"):
         write_blocks([], tmp_path / "t.csv")

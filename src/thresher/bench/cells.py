@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from thresher.data.tables import make_folder
+from thresher.files import make_folder
 from thresher.errors import InputError
 
 DESCRIBED, TRAINED, MEASURED = "cell.json", "trained.json", "measured.json"

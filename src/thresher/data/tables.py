@@ -1,41 +1,47 @@
-"""Tables from and to files: parquet, CSV, TSV and JSON lines, the text ones also as .gz."""
+"""Tables from and to files: parquet, CSV, TSV, JSON lines and Excel, the text ones also as .gz."""
 
-import csv
 import difflib
+import gzip
 import itertools
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
-from thresher.data.damage import JSON_LINES, open_text, quotes, reason
+from thresher.data import delimited, excel, json_lines
+from thresher.data.plain_types import check_names, is_list, is_text, plain
 from thresher.errors import InputError
+from thresher.files import atomic_write
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_FORMATS = ".parquet, .csv, .tsv, .jsonl or .ndjson (the text ones also with .gz)"
-# A JSON record longer than a block cannot be parsed; product pages with all their text fit in this.
-BLOCK_BYTES = 64 << 20
+JSON_LINES = (".jsonl", ".ndjson")
+_FORMATS = ".parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx (text formats also with .gz)"
+# Ids that other tables refer to; a list or an object in one is no id.
+_KEYS = ("id", "_id", "query_id", "item_id", "user_id")
+_EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 
-def read_table(path: str | Path) -> pa.Table:
+def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) -> pa.Table:
     """Read a table from a file; its suffix says the format.
 
     Every column of a CSV or TSV file is text, as it stands: "007" stays "007", an empty field is
-    "", and "NA" is two letters. Parquet and JSON lines keep their types, except that columns named
-    `id` or ending in `_id` become text. A TSV file has no quoting: a quote is a character of the
-    text (titles of television sets are full of them).
+    "", and "NA" is two letters. The other formats keep their types, except that columns named `id`
+    or ending in `_id` become text. A CSV file may be separated by commas, semicolons or tabs. A TSV
+    file has no quoting: a quote is a character of the text (titles of television sets are full of
+    them).
 
     Args:
-        path: a file ending in .parquet, .csv, .tsv, .jsonl, .ndjson, or one of the last four + .gz.
+        path: a file ending in .parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx; text formats may be
+            packed (.gz).
+        columns: new names by old ones, as far as the file has them: {"id": "offer_id"} reads the
+            column offer_id as id, in place of a column id that may be there.
 
-    Memory: the table, and 64 MiB.
+    Memory: the table, and a block of 65,536 rows.
 
     Raises:
         InputError: the file is missing, empty, cut short, damaged, not UTF-8, of an unknown kind,
@@ -48,21 +54,35 @@ def read_table(path: str | Path) -> pa.Table:
     path = Path(path)
     suffix = suffix_of(path)
     check_file(path)
-    try:
-        if suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
-                table = file.read()
-        elif suffix in DELIMITERS:
-            table = _read_delimited(path, DELIMITERS[suffix])
-        else:
-            table = _read_json_lines(path)
+    if suffix == ".parquet":
+        with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+    elif suffix in DELIMITERS:
+        table = pa.concat_tables(delimited.stream(path, suffix))
+    else:
+        table = excel.read(path) if suffix == ".xlsx" else json_lines.read(path)
+    return finished(table, path, columns)
+
+
+def finished(
+    table: pa.Table, path: Path, columns: Mapping[str, str] | None, done: int = 0
+) -> pa.Table:
+    """Rows as they were read, after so many others: checked, renamed, plain, ids as text."""
+    with parquet_errors(path):
         table.validate(full=True)
-    except InputError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(reason(path, suffix, error)) from error
+    for new, old in (columns or {}).items():
+        if old in table.column_names and new != old:
+            if new in table.column_names:
+                table = table.drop_columns(new)
+            names = [new if name == old else name for name in table.column_names]
+            table = table.rename_columns(names)
     check_names(table.column_names, path)
-    return ids_as_text(table, path)
+
+    def place(row: int) -> str:
+        lines = suffix_of(path) in JSON_LINES
+        return f"line {json_lines.line_of(path, done + row)}" if lines else f"row {done + row + 1}"
+
+    return ids_as_text(plain(table), path, place=place)
 
 
 def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> None:
@@ -81,9 +101,9 @@ def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> 
 
 
 def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
-    """The text of each row: its columns joined by a blank, nulls and empty values left out.
+    """The text of each row: its columns joined by a space, nulls and empty values left out.
 
-    Numbers are written out; lists of text are joined by blanks too.
+    Numbers are written out; lists of text, also of lists, are joined by spaces too.
 
     Raises:
         InputError: a column is missing, or holds something that is not text, numbers or lists.
@@ -99,78 +119,49 @@ def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
     return joined.to_pylist()
 
 
-def write_table(table: pa.Table, path: str | Path) -> None:
+def write_table(table: pa.Table, path: str | Path, *, for_spreadsheet: bool = False) -> None:
     """Write a table to a file whose suffix says the format; readers never see half of it.
 
-    The file is written aside in the same folder and then renamed. Folders are made as needed.
+    Text formats hold dates and times in ISO format, decimals exactly, as text, and no NaN.
+
+    Args:
+        table: to write.
+        path: of the file; folders are made as needed.
+        for_spreadsheet: put an apostrophe before texts that a spreadsheet would take for a formula,
+            such as =HYPERLINK(...), in .csv and .tsv files. Cells of .xlsx files never compute.
 
     Raises:
-        InputError: the suffix is unknown, the path is a folder, its folder cannot be made, or a
-            TSV value holds a tab or a line break.
+        InputError: the suffix is unknown, the path cannot be written to, the disk is full, or a
+            column or value does not go into the format.
     """
-    write_blocks([table], path)
+    write_blocks([table], path, for_spreadsheet=for_spreadsheet)
 
 
-def write_blocks(blocks: Iterable[pa.Table], path: str | Path) -> None:
+def write_blocks(
+    blocks: Iterable[pa.Table], path: str | Path, *, for_spreadsheet: bool = False
+) -> None:
     """Write tables of the same columns, one after the other, as one file; see `write_table`.
 
-    The next block is asked for when the one before is written, so a stream never lies in memory.
+    The next block is asked for when the one before is written, so a stream never lies in memory,
+    except for .xlsx.
 
     Raises:
         InputError: as `write_table` does; or there is no block.
     """
     path = Path(path)
     suffix = suffix_of(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it, such as {path / 'table.csv'}")
     stream = iter(blocks)
     first = next(stream, None)
     if first is None:
         raise InputError(f"there are no rows to write to {path}; give at least one")
-    make_folder(path.parent)
-    # The last suffix says whether to compress, so it stays last in the name aside.
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        _write(itertools.chain([first], stream), first.schema, aside, suffix, path)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if it is not there yet.
-
-    Raises:
-        InputError: a file lies there, or the place may not be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be made a folder ({error.strerror}); give another path"
-        ) from error
-
-
-def _write(
-    blocks: Iterable[pa.Table], schema: pa.Schema, aside: Path, suffix: str, path: Path
-) -> None:
-    if suffix == ".parquet":
-        # Ids and titles hardly repeat: a dictionary of them makes the file a third larger.
-        with pq.ParquetWriter(
-            aside, schema, compression="zstd", compression_level=9, use_dictionary=False
-        ) as file:
-            for block in blocks:
-                file.write_table(block)
-        return
-    with open_stream(pa.output_stream, aside) as stream:
-        if suffix == ".csv":
-            with pyarrow.csv.CSVWriter(stream, schema) as writer:
-                for block in blocks:
-                    writer.write_table(block)
+    with atomic_write(path, "wb") as raw, _packed(raw, path) as file:
+        tables = itertools.chain([first], stream)
+        if suffix == ".xlsx":
+            excel.write(file, tables, path)
             return
-        lines = _tsv_lines(blocks, schema, path) if suffix == ".tsv" else _json_lines(blocks)
-        for line in lines:
-            stream.write(f"{line}\n".encode())
+        with _writer(file, first.schema, suffix, path, safe=for_spreadsheet) as write:
+            for table in tables:
+                write(table)
 
 
 def is_table(path: Path) -> bool:
@@ -178,7 +169,7 @@ def is_table(path: Path) -> bool:
     name = path.name.lower().removesuffix(".gz")
     suffix = Path(name).suffix
     text = suffix in DELIMITERS or suffix in JSON_LINES
-    return text or (suffix == ".parquet" and not path.name.lower().endswith(".gz"))
+    return text or (suffix in (".parquet", ".xlsx") and not path.name.lower().endswith(".gz"))
 
 
 def suffix_of(path: Path) -> str:
@@ -189,7 +180,7 @@ def suffix_of(path: Path) -> str:
 
 
 def check_file(path: Path) -> None:
-    """InputError for a file that is not there, is a folder, or is empty."""
+    """InputError for a file that is not there, is a folder, may not be read, or is empty."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a file ending in {_FORMATS}")
     if not path.is_file():
@@ -198,140 +189,135 @@ def check_file(path: Path) -> None:
         near = difflib.get_close_matches(path.name, there, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; check the path"
         raise InputError(f"there is no file {path}{hint}")
-    if path.stat().st_size == 0:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check its rights") from error
+    if empty:
         raise InputError(f"{path} is empty (0 bytes); write it again")
 
 
-def open_stream(opener: Callable[..., pa.NativeFile], path: Path) -> pa.NativeFile:
-    """A stream of the bytes of a file, packed or not."""
-    return opener(str(path), compression="gzip" if path.suffix.lower() == ".gz" else None)
+def ids_as_text(
+    table: pa.Table, path: str | Path, *, place: Callable[[int], str] = lambda row: f"row {row + 1}"
+) -> pa.Table:
+    """The table with every column of ids as text.
 
-
-def _read_delimited(path: Path, delimiter: str) -> pa.Table:
-    quoted = delimiter == ","
-    with open_stream(pa.input_stream, path) as stream:
-        table = pyarrow.csv.read_csv(stream, **csv_options(path, delimiter))
-    if quoted and len(table):
-        check_last_quote(table, len(table) + 1, path)
-    return table
-
-
-def csv_options(path: Path, delimiter: str) -> dict[str, Any]:
-    """How Arrow is to read a delimited file: every column is text, as it stands.
-
-    Raises:
-        InputError: two columns share a name.
-    """
-    quoted = delimiter == ","
-    with open_text(path) as text:
-        if quoted:
-            header = next(csv.reader(text, delimiter=delimiter), [])
-        else:
-            header = text.readline().rstrip("\r\n").split(delimiter)
-    check_names(header, path)
-    return {
-        # Only a reader of one thread counts rows, so that an error can name one.
-        "read_options": pyarrow.csv.ReadOptions(use_threads=False),
-        "parse_options": pyarrow.csv.ParseOptions(
-            delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
-        ),
-        "convert_options": pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-        ),
-    }
-
-
-def check_last_quote(table: pa.Table, row: int, path: Path) -> None:
-    """An unclosed quote swallows the rest of the file, its last line break included, silently.
+    Whole numbers are written out, also those that a missing value made decimal: 123.0 is "123". NaN
+    is a missing id, null.
 
     Args:
-        table: the last rows of a file.
-        row: number of the last one in the file, the header being row 1.
-        path: the file.
+        table: to convert.
+        path: of its file, or what it is, for the message.
+        place: names a row, counted from 0, in the message.
 
     Raises:
-        InputError: the file ends inside a quote.
+        InputError: ids are of another type, or not whole.
     """
-    last = table.slice(len(table) - 1).to_pylist()[0]
-    for value in last.values():
-        if value.endswith("\n") and quotes(path) % 2:
-            raise InputError(
-                f"{path} ends inside a quoted value that begins {value[:40]!r} in row "
-                f"{row}; close the quote, or double it if it belongs to the text"
-            )
-
-
-def _read_json_lines(path: Path) -> pa.Table:
-    options = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
-    with open_stream(pa.input_stream, path) as stream:
-        table = pyarrow.json.read_json(stream, options)
-    dates = [f.name for f in table.schema if pa.types.is_timestamp(f.type)]
-    if not dates:
-        return table
-    # A column of texts that look like dates is text all the same: read it again as that.
-    schema = pa.schema([(name, pa.string()) for name in dates])
-    with open_stream(pa.input_stream, path) as stream:
-        return pyarrow.json.read_json(
-            stream, options, pyarrow.json.ParseOptions(explicit_schema=schema)
-        )
-
-
-def check_names(names: Sequence[str], path: Path) -> None:
-    """InputError for two columns of one name."""
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise InputError(f"{path} has several columns named {twice[0]!r}; rename all but one")
-
-
-def ids_as_text(table: pa.Table, path: Path) -> pa.Table:
-    """The table with every column of ids as text."""
     for at, name in enumerate(table.column_names):
         if name != "id" and not name.endswith("_id"):
             continue
-        kind = table.schema.field(at).type
-        if pa.types.is_nested(kind) and name != "id":
+        column = table.column(at)
+        kind = column.type
+        if pa.types.is_nested(kind) and name not in _KEYS:
             continue
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if not (text or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            column = _whole(column, name, path, place)
+        elif not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
             raise InputError(
                 f"{path}: column {name!r} holds {kind}; ids are text or whole numbers, so cast it"
             )
-        table = table.set_column(at, name, table[name].cast(kind).cast(pa.string()))
+        table = table.set_column(at, name, column.cast(pa.string()))
     return table
+
+
+def _whole(
+    column: pa.ChunkedArray, name: str, path: str | Path, place: Callable[[int], str]
+) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), _EXACT))
+    else:
+        whole = pc.equal(column, pc.floor(column))
+    wrong = pc.indices_nonzero(pc.invert(pc.fill_null(whole, True)))
+    if len(wrong):
+        row = wrong[0].as_py()
+        raise InputError(
+            f"{path}, {place(row)}: {name} {column[row].as_py()} is no id; ids are text or whole "
+            "numbers, so write it as text"
+        )
+    return column.cast(pa.int64())
 
 
 def _as_text(column: pa.ChunkedArray, name: str) -> pa.Array:
     try:
-        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            column = pc.binary_join(column.cast(pa.list_(pa.string())), " ")
-        return pc.fill_null(column.cast(pa.string()), "").combine_chunks()
+        array = column.combine_chunks()
+        if not is_list(array.type):
+            return pc.fill_null(_written(array), "")
+        owner, values = pc.list_parent_indices(array), pc.list_flatten(array)
+        while is_list(values.type):
+            owner = owner.take(pc.list_parent_indices(values))
+            values = pc.list_flatten(values)
+        text = pc.fill_null(_written(values), "")
+        said = pc.not_equal(text, "")
+        counts = np.bincount(owner.filter(said).to_numpy(), minlength=len(array))
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+        return pc.binary_join(pa.ListArray.from_arrays(offsets, text.filter(said)), " ")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
             f"column {name!r} holds {column.type}, which is not text; choose a column of text"
         ) from error
 
 
-def _tsv_lines(blocks: Iterable[pa.Table], schema: pa.Schema, path: Path) -> Iterator[str]:
-    yield "\t".join(schema.names)
-    for batch in _batches(blocks):
-        for row in batch.to_pylist():
-            fields = ["" if value is None else str(value) for value in row.values()]
-            if any("\t" in f or "\n" in f or "\r" in f for f in fields):
-                raise InputError(
-                    f"{path}: a value holds a tab or a line break, which a TSV file cannot; "
-                    "write .csv or .parquet"
-                )
-            yield "\t".join(fields)
+def _written(array: pa.Array) -> pa.Array:
+    """Single values as text."""
+    one = pa.table({"": array})
+    return plain(one).column(0).cast(pa.string()).combine_chunks()
 
 
-def _json_lines(blocks: Iterable[pa.Table]) -> Iterator[str]:
-    for batch in _batches(blocks):
-        for row in batch.to_pylist():
-            yield json.dumps(row, ensure_ascii=False)
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """What Arrow, or Python's memory, says to a damaged file, as InputError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError) as error:
+        raise InputError(
+            f"{path} is cut short, damaged or not a {suffix_of(path)[1:]} file ({error}); write it "
+            "again"
+        ) from error
 
 
-def _batches(blocks: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
-    for block in blocks:
-        yield from block.to_batches(max_chunksize=65_536)
+@contextmanager
+def _packed(raw: IO[bytes], path: Path) -> Iterator[Any]:
+    if path.suffix.lower() != ".gz":
+        yield raw
+        return
+    with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+        yield packed
+
+
+@contextmanager
+def _writer(
+    file: IO[bytes], schema: pa.Schema, suffix: str, path: Path, *, safe: bool
+) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes one table after the other in a format."""
+    if suffix == ".parquet":
+        # Ids and titles hardly repeat: a dictionary of them makes the file a third larger.
+        options = {"compression": "zstd", "compression_level": 9, "use_dictionary": False}
+        try:
+            with pq.ParquetWriter(file, schema, write_page_checksum=True, **options) as writer:
+                yield writer.write_table
+        except pa.ArrowNotImplementedError as error:
+            raise InputError(f"{path}: {error}; leave the column out") from error
+    elif suffix in DELIMITERS:
+        first = True
+
+        def write(table: pa.Table) -> None:
+            nonlocal first
+            rows = delimited.without_formulas(plain(table)) if safe else table
+            delimited.write(file, rows, path, separator=DELIMITERS[suffix], header=first)
+            first = False
+
+        yield write
+    else:
+        yield lambda table: json_lines.write(file, table, path)

@@ -247,11 +247,15 @@ BAD_JSON = {
     "bad JSON": (
         line_of("trn", 2, '{"title": "a", '),
         "trn.json.gz, line 2",
-        "each line must be one object {...}, so correct it",
+        "not JSON (Expecting property name enclosed in double quotes); correct",
     ),
     "deep JSON": (line_of("trn", 2, "[" * 200_000), "trn.json.gz, line 2", "not JSON"),
     "blank line": (line_of("tst", 1, ""), "tst.json.gz, line 1", "not JSON"),
-    "no object": (line_of("tst", 2, "[1]"), "tst.json.gz, line 2", "'[1]' is no object {...}"),
+    "no object": (
+        line_of("tst", 2, "[1]"),
+        "tst.json.gz, line 2",
+        "a line must be one JSON object {...}",
+    ),
     "no title": (
         line_of("tst", 2, record(uid="a", target_ind=[])),
         "tst.json.gz, line 2",

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from thresher.data.findings import counted
 from thresher.data.join import Tables
+from thresher.data.read_diagnostics import whole
 from thresher.data.readers.summary import Summary, write_dataset
 from thresher.data.tables import read_table, require_columns, text_of
 from thresher.errors import InputError
@@ -93,11 +94,10 @@ def _documents(source: Path, name: str) -> pa.Table:
     for column in table.column_names:
         values = table[column]
         # An empty metadata object has no parquet form, and a column of empty titles no use.
-        if column in ("_id", "id", "split") or pa.types.is_struct(values.type):
+        if column in ("_id", "id", "split") or "struct" in str(values.type):
             continue
-        if pa.types.is_null(values.type) or not any(text_of(table.select([column]), [column])):
-            continue
-        columns[column] = values
+        if any(text_of(table.select([column]), [column])):
+            columns[column] = values
     return pa.table(columns)
 
 
@@ -112,13 +112,13 @@ def _judgments(source: Path) -> dict[str, pa.Table]:
         require_columns(table, ["query-id", "corpus-id", "score"], path)
         grades = []
         for line, score in enumerate(table["score"].to_pylist(), 2):
-            try:
-                grades.append(int(score))
-            except ValueError:
+            grade = whole(score)
+            if grade is None:
                 raise InputError(
                     f"{path}, line {line}: the score is {score!r}; it must be a whole number, "
                     "above 0 for a true pair"
-                ) from None
+                )
+            grades.append(grade)
         columns = {"query_id": table["query-id"], "item_id": table["corpus-id"]}
         judged[name] = pa.table({**columns, "grade": pa.array(grades, pa.int64())})
     if not judged:

@@ -10,9 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from jaxtyping import Int64
 
-from thresher.data.damage import open_bytes, reason
+from thresher.data.read_diagnostics import (
+    GZIP_ERRORS,
+    WHOLE,
+    numbered_lines,
+    open_bytes,
+    whole,
+)
 from thresher.data.readers.interactions import Interactions, write_events
-from thresher.data.tables import check_file, open_stream, write_table
+from thresher.data.readers.summary import written_together
+from thresher.data.tables import check_file, write_table
 from thresher.errors import InputError
 
 _EVENTS = ("user_id", "item_id", "timestamp")
@@ -21,7 +28,6 @@ _PART = r"(?:.*_)?{}\.txt(?:\.gz)?"
 _CATEGORIES = re.compile(r".*item_cate\.txt(?:\.gz)?")
 # The only file of lines may have any name but those of maps and categories.
 _LINES = re.compile(r"(?!.*(?:_map|_cate)\.).*\.(?:txt|csv)(?:\.gz)?")
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
 _BLOCK = 8 << 20
 
 
@@ -34,7 +40,7 @@ def convert(source: str | Path, out: str | Path) -> Interactions:
     (`book_item_map.txt`) are left alone. The order, or any number that grows, is the timestamp.
 
     The published users of train, valid and test become one table: the protocol "users" cuts them
-    anew, by its own seed.
+    again, by its own seed.
 
     **Source**: the data files of Cen et al., *Controllable multi-interest framework for
     recommendation* (ComiRec), KDD 2020.
@@ -55,12 +61,13 @@ def convert(source: str | Path, out: str | Path) -> Interactions:
     """
     source, out = Path(source), Path(out)
     files = _files(source)
-    seen = write_events(_events(files), out, source)
     listed = _only(source, _CATEGORIES)
-    items = pa.table({"id": seen.items})
-    if listed:
-        items = _with_categories(seen.items, pa.concat_tables(_blocks(listed, _CATEGORY)))
-    write_table(items, out / "items.parquet")
+    with written_together(out) as folder:
+        seen = write_events(_events(files), folder, source)
+        items = pa.table({"id": seen.items})
+        if listed:
+            items = _with_categories(seen.items, pa.concat_tables(_blocks(listed, _CATEGORY)))
+        write_table(items, folder / "items.parquet")
     read = [path.name for path in (*files, listed) if path]
     return Interactions(
         users=len(seen.users),
@@ -138,31 +145,33 @@ def _blocks(path: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
         "read_options": pyarrow.csv.ReadOptions(column_names=columns, block_size=_BLOCK),
         "parse_options": pyarrow.csv.ParseOptions(quote_char=False),
         "convert_options": pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.int64()), null_values=[]
+            column_types=dict.fromkeys(columns, pa.string())
         ),
     }
     try:
-        with open_stream(pa.input_stream, path) as stream:
-            for batch in pyarrow.csv.open_csv(stream, **options):
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError, ValueError) as error:
+        with open_bytes(path) as raw:
+            for batch in pyarrow.csv.open_csv(raw, **options):
+                yield pa.table([_whole(column) for column in batch.columns], names=columns)
+    except (pa.ArrowException, OSError, ValueError, *GZIP_ERRORS) as error:
         raise InputError(_misfit(path, columns, error)) from error
+
+
+def _whole(column: pa.Array) -> pa.Array:
+    column = pc.utf8_trim_whitespace(column)
+    if not pc.all(pc.match_substring_regex(column, f"^{WHOLE}$")).as_py():
+        raise ValueError("a value is no whole number")
+    return column.cast(pa.int64())
 
 
 def _misfit(path: Path, columns: tuple[str, ...], error: Exception) -> str:
     """Why the lines of a file could not be read, found by reading them again one by one."""
-    damaged = reason(path, "", error)
-    if "cut short" in damaged or "is not UTF-8" in damaged:
-        return damaged
     named = ",".join(name.removesuffix("_id") for name in columns)
-    with open_bytes(path) as raw:
-        for number, line in enumerate(raw, 1):
-            text = line.decode().strip()
-            fields = text.split(",")
-            whole = all(_WHOLE.fullmatch(field.strip()) for field in fields)
-            if text and not (whole and len(fields) == len(columns)):
-                return (
-                    f"{path}, line {number}: {text[:40]!r} is not {named}, {len(columns)} whole "
-                    "numbers with commas between; correct or remove the line"
-                )
-    return damaged
+    for number, text in numbered_lines(path):
+        fields = text.split(",")
+        numbers = [whole(field.strip()) for field in fields]
+        if text and (None in numbers or len(fields) != len(columns)):
+            return (
+                f"{path}, line {number}: {text[:40]!r} is not {named}, {len(columns)} whole "
+                "numbers with commas between; correct or remove the line"
+            )
+    return f"{path} cannot be read ({error}); copy it again"

@@ -15,6 +15,7 @@ from thresher.errors import InputError
 
 # The strictest split first: a record that stands in several belongs to the first of them.
 _SPLITS = {"test": "test", "valid": "validation", "train": "train"}
+_TRUE, _FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
 
 
 def convert(
@@ -127,17 +128,18 @@ def _judgments(source: Path, sides: dict[str, pa.Table]) -> pa.Table:
         require_columns(table, ["ltable_id", "rtable_id", "label"], path)
         for key, side in sides.items():
             known = pc.is_in(table[key], value_set=side["id"].combine_chunks())
-            if not pc.all(known).as_py():
-                stranger = table[key].filter(pc.invert(known))[0].as_py()
+            strangers = table[key].filter(pc.invert(known))
+            if len(strangers):
                 raise InputError(
-                    f"{path}: {key} {stranger!r} is not an id of its table; correct or remove it"
+                    f"{path}: {key} {strangers[0].as_py()!r} is not an id of its table; correct or "
+                    "remove it"
                 )
-        labels = table["label"].cast(pa.string())
-        bad = labels.filter(pc.invert(pc.is_in(labels, value_set=pa.array(["0", "1"]))))
+        labels = pc.utf8_lower(table["label"].cast(pa.string()))
+        true = pc.is_in(labels, value_set=pa.array(_TRUE))
+        bad = labels.filter(pc.invert(pc.or_(true, pc.is_in(labels, value_set=pa.array(_FALSE)))))
         if len(bad):
             raise InputError(f"{path}: the label {bad[0].as_py()!r} is neither 0 nor 1; correct it")
         columns = {key: table[key] for key in sides}
-        true = pc.equal(labels, "1")
         names = pa.array([split] * len(table), pa.string())
         tables.append(pa.table({**columns, "true": true, "split": names}))
     if not tables:

@@ -1,7 +1,6 @@
 """Imports lines of item ids, oldest first: one line a session, or a user and then the items."""
 
-import gzip
-import zlib
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from thresher.data.damage import open_bytes, reason
 from thresher.data.findings import counted
+from thresher.data.read_diagnostics import WHOLE, numbered_lines, whole
 from thresher.data.readers.interactions import Interactions, Seen, write_events
+from thresher.data.readers.summary import written_together
 from thresher.data.sequences import bounds
 from thresher.data.tables import check_file, is_table, read_table, require_columns, write_table
 from thresher.errors import InputError
@@ -22,6 +22,7 @@ from thresher.errors import InputError
 WITH_USERS = ("sequences.txt", "sequential_data.txt")
 WITHOUT_USERS = ("train_sequences.txt", "sessions.txt")
 _LINES = 65_536
+_NUMBERS = re.compile(rf"\s*(?:{WHOLE}(?:\s+|$))*")
 
 
 def convert(source: str | Path, out: str | Path) -> Interactions:
@@ -52,9 +53,10 @@ def convert(source: str | Path, out: str | Path) -> Interactions:
     """
     source, out = Path(source), Path(out)
     path, with_users = _file(source)
-    seen = write_events(_events(path, with_users=with_users), out, source)
-    items, of_items = _items(source, seen)
-    write_table(items, out / "items.parquet")
+    with written_together(out) as folder:
+        seen = write_events(_events(path, with_users=with_users), folder, source)
+        items, of_items = _items(source, seen)
+        write_table(items, folder / "items.parquet")
     first = "a user" if with_users else "an item, its user is the number of the line"
     return Interactions(
         users=len(seen.users),
@@ -116,29 +118,16 @@ def _events(path: Path, *, with_users: bool) -> Iterator[pa.Table]:
 def _numbers(path: Path) -> Iterator[tuple[int, Int64[np.ndarray, " n"]]]:
     """Each line that is not blank: its number, and the whole numbers in it."""
     check_file(path)
-    number = 0
-    try:
-        with open_bytes(path) as raw:
-            for number, line in enumerate(raw, 1):
-                words = line.split()
-                if words:
-                    yield number, np.array([int(word) for word in words], dtype=np.int64)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(reason(path, "", error)) from error
-    except (ValueError, OverflowError) as error:
-        wrong = next(word for word in words if not _is_whole(word)).decode(errors="replace")
-        raise InputError(
-            f"{path}, line {number}: {wrong[:40]!r} is not a whole number; "
-            "a line is item numbers with blanks between, so correct or remove it"
-        ) from error
-
-
-def _is_whole(word: bytes) -> bool:
-    try:
-        np.array([int(word)], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return False
-    return True
+    for number, line in numbered_lines(path):
+        words = line.split()
+        if not _NUMBERS.fullmatch(line):
+            wrong = next((word for word in words if whole(word) is None), line)
+            raise InputError(
+                f"{path}, line {number}: {wrong[:40]!r} is not a whole number; a line is item "
+                "numbers with spaces between, so correct or remove it"
+            )
+        if words:
+            yield number, np.array([int(word) for word in words], dtype=np.int64)
 
 
 def _items(source: Path, seen: Seen) -> tuple[pa.Table, list[str]]:
@@ -167,10 +156,12 @@ def _items(source: Path, seen: Seen) -> tuple[pa.Table, list[str]]:
 def _steps(categories: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Lists of paths as lists of text, a text for each step; other columns as they are."""
     kind = categories.type
-    if not (pa.types.is_list(kind) and pa.types.is_list(kind.value_type)):
+    paths = pa.types.is_list(kind) and pa.types.is_list(kind.value_type)
+    if not paths or kind.value_type.value_type != pa.string():
         return categories
     rows = []
-    for paths in categories.to_pylist():
-        steps = [" > ".join(way[: n + 1]) for way in paths or () for n in range(len(way))]
+    for row in categories.to_pylist():
+        ways = [[step for step in way or () if step is not None] for way in row or ()]
+        steps = [" > ".join(way[: n + 1]) for way in ways for n in range(len(way))]
         rows.append(list(dict.fromkeys(steps)))
     return pa.array(rows, pa.list_(pa.string()))

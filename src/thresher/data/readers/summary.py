@@ -1,6 +1,8 @@
 """What an importer wrote, and what its user should know about it."""
 
-from collections.abc import Mapping, Sequence
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import pyarrow as pa
 
 from thresher.data.findings import counted
 from thresher.data.join import Tables
+from thresher.data.readers.column_kinds import column_kinds
 from thresher.data.split import SPLITS, assign
 from thresher.data.tables import text_of, write_table
 from thresher.errors import InputError
+from thresher.files import aside, make_folder, refusal
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Summary:
         query_text: the same for queries.
         notes: one sentence for each choice that was made or row that was left out.
         ignored: number of ignored pairs written; None where the source lists none.
+        columns: what the columns of items and queries seem to hold: text, code, number, category.
     """
 
     items: int
@@ -36,6 +41,7 @@ class Summary:
     query_text: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
     ignored: int | None = None
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -47,6 +53,7 @@ class Summary:
             "splits": dict(self.splits),
             "item_text": list(self.item_text),
             "query_text": list(self.query_text),
+            "columns": {name: dict(kinds) for name, kinds in self.columns.items()},
             "notes": list(self.notes),
         }
 
@@ -62,6 +69,10 @@ class Summary:
             f"{self.items:,} items, {self.queries:,} queries, {self.pairs:,} true pairs{more}",
             f"queries by split: {splits or 'none given'}",
             *(f"- {note}" for note in self.notes),
+            *(
+                f"- columns of {name}: {', '.join(f'{n} ({kind})' for n, kind in kinds.items())}"
+                for name, kinds in self.columns.items()
+            ),
             "",
             "[data]",
             'items = "items.parquet"',
@@ -116,13 +127,12 @@ def write_dataset(
             became = counted(moved, f"{origin} query became", f"{origin} queries became")
             notes = [*notes, f"{became} the {split} split (share {share:g}, seed {seed})"]
     queries = tables.queries.append_column("split", pa.array(given, pa.string()))
-    for name, table in (("items", tables.items), ("queries", queries), ("pairs", tables.pairs)):
-        write_table(table, out / f"{name}.parquet")
+    written = {"items": tables.items, "queries": queries, "pairs": tables.pairs}
     if tables.ignored is not None:
-        write_table(tables.ignored, out / "ignored.parquet")
-    else:
-        # One that an earlier import left here is of other queries.
-        (out / "ignored.parquet").unlink(missing_ok=True)
+        written["ignored"] = tables.ignored
+    with written_together(out) as folder:
+        for name, table in written.items():
+            write_table(table, folder / f"{name}.parquet")
     return Summary(
         items=len(tables.items),
         queries=len(queries),
@@ -132,6 +142,7 @@ def write_dataset(
         query_text=_texts(queries),
         notes=tuple(notes),
         ignored=None if tables.ignored is None else len(tables.ignored),
+        columns={"items": column_kinds(tables.items), "queries": column_kinds(tables.queries)},
     )
 
 
@@ -152,8 +163,26 @@ def _check_shares(calibration: float, validation: float, origin: str | None) -> 
 
 
 def _texts(table: pa.Table) -> tuple[str, ...]:
-    """The columns that usually describe a row, as far as they are there."""
+    """The columns that describe a row: texts, codes, and those of usual names."""
     usual = ("title", "name", "text", "description", "manufacturer", "brand")
-    return tuple(name for name in usual if name in table.column_names) or tuple(
-        name for name in table.column_names if name not in ("id", "split")
+    kinds = column_kinds(table)
+    found = [n for n, kind in kinds.items() if n in usual or kind in ("text", "code")]
+    return tuple(sorted(found, key=lambda n: usual.index(n) if n in usual else len(usual))) or (
+        *kinds,
     )
+
+
+@contextmanager
+def written_together(out: Path) -> Iterator[Path]:
+    """Give a folder for tables that become those of `out` in one step, or not at all.
+
+    Ignored pairs that an earlier import left there go: they are of other queries.
+
+    Raises:
+        InputError: `out` cannot be written to.
+    """
+    if out.is_file():
+        raise refusal(out, FileExistsError(errno.EEXIST, ""))
+    with aside(out, drop=["ignored.parquet"]) as folder:
+        make_folder(folder)
+        yield folder

@@ -1,20 +1,19 @@
 """The files of the XC repository line by line; what is wrong with a line names file and line."""
 
-import gzip
 import itertools
-import json
 import math
-import zlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from thresher.data.damage import open_bytes, reason
+from thresher.data import json_lines
 from thresher.data.findings import counted
+from thresher.data.read_diagnostics import numbered_lines, whole
 from thresher.errors import InputError
 
-_BOM = b"\xef\xbb\xbf"
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class Place(NamedTuple):
@@ -69,6 +68,8 @@ def json_labels(path: Path) -> Iterator[Label]:
     """The labels of `lbl.json.gz`."""
     for place, record in _records(path):
         uid = record.get("uid")
+        if not (uid is None or isinstance(uid, str) or type(uid) is int):
+            place.refuse(f"the uid is {str(uid)[:40]}; it must be text or a whole number")
         yield Label(_not_empty(_title(record, place), place), None if uid is None else str(uid))
 
 
@@ -128,27 +129,13 @@ def filter_pairs(path: Path, points: Rows, labels: Rows) -> Iterator[tuple[int, 
 
 def _lines(path: Path) -> Iterator[tuple[Place, str]]:
     """Every line of a text file, packed or not, without its line break."""
-    number = 0
-    try:
-        with open_bytes(path) as raw:
-            for number, data in enumerate(raw, 1):
-                line = data.removeprefix(_BOM) if number == 1 else data
-                text = line.decode().removesuffix("\n").removesuffix("\r")
-                yield Place(path, number), text
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(reason(path, "", error)) from error
+    for number, text in numbered_lines(path):
+        yield Place(path, number), text
 
 
 def _records(path: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     for place, line in _lines(path):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            said = error.msg if isinstance(error, json.JSONDecodeError) else error
-            place.refuse(f"not JSON ({said}); each line must be one object {{...}}, so correct it")
-        if not isinstance(record, dict):
-            place.refuse(f"{line[:40]!r} is no object {{...}}; correct the line")
-        yield place, record
+        yield place, json_lines.parse(line, path, place.line)
 
 
 def _title(record: Mapping[str, Any], place: Place) -> str:
@@ -190,11 +177,9 @@ def _numbered(line: str, labels: Rows, place: Place) -> list[int]:
     rows, weights = [], []
     for word in line.split():
         label, _, value = word.partition(":")
-        try:
-            row, weight = int(label), float(value)
-        except ValueError:
-            row, weight = 0, math.nan
-        if not math.isfinite(weight):
+        row = whole(label)
+        weight = float(value) if _DECIMAL.fullmatch(value) else math.nan
+        if row is None or not math.isfinite(weight):
             place.refuse(f"{word[:40]!r} is not label:value, such as '12:1.0'; correct the line")
         rows.append(labels.row(row, "label", place))
         weights.append(weight)
@@ -208,8 +193,6 @@ def _true(rows: list[int], weights: Sequence[float | int]) -> list[int]:
 
 
 def _two_numbers(line: str) -> tuple[int, int] | None:
-    try:
-        first, second = map(int, line.split())
-    except ValueError:
-        return None
-    return first, second
+    numbers = [whole(word) for word in line.split()]
+    found = [number for number in numbers if number is not None]
+    return (found[0], found[1]) if len(numbers) == len(found) == 2 else None
