@@ -22,7 +22,9 @@ def test_59_labels_without_an_error_prove_95_at_95_and_58_do_not():
     # .95^59 = .04849..., .95^58 = .05104...
     assert p_value(0, 59, target=0.95) == pytest.approx(0.04849, abs=1e-5)
     assert p_value(0, 58, target=0.95) == pytest.approx(0.05104, abs=1e-5)
-    assert lower_bound(0, 59, confidence=0.95) > 0.95 > lower_bound(0, 58, confidence=0.95)
+    assert (
+        lower_bound(0, 59, confidence_level=0.95) > 0.95 > lower_bound(0, 58, confidence_level=0.95)
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_p_value_of_large_counts_against_scipy():
 @given(st.integers(0, 200), st.integers(1, 200), st.floats(0.5, 0.995), st.floats(0.8, 0.99))
 def test_lower_bound_is_clopper_pearson_and_agrees_with_the_test(errors, right, target, confidence):
     accepted = errors + right
-    bound = lower_bound(errors, accepted, confidence=confidence)
+    bound = lower_bound(errors, accepted, confidence_level=confidence)
     interval = stats.binomtest(right, accepted, alternative="greater").proportion_ci(confidence)
     assert bound == pytest.approx(interval.low, abs=1e-9)
     if abs(bound - target) > 1e-9:

@@ -3,11 +3,10 @@ import pytest
 from scipy import stats
 
 from oracles.traffic import curve, flat
-from thresher.decide.certify import certify, certify_parts
-from thresher.decide.policy import NoThreshold, Policy
-from thresher.decide.segments import certify_by
+from thresher.decide.certify import certify
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.decide.segments import certify_parts
 from thresher.decide.sequence import Labels
-from thresher.errors import InputError
 
 GOOD, FAIR, BAD, RARE = curve(0.999, 0.9), curve(0.995, 0.5), flat(0.85), curve(0.99, 0.6)
 KINDS = {"good": (GOOD, 0.4), "fair": (FAIR, 0.3), "bad": (BAD, 0.1), "rare": (RARE, 0.2)}
@@ -31,15 +30,21 @@ def remainder_precision(names, threshold):
 
 def test_own_thresholds_where_they_can_be_afforded():
     scores, correct, names = draw(3_000, np.random.default_rng(0))
-    policy = certify_by(
-        scores, correct, names, by="brand", target=0.95, confidence=0.9, fitted_on="m"
+    policy = certify(
+        scores,
+        correct,
+        segments=names,
+        by="brand",
+        target=0.95,
+        confidence_level=0.9,
+        fitted_on="m",
     )
     assert isinstance(policy, Policy)
     assert "good" in policy.segments
     assert "bad" not in policy.segments
     families = len(policy.segments) + 1
     for own in (policy, *policy.segments.values()):
-        assert own.confidence == pytest.approx(1 - 0.1 / families)
+        assert own.confidence_level == pytest.approx(1 - 0.1 / families)
         assert own.fitted_on == "m"
         assert own.accept_at is None or own.lower_bound >= 0.95
     # the counts are those of the segment, and of all the others together
@@ -52,16 +57,13 @@ def test_own_thresholds_where_they_can_be_afforded():
 def test_one_segment_is_the_same_as_none():
     scores, correct = FAIR.draw(2_000, np.random.default_rng(1))
     fit = np.arange(2_000) < 500
-    settings = {"target": 0.9, "confidence": 0.95}
-    one = certify(
-        scores[500:], correct[500:], fit_scores=scores[:500], fit_correct=correct[:500], **settings
-    )
-    by = certify_by(scores, correct, ["x"] * 2_000, by="s", fit_rows=fit, **settings)
+    one = certify(scores, correct, selection=fit, target=0.9)
+    by = certify(scores, correct, segments=["x"] * 2_000, by="s", selection=fit, target=0.9)
     assert isinstance(one, Policy)
     assert isinstance(by, Policy)
     own = by.segments["x"]
     assert (own.accept_at, own.accepted, own.errors) == (one.accept_at, one.accepted, one.errors)
-    assert own.confidence == one.confidence
+    assert own.confidence_level == one.confidence_level
     assert by.accept_at is None  # no label speaks for segments never seen
 
 
@@ -69,10 +71,10 @@ def test_small_segments_share_one_threshold():
     rng = np.random.default_rng(2)
     scores, correct = GOOD.draw(2_000, rng)
     names = [f"s{i}" for i in rng.integers(0, 100, 2_000)]
-    policy = certify_by(scores, correct, names, by="s", target=0.9, confidence=0.95)
+    policy = certify(scores, correct, segments=names, by="s", target=0.9)
     assert isinstance(policy, Policy)
     assert policy.segments == {}
-    assert policy.confidence == pytest.approx(0.95)
+    assert policy.confidence_level == pytest.approx(0.95)
     assert policy.decide(np.asarray([0.4]), ["never seen"]).tolist() == [True]
 
 
@@ -81,44 +83,55 @@ def test_a_segment_that_was_tested_alone_and_failed_is_reviewed():
     names = np.repeat(["a", "b"], 400)
     fit = np.arange(800) % 2 == 0
     correct = fit | (names == "b")
-    policy = certify_by(
-        np.zeros(800), correct, names, by="s", target=0.9, confidence=0.9, fit_rows=fit
-    )
+    policy = certify(np.zeros(800), correct, segments=names, by="s", target=0.9, selection=fit)
     assert isinstance(policy, Policy)
     assert policy.segments["a"].accept_at is None
     assert policy.decide(np.ones(3), ["a", "b", "c"]).tolist() == [False, True, False]
 
 
-def test_missing_segments_are_a_segment():
+def test_rows_without_any_segment_share_one_threshold():
     scores, correct = GOOD.draw(1_000, np.random.default_rng(3))
-    policy = certify_by(scores, correct, [None] * 1_000, by="s", target=0.9, confidence=0.9)
+    policy = certify(scores, correct, segments=[None] * 1_000, by="s", target=0.9)
     assert isinstance(policy, Policy)
-    assert list(policy.segments) == [""]
-    assert policy.decide(np.asarray([0.5]), [None]).tolist() == [True]
+    assert (policy.by, policy.segments) == (None, {})
+    assert policy.accept_at == certify(scores, correct, target=0.9).accept_at
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.3, True), (0.02, False)])
+def test_known_texts_are_certified_by_themselves_or_reviewed(share, apart):
+    rng = np.random.default_rng(5)
+    scores, correct = GOOD.draw(3_000, rng)
+    known = rng.random(3_000) < share
+    names = np.where(known, KNOWN_TEXT, rng.choice(["a", "b"], 3_000))
+    for segments, tests in ((np.where(known, KNOWN_TEXT, None), 1), (names, 2)):
+        policy = certify(scores, correct, segments=segments, by="s", target=0.95)
+        assert isinstance(policy, Policy)
+        own = policy.segments[KNOWN_TEXT]
+        assert (own.accept_at is not None) == apart
+        assert policy.share(KNOWN_TEXT) == pytest.approx(share, abs=0.02)
+        # reviewed texts cost the others no level
+        assert own.confidence_level == pytest.approx(1 - 0.05 / (tests + apart))
+
+
+def test_known_texts_never_join_the_others():
+    # All known texts are wrong; the others are all right.
+    names = np.repeat([KNOWN_TEXT, ""], 400)
+    fit = np.arange(800) % 2 == 0
+    settings = {"segments": names, "target": 0.9, "selection": fit}
+    policy = certify(np.zeros(800), names == "", **settings)
+    assert (policy.accept_at, policy.accepted, policy.labelled) == (0.0, 200, 200)
+    assert policy.segments[KNOWN_TEXT].accept_at is None
+    assert policy.confidence_level == 0.95
+    assert policy.by is None
 
 
 def test_nothing_certified_is_explained():
     scores, correct = BAD.draw(1_000, np.random.default_rng(4))
     names = ["a", "b"] * 500
-    answer = certify_by(scores, correct, names, by="s", target=0.95, confidence=0.9)
+    answer = certify(scores, correct, segments=names, target=0.95, confidence_level=0.9)
     assert isinstance(answer, NoThreshold)
     assert answer.reachable_precision == 0.8
     assert answer.labelled == 750
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"segments": ["a"] * 5}, "5 segments for 6 rows"),
-        ({"fit_rows": np.zeros(6, np.bool_)}, "0 fit rows of 6"),
-        ({"fit_rows": np.arange(6) < 2, "groups": np.arange(6)}, "leave out one"),
-        ({"target": 90.0}, "write 0.9 for 90 %"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused(change, message):
-    settings = {"segments": ["a"] * 6, "by": "s", "target": 0.9, "confidence": 0.9}
-    with pytest.raises(InputError, match=message):
-        certify_by(np.zeros(6), np.ones(6, np.bool_), **(settings | change))
 
 
 def broken_promises(policy, target):
@@ -137,8 +150,14 @@ def test_all_promises_hold_together_as_often_as_promised():
     found = own = broken = pooled = naive = 0
     for _ in range(draws):
         scores, correct, names = draw(1_500, rng)
-        policy = certify_by(
-            scores, correct, names, by="s", target=target, confidence=confidence, seed=rng
+        policy = certify(
+            scores,
+            correct,
+            segments=names,
+            by="s",
+            target=target,
+            confidence_level=confidence,
+            seed=rng,
         )
         if isinstance(policy, Policy):
             found += 1
@@ -147,7 +166,7 @@ def test_all_promises_hold_together_as_often_as_promised():
             broken += broken_promises(policy, target) > 0
         # one threshold for all traffic does not keep the promise in each segment
         fit, rest = Labels.of(scores[:375], correct[:375]), Labels.of(scores[375:], correct[375:])
-        one = certify_parts(fit, rest, target=target, level=1 - confidence, fitted_on="")
+        one = certify_parts(fit, rest, target=target, level=1 - confidence, stamp={})
         if one.accept_at is not None:
             naive += any(t.precision(one.accept_at) <= target for t, _ in KINDS.values())
     allowed = stats.binom.ppf(0.999, draws, 1 - confidence)

@@ -7,16 +7,16 @@ from scipy import special, stats
 from thresher.errors import InputError
 
 
-def check_levels(target: float, confidence: float) -> None:
-    """Refuse a target precision or a confidence that is not strictly between 0 and 1.
+def check_levels(target: float, confidence_level: float) -> None:
+    """Refuse a target precision or a confidence level that is not strictly between 0 and 1.
 
     Raises:
         InputError: if either is outside (0, 1), with a hint when it looks like a percentage.
     """
-    for name, value in (("target precision", target), ("confidence", confidence)):
+    for name, value in (("target precision", target), ("confidence level", confidence_level)):
         if not 0 < value < 1:
             hint = f"; write {value / 100:g} for {value:g} %" if 1 < value < 100 else ""
-            raise InputError(f"The {name} is {value}, it must lie strictly between 0 and 1{hint}.")
+            raise InputError(f"the {name} is {value}; it must lie strictly between 0 and 1{hint}")
 
 
 def p_value(
@@ -29,8 +29,8 @@ def p_value(
                control in Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, section 2.
 
     Args:
-        errors: wrong answers among the accepted, 0 <= errors <= accepted; fractions, which counts
-            divided by a design effect are, go by the incomplete beta function.
+        errors: wrong answers among the accepted, 0 <= errors <= accepted; may be a fraction, as
+            effective counts are.
         accepted: accepted answers; 0 gives p = 1, no evidence.
         target: precision under test, a fraction in (0, 1).
 
@@ -48,57 +48,57 @@ def p_value(
     return np.asarray(np.where(right > 0, tail, 1.0))
 
 
-def lower_bound(errors: float | int, accepted: float | int, *, confidence: float) -> float:
-    """Give the precision that so few errors prove at a confidence.
+def lower_bound(errors: float | int, accepted: float | int, *, confidence_level: float) -> float:
+    """Give the precision that so few errors prove at a confidence level.
 
-    Equation:  the L with P(Binom(accepted, 1 - L) <= errors) = 1 - confidence; 0 if nothing is
-               correct.
+    Equation:  the L with P(Binom(accepted, 1 - L) <= errors) = 1 - confidence_level; 0 if
+               nothing is correct.
     Source:    Clopper and Pearson 1934, Biometrika 26(4), one-sided.
 
     Args:
         errors: wrong answers among the accepted.
         accepted: accepted answers.
-        confidence: probability that the bound holds, a fraction in (0, 1).
+        confidence_level: probability that the bound holds, a fraction in (0, 1).
 
     Returns:
         A precision, a fraction in [0, 1).
 
     Example:
-        >>> round(lower_bound(0, 59, confidence=0.95), 4)
+        >>> round(lower_bound(0, 59, confidence_level=0.95), 4)
         0.9505
     """
     if errors >= accepted:
         return 0.0
-    return float(special.betaincinv(accepted - errors, errors + 1, 1 - confidence))
+    return float(special.betaincinv(accepted - errors, errors + 1, 1 - confidence_level))
 
 
-def labels_needed(target: float, confidence: float, *, errors: int = 0) -> int:
+def labels_needed(target: float, confidence_level: float, *, errors: int = 0) -> int:
     """Count the accepted labels it takes to certify a target with a given number of errors.
 
-    Equation:  min { n : P(Binom(n, 1 - target) <= errors) <= 1 - confidence }
+    Equation:  min { n : P(Binom(n, 1 - target) <= errors) <= 1 - confidence_level }
 
     Args:
         target: precision to certify, a fraction in (0, 1).
-        confidence: probability that a certificate holds, a fraction in (0, 1).
+        confidence_level: probability that a certificate holds, a fraction in (0, 1).
         errors: wrong answers among the accepted.
 
     Returns:
         Number of accepted labels.
 
     Raises:
-        InputError: if target or confidence is not a fraction in (0, 1).
+        InputError: if target or confidence_level is not a fraction in (0, 1).
 
     Example:
         >>> [labels_needed(t, 0.95) for t in (0.95, 0.98, 0.99)]
         [59, 149, 299]
     """
-    check_levels(target, confidence)
+    check_levels(target, confidence_level)
     low, high = errors, errors + 1
-    while p_value(errors, high, target=target) > 1 - confidence:
+    while p_value(errors, high, target=target) > 1 - confidence_level:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        passes = p_value(errors, middle, target=target) <= 1 - confidence
+        passes = p_value(errors, middle, target=target) <= 1 - confidence_level
         low, high = (low, middle) if passes else (middle, high)
     return high
 
@@ -148,7 +148,7 @@ def power(
 
 
 def shrunk_precision(
-    errors: Int[np.ndarray, " T"], accepted: Int[np.ndarray, " T"], *, target: float
+    errors: Real[np.ndarray, " T"], accepted: Real[np.ndarray, " T"], *, target: float
 ) -> Float64[np.ndarray, " T"]:
     """Estimate a precision cautiously: as seen, plus one error at the rate that the target allows.
 

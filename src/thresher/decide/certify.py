@@ -1,215 +1,198 @@
-"""From labelled answers to a threshold with a certified precision, or to why there is none."""
+"""From labelled answers of any system to a threshold with a certified precision."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 
-from thresher.decide.binomial import check_levels, p_value, power, shrunk_precision
-from thresher.decide.policy import NoThreshold, Policy
-from thresher.decide.sequence import FIT_SHARE, Labels, fit_rows, order, passed
+from thresher.decide.binomial import check_levels
+from thresher.decide.options import check_absent
+from thresher.decide.policy import segment_names
+from thresher.decide.segments import Rows, certify_rows
+from thresher.decide.sequence import SELECTION_SHARE, selection_rows
 from thresher.errors import InputError
 
-REACHABLE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
-"""Lower targets to try when the one asked for is out of reach."""
-POWER = 0.8
-"""How probable it must be that a test passes, when labels are planned."""
-MOST_LABELS = 10_000_000
-"""More labels than this settle nothing in practice."""
+Column = Any
+"""A list, a NumPy array, or a column of pandas, polars or Arrow: one value per answer."""
 
 
 def certify(
-    scores: Float[np.ndarray, " Q"],
-    correct: Bool[np.ndarray, " Q"],
+    scores: Column,
+    correct: Column,
     *,
-    target: float,
-    confidence: float,
-    fit_scores: Float[np.ndarray, " F"] | None = None,
-    fit_correct: Bool[np.ndarray, " F"] | None = None,
-    groups: Shaped[np.ndarray, " Q"] | None = None,
-    design_effect: float = 1.0,
+    target: float | Sequence[float],
+    confidence_level: float = 0.95,
+    clusters: Column | None = None,
+    segments: Column | None = None,
+    by: str = "segment",
+    selection: Column | None = None,
+    absent: float = 0.0,
+    label_uses: int = 1,
     seed: int | np.random.Generator = 0,
     fitted_on: str = "",
-) -> Policy | NoThreshold:
+) -> Any:
     """Find the loosest threshold whose precision is proved to exceed a target.
 
     Equation:  precision(t) = P(correct | score >= t);  H0(t): precision(t) <= target;
-               p(t) = P(Binom(n(t), 1 - target) <= errors(t)), n(t) accepted in the certify part;
-               thresholds t1, t2, ... of the fit part in a fixed order, each tested at
-               1 - confidence, up to the first failure; the last that passed is the answer.
+               p(t) = P(Binom(n(t), 1 - target) <= errors(t)), n(t) accepted in the certifying part;
+               thresholds t1, t2, ... of the selection part in a fixed order, each tested at
+               1 - confidence_level, up to the first failure; the last that passed is the answer.
     Source:    Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, section 2 and the
                split fixed-sequence procedure; Bauer 1991, Stat. Med. 10(6), for the fixed order.
     Differs:   the order is one path from the threshold with the highest predicted power to looser
                ones, not a path of p-values over a grid; the p-value is the exact binomial one.
 
-    Promise: over the draw of the certify part, the precision of what the policy accepts exceeds the
-    target with a probability of at least `confidence`.
+    Promise: over the draw of the certifying labels, the precision of what the policy accepts
+    exceeds the target with a probability of at least `confidence_level`.
 
     Why the test is exact although the number accepted is random: the thresholds come from other
-    labels, so for a fixed threshold, given *which* rows of the certify part are accepted, their
-    labels are independent draws from the answers with score >= t, each wrong with probability
-    1 - precision(t). Given n(t) = n the errors are Binom(n, 1 - precision(t)), so under H0 the
-    p-value is at most d with probability at most d, for every n, hence also on average over n.
+    labels, so for a fixed threshold, given *which* rows are accepted, their labels are independent
+    draws from the answers with score >= t, each wrong with probability 1 - precision(t). Given
+    n(t) = n the errors are Binom(n, 1 - precision(t)), so under H0 the p-value is at most d with
+    probability at most d, for every n, hence also on average over n.
 
-    What it assumes: the rows of the certify part are independent draws from the traffic to come.
-    Rows with the same text stand or fall together and say less than their number: `groups` keeps
-    them on one side of the split, and with a `design_effect` (see `repeats`) the counts are divided
-    by it before they are tested. The test is then approximate, as Rao and Scott's is. A learned
-    confidence may have been trained on the fit part, never on the certify part.
+    What it assumes: the labelled answers are draws from the traffic to come, independent ones or,
+    with `clusters`, independent clusters. Rows with the same text stand or fall together, so they
+    say less than their number: counts are divided by the effective cluster size of the rows above
+    each threshold (`Labels.effect`), which is measured on sizes and never on how few errors were
+    drawn. That test is approximate; `benchmarks/promise_simulation.py` shows how well it holds.
+
+    With several targets all their answers hold at once with `confidence_level`: each is certified
+    at (1 - confidence_level) / number of targets. With `segments` see `certify_rows`.
 
     Args:
         scores: confidence of each answer; higher is more certain; -inf is never accepted.
-        correct: whether each answer is right.
-        target: precision to certify, a fraction in (0, 1).
-        confidence: probability that the promise holds, a fraction in (0, 1); 0.9-0.95 is usual.
-        fit_scores: confidences of the fit part; without it a quarter of the rows is drawn as such.
-        fit_correct: labels of the fit part.
-        groups: a value per row; equal values stay on the same side of the drawn split.
-        design_effect: how many labels say as much as one independent label; 1 when no two rows
-            have the same text.
-        seed: a seed or a generator for the split.
-        fitted_on: fingerprint of the model and index, kept in the answer.
+        correct: whether each answer is right: booleans, or 0 and 1.
+        target: precision to certify, a fraction in (0, 1), or several.
+        confidence_level: probability that the promise holds, a fraction in (0, 1).
+        clusters: a value per answer; equal values, such as the same text, stand or fall together.
+            All distinct is the same as none.
+        segments: a value per answer, such as its category; those that can afford it get a
+            threshold of their own. `KNOWN_TEXT` is never pooled with the others.
+        by: the name of the column of the segments.
+        selection: true for the answers that choose the candidate thresholds, which the model may
+            have been fitted on; the others certify. Without it a quarter is drawn, whole clusters
+            at a time.
+        absent: share of these answers whose item is not in the catalogue, kept in the policy.
+        label_uses: how often these labels have certified something, this time included.
+        seed: a seed or a generator for the drawn selection.
+        fitted_on: fingerprint of the model and index, kept in the policy.
 
     Returns:
-        A policy, or what is reachable instead.
+        A `Policy`, or a `NoThreshold` that says what is reachable; for several targets a dictionary
+        with one of them for each.
 
     Memory: O(Q).
 
     Raises:
-        InputError: if a level is outside (0, 1), the arrays do not fit together, or labels are too
-            few to split.
+        InputError: if a level is outside (0, 1), the columns do not fit together, a score is not a
+            number, all answers are in one cluster, or labels are too few to split.
 
     Example:
         >>> scores = np.linspace(0, 1, 1000)
-        >>> answer = certify(scores, scores > 0.3, target=0.9, confidence=0.95)
-        >>> answer.lower_bound > 0.9
+        >>> policy = certify(scores, scores > 0.3, target=0.9)
+        >>> policy.lower_bound > 0.9
+        True
+        >>> policy.decide(np.array([0.1, 0.9])).tolist()
+        [False, True]
+        >>> both = certify(scores, scores > 0.3, target=[0.9, 0.99])
+        >>> both[0.99].accept_at >= both[0.9].accept_at
         True
     """
-    check_levels(target, confidence)
-    growth = 1.0
-    if fit_scores is None and fit_correct is None:
-        fit_row = fit_rows(scores, correct, groups=groups, seed=seed)
-        fit_scores, fit_correct = scores[fit_row], correct[fit_row]
-        scores, correct = scores[~fit_row], correct[~fit_row]
-        growth = 1 / (1 - FIT_SHARE)
-    elif groups is not None:
-        raise InputError("Groups steer the split, and a fit part was given: leave out one of them.")
-    if fit_scores is None or fit_correct is None:
-        raise InputError("Only one of fit_scores and fit_correct was given: give both or neither.")
-    fit = Labels.of(fit_scores, fit_correct, design_effect=design_effect)
-    rest = Labels.of(scores, correct, design_effect=design_effect)
-    if not len(fit) or not len(rest):
+    several = np.ndim(target) > 0
+    targets = [float(one) for one in np.atleast_1d(np.asarray(target, np.float64))]
+    if not targets:
+        raise InputError("no target precision was given; give one or more, as 0.95")
+    for one in targets:
+        check_levels(one, confidence_level)
+    check_absent(absent)
+    values, right = _scores(scores), _correct(correct)
+    if len(values) != len(right):
         raise InputError(
-            f"Got {len(fit)} labels to fit on and {len(rest)} to certify: both need some."
+            f"got {len(values)} scores and {len(right)} labels; give one label a score"
         )
-    policy = certify_parts(fit, rest, target=target, level=1 - confidence, fitted_on=fitted_on)
-    if policy.accept_at is not None:
-        return policy
-    return explain(
-        fit, rest, target=target, confidence=confidence, growth=growth, fitted_on=fitted_on
-    )
+    groups = cluster_codes(clusters, len(values))
+    part = _selection(selection, values, right, groups, seed)
+    names = None if segments is None else segment_names(np.asarray(segments), len(values))
+    rows = Rows(values, right, groups, part, names)
+    growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
+    stamp = {"absent": absent, "label_uses": label_uses, "fitted_on": fitted_on}
+    level = (1 - confidence_level) / len(targets)
+    answers = {
+        one: certify_rows(rows, by=by, target=one, level=level, growth=growth, stamp=stamp)
+        for one in targets
+    }
+    return answers if several else answers[targets[0]]
 
 
-def certify_parts(
-    fit: Labels, rest: Labels, *, target: float, level: float, fitted_on: str
-) -> Policy:
-    """Order thresholds on one part, test them on the other; without success `accept_at` is None."""
-    thresholds, _ = order(fit, certify_size=len(rest), target=target, level=level)
-    count = passed(rest, thresholds, target=target, level=level)
-    chosen = thresholds[:count][-1:]
-    accepted, errors = rest.counts(chosen)
-    return Policy(
-        accept_at=float(chosen[0]) if count else None,
-        target_precision=target,
-        confidence=1 - level,
-        accepted=int(accepted.sum()),
-        errors=int(errors.sum()),
-        labelled=len(rest),
-        design_effect=rest.design_effect,
-        fitted_on=fitted_on,
-    )
+def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"] | None:
+    """A number for each distinct cluster, or None where no two rows share one.
 
-
-def explain(
-    fit: Labels, rest: Labels, *, target: float, confidence: float, growth: float, fitted_on: str
-) -> NoThreshold:
-    """Say what is reachable, and how many labels would settle it, after a failure.
-
-    Args:
-        fit: the fit part.
-        rest: the certify part.
-        target: the precision that was not certified.
-        confidence: the confidence of every statement.
-        growth: labels to collect for one more in the certify part.
-        fitted_on: fingerprint of the model and index.
+    Raises:
+        InputError: if there is not one cluster for each row, or only one for all.
     """
-    level = 1 - confidence
-    thresholds, _ = order(fit, certify_size=len(rest), target=target, level=level)
-    accepted, errors = rest.counts(thresholds[:1])
-    best = _reachable(fit, rest, target=target, level=level)
-    more = _more_labels(fit, rest, thresholds, target=target, level=level)
-    return NoThreshold(
-        target_precision=target,
-        confidence=confidence,
-        accepted=int(accepted.sum()),
-        errors=int(errors.sum()),
-        labelled=len(rest),
-        reachable_precision=best[0] if best else None,
-        reachable_coverage=best[1] if best else None,
-        more_labels=None if more is None else int(np.ceil(more * growth)),
-        fitted_on=fitted_on,
-    )
-
-
-def _reachable(
-    fit: Labels, rest: Labels, *, target: float, level: float
-) -> tuple[float, float] | None:
-    """The highest lower target that passes, and its coverage.
-
-    One fixed sequence of pairs, a target and a threshold of the fit part, from the lowest target up
-    to the first failure: however many targets are tried, one false claim has a probability <=
-    level. The threshold is the loosest that the fit part certifies by itself at a tenth of the
-    level, so that the larger certify part fails it rarely; else the most promising.
-    """
-    best = None
-    for lower in (x for x in REACHABLE if x < target):
-        thresholds, _ = order(fit, certify_size=len(rest), target=lower, level=level)
-        clear = np.flatnonzero(fit.p_values(thresholds, target=lower) <= level / 10)
-        chosen = thresholds[clear[-1:]] if len(clear) else thresholds[:1]
-        if not len(chosen) or not passed(rest, chosen, target=lower, level=level):
-            break
-        best = lower, float(rest.counts(chosen)[0][0]) / len(rest)
-    return best
-
-
-def _more_labels(
-    fit: Labels,
-    rest: Labels,
-    thresholds: Float64[np.ndarray, " T"],
-    *,
-    target: float,
-    level: float,
-) -> int | None:
-    """Labels to add to the certify part until a failed test is expected to pass, or None.
-
-    At the failed threshold with the clearest evidence in both parts together, the present counts
-    (n, e) grow by m accepted labels, wrong at the cautious estimate of their rate q:
-    min { m : P(e + Binom(m, q) <= errors allowed in n + m) >= POWER }, divided by the coverage.
-    """
-    n, e = rest.counts(thresholds)
-    fit_n, fit_e = fit.counts(thresholds)
-    precision = shrunk_precision(e + fit_e, n + fit_n, target=target)
-    evidence = p_value(e + fit_e, n + fit_n, target=target)
-    useful = (rest.p_values(thresholds, target=target) > level) & (precision > target)
-    if not useful.any():
+    if clusters is None:
         return None
-    best = int(np.argmin(np.where(useful, evidence, np.inf)))
-    coverage = (n[best] + fit_n[best]) / (len(rest) + len(fit))
-    # Steps of 3 %: the answer is an estimate, and the exact power rises in a saw-tooth.
-    extra = np.unique(np.geomspace(1, MOST_LABELS, 600).astype(np.int64))
-    # In independent labels; what is to be collected then counts `design_effect` times.
-    seen = int(n[best] / rest.design_effect), int(np.ceil(e[best] / rest.design_effect))
-    passes = (
-        power(extra, precision[best : best + 1], target=target, level=level, seen=seen) >= POWER
-    )
-    if not passes.any():
-        return None
-    return int(np.ceil(extra[np.argmax(passes)] * rest.design_effect / coverage))
+    values = np.asarray(clusters)
+    if values.shape != (rows,):
+        raise InputError(f"got {len(values)} clusters for {rows} rows; give one per row")
+    if values.dtype == object:
+        values = values.astype(np.str_)
+    distinct, codes = np.unique(values, return_inverse=True)
+    if len(distinct) == 1 and rows > 1:
+        raise InputError(
+            f"all {rows} rows are in one cluster, {distinct[0]!r}, and say no more than one label; "
+            "give the column that tells independent rows apart, such as the query's text"
+        )
+    return None if len(distinct) == rows else codes.reshape(-1).astype(np.int64)
+
+
+def _scores(scores: Column) -> Float64[np.ndarray, " Q"]:
+    try:
+        values = np.asarray(scores).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the scores are not numbers ({error}); give one number a row") from None
+    if values.ndim != 1:
+        raise InputError(f"got scores of shape {values.shape}; give one number a row")
+    if np.isnan(values).any():
+        raise InputError(
+            f"{int(np.isnan(values).sum())} of {len(values)} scores are not numbers; give -inf "
+            "where there is no answer"
+        )
+    return values
+
+
+def _correct(correct: Column) -> Bool[np.ndarray, " Q"]:
+    values = np.asarray(correct)
+    if values.dtype != np.bool_ and not all(value in (0, 1) for value in values.ravel().tolist()):
+        strange = next(value for value in values.ravel().tolist() if value not in (0, 1))
+        raise InputError(
+            f"a label is {strange!r}; give true or 1 where the answer is right, false or 0 where "
+            "it is wrong, and leave unlabelled rows out"
+        )
+    return values.astype(np.bool_)
+
+
+def _selection(
+    selection: Column | None,
+    scores: Float64[np.ndarray, " Q"],
+    correct: Bool[np.ndarray, " Q"],
+    clusters: Int64[np.ndarray, " Q"] | None,
+    seed: int | np.random.Generator,
+) -> Bool[np.ndarray, " Q"]:
+    """The rows that choose thresholds: as given, or drawn."""
+    if selection is None:
+        return selection_rows(scores, correct, clusters, seed=seed)
+    part: Shaped[np.ndarray, " Q"] = np.asarray(selection)
+    if part.shape != scores.shape or part.dtype != np.bool_ or part.all() or not part.any():
+        raise InputError(
+            f"got a selection of {int(np.sum(part))} of {len(part)} rows for {len(scores)} scores; "
+            "give one boolean a row, true for some and not for all"
+        )
+    if clusters is not None and len(np.intersect1d(clusters[part], clusters[~part])):
+        raise InputError(
+            "a cluster has rows in the selection and in the certifying part; keep equal clusters "
+            "on one side"
+        )
+    return part

@@ -5,35 +5,64 @@ from typing import Literal
 
 from thresher.errors import InputError
 
+SCORERS = ("reranker", "margin", "score")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecideOptions:
-    """What confidence means, and what has to be certified of it.
+    """Which number is thresholded, and what is certified of it.
 
     Args:
-        confidence: `learned` combines many signs and may propose another of the candidates;
-            `margin` is the best score minus the second best; `score` is the best score.
-        candidates: retrieved items a query that the learned confidence chooses from.
+        scorer: `reranker` is the re-ranker's probability, and may propose another candidate than
+            the first; `margin` is the best score minus the second best; `score` is the best score.
+        candidates: retrieved items a query that the re-ranker chooses from.
         target: precision to certify, a fraction.
         confidence_level: probability with which the certificate holds, a fraction.
         by: column of the queries whose values get a threshold each; none for one threshold.
-        fit_share: share of the calibration groups that the confidence and the candidate thresholds
-            are fitted on; the rest certifies.
-        seed: of that cut and of the fit.
+        absent: share of the traffic whose item is not in the catalogue, a fraction; the products
+            of so many calibration queries are hidden before anything is certified.
+        selection_share: share of the calibration clusters that choose the candidate thresholds
+            (and fit what has to be fitted); the others certify.
+        seed: seed of that split, of the hidden products and of the fit.
+
+    Raises:
+        InputError: if a value is outside its range.
     """
 
-    confidence: Literal["learned", "margin", "score"] = "learned"
+    scorer: Literal["reranker", "margin", "score"] = "reranker"
     candidates: int = 20
     target: float = 0.95
     confidence_level: float = 0.95
     by: str | None = None
-    fit_share: float = 0.5
+    absent: float = 0.0
+    selection_share: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("target", "confidence_level", "fit_share"):
+        if self.scorer not in SCORERS:
+            raise InputError(
+                f"decide.scorer is {self.scorer!r}; it must be one of {', '.join(SCORERS)}"
+            )
+        for name in ("target", "confidence_level", "selection_share"):
             value = getattr(self, name)
             if not 0 < value < 1:
-                raise InputError(f"decide.{name} must lie between 0 and 1, as in 0.95, got {value}")
+                raise InputError(
+                    f"decide.{name} is {value:g}; it must lie strictly between 0 and 1, as 0.95"
+                )
+        check_absent(self.absent, "decide.absent")
         if self.candidates < 2:
-            raise InputError(f"decide.candidates must be at least 2, got {self.candidates}")
+            raise InputError(f"decide.candidates is {self.candidates}; it must be at least 2")
+
+
+def check_absent(absent: float, name: str = "absent") -> None:
+    """Refuse a share of queries without an item that is outside [0, 1).
+
+    Raises:
+        InputError: if it is, with a hint when it looks like a percentage.
+    """
+    if not 0 <= absent < 1:
+        hint = f"; write {absent / 100:g} for {absent:g} %" if 1 < absent < 100 else ""
+        raise InputError(
+            f"{name} is {absent:g}; it is the share of queries without an item, at least 0 and "
+            f"below 1, as 0.1{hint}"
+        )

@@ -1,51 +1,77 @@
-"""A threshold for each segment that can afford one, and one for all the others together."""
+"""One threshold for all, or one for each segment that can afford it and one for the others."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 
-from thresher.decide.binomial import check_levels, labels_needed
-from thresher.decide.certify import POWER, certify_parts, explain
-from thresher.decide.policy import NoThreshold, Policy, segment_names
-from thresher.decide.sequence import FIT_SHARE, Labels, fit_rows, order
-from thresher.errors import InputError
+from thresher.decide.binomial import labels_needed
+from thresher.decide.explain import POWER, explain
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.decide.sequence import Labels, order, passed
 
-Names = Sequence[str | None] | Shaped[np.ndarray, " Q"]
-"""The segment of each row; None is a row without one."""
+Parts = tuple[Labels, Labels]
+"""The selection part and the certifying part of some labels."""
 
 
-def certify_by(
-    scores: Float[np.ndarray, " Q"],
-    correct: Bool[np.ndarray, " Q"],
-    segments: Names,
+@dataclass(frozen=True)
+class Rows:
+    """Labelled answers as they came.
+
+    Args:
+        scores: confidence of each answer.
+        correct: whether each answer is right.
+        clusters: a number for each answer, equal where they stand or fall together; None where
+            all are independent.
+        selection: whether the answer chooses thresholds; the others certify.
+        segments: the segment of each answer; None for one threshold.
+    """
+
+    scores: Float64[np.ndarray, " Q"]
+    correct: Bool[np.ndarray, " Q"]
+    clusters: Int64[np.ndarray, " Q"] | None
+    selection: Bool[np.ndarray, " Q"]
+    segments: Shaped[np.ndarray, " Q"] | None = None
+
+    def parts(self, rows: Bool[np.ndarray, " Q"] | None = None) -> Parts:
+        """The two parts of some of the rows, of all without `rows`."""
+        here = np.ones(len(self.scores), np.bool_) if rows is None else rows
+        one, two = (
+            Labels.of(
+                self.scores[part],
+                self.correct[part],
+                None if self.clusters is None else self.clusters[part],
+            )
+            for part in (here & self.selection, here & ~self.selection)
+        )
+        return one, two
+
+
+def certify_rows(
+    rows: Rows,
     *,
-    by: str,
+    by: str | None,
     target: float,
-    confidence: float,
-    fit_rows: Bool[np.ndarray, " Q"] | None = None,
-    groups: Shaped[np.ndarray, " Q"] | None = None,
-    design_effect: float = 1.0,
-    seed: int | np.random.Generator = 0,
-    fitted_on: str = "",
+    level: float,
+    growth: float,
+    stamp: dict[str, Any],
 ) -> Policy | NoThreshold:
-    """Find a threshold for each segment such that every one of them keeps the promise.
+    """Certify one target, in each segment that can afford it and in the others together.
 
     Equation:  m families are tested: the segments with a threshold of their own and, as one more,
-               the remainder if any is labelled; each by `certify` at (1 - confidence) / m.
+               the remainder if any is labelled; each by `certify_parts` at level / m.
     Source:    `certify`; Bonferroni over the families. Reconstructed: no paper gives this rule.
 
-    Which segments are tested alone is decided on the fit part: as many as are predicted to pass
-    their first test with a probability of 80 % at that level, the surest first.
-    The remainder is every row of any other segment, segments never seen included, and is certified
-    as one population with one threshold.
+    Which segments are tested alone is decided on the selection part: as many as are predicted to
+    pass their first test with a probability of 80 % at that level, the surest first. The remainder
+    is every row of any other segment, segments never seen included, and is certified as one
+    population with one threshold; `KNOWN_TEXT` is not part of it, and reviewed unless tested alone.
 
-    Promise: with a probability of at least `confidence` *all* the thresholds hold at once: in each
+    Promise: with a probability of at least 1 - level *all* the thresholds hold at once: in each
     segment with its own, the precision of what is accepted exceeds the target; and so does the
-    precision of all that is accepted in the remainder together. (Each single one holds at the
-    higher confidence 1 - (1 - confidence) / m that stands in it.) A mixture of populations that
+    precision of all that is accepted in the remainder together. A mixture of populations that
     exceed the target exceeds it, so all that is accepted does too. Nothing is promised for one
     segment inside the remainder.
 
@@ -57,98 +83,88 @@ def certify_by(
     threshold passed.
 
     Args:
-        scores: confidence of each answer; higher is more certain; -inf is never accepted.
-        correct: whether each answer is right.
-        segments: the segment of each row; None is one more segment, the empty string.
+        rows: the labelled answers.
         by: the name of the column of the segments.
         target: precision to certify, a fraction in (0, 1).
-        confidence: probability that all promises hold, a fraction in (0, 1).
-        fit_rows: true for the rows of the fit part; without it a quarter of the rows is drawn.
-        groups: a value per row; equal values stay on the same side of the drawn split.
-        design_effect: how many labels say as much as one independent label, as in `certify`.
-        seed: a seed or a generator for the split.
-        fitted_on: fingerprint of the model and index, kept in the answer.
+        level: probability that any promise is broken, a fraction in (0, 1).
+        growth: labels to collect for one more in the certifying part.
+        stamp: what the answer says about the labels: absent, label_uses, fitted_on.
 
     Returns:
         A policy whose own threshold serves the remainder (None: reviewed), or, when nothing at all
         was certified, what is reachable with one threshold for all.
-
-    Raises:
-        InputError: if a level is outside (0, 1), the arrays do not fit together, or labels are too
-            few to split.
     """
-    check_levels(target, confidence)
-    names = segment_names(segments, len(scores), by)
-    fit_row = _split(scores, correct, rows=fit_rows, groups=groups, seed=seed)
-
-    def parts(rows: np.ndarray) -> tuple[Labels, Labels]:
-        fit, rest = rows & fit_row, rows & ~fit_row
-        return (
-            Labels.of(scores[fit], correct[fit], design_effect=design_effect),
-            Labels.of(scores[rest], correct[rest], design_effect=design_effect),
-        )
-
-    everyone = np.ones(len(scores), np.bool_)
-    candidates = {str(name): parts(names == name) for name in np.unique(names)}
-    alone = _tested_alone(candidates, target=target, level=1 - confidence)
-    level = (1 - confidence) / _families(len(alone), len(candidates))
-    own = {
-        name: certify_parts(*candidates[name], target=target, level=level, fitted_on=fitted_on)
-        for name in alone
-    }
-    others = certify_parts(
-        *parts(~np.isin(names, alone)), target=target, level=level, fitted_on=fitted_on
-    )
-    if all(policy.accept_at is None for policy in (others, *own.values())):
-        fit, rest = parts(everyone)
-        growth = 1.0 if fit_rows is not None else 1 / (1 - FIT_SHARE)
-        return explain(
-            fit, rest, target=target, confidence=confidence, growth=growth, fitted_on=fitted_on
-        )
-    return replace(others, by=by, segments=own)
+    if rows.segments is None:
+        policy = certify_parts(*rows.parts(), target=target, level=level, stamp=stamp)
+    else:
+        policy = _by_segment(rows, rows.segments, by=by, target=target, level=level, stamp=stamp)
+    if any(own.accept_at is not None for own in (policy, *policy.segments.values())):
+        return policy
+    return explain(*rows.parts(), target=target, level=level, growth=growth, stamp=stamp)
 
 
-def _split(
-    scores: np.ndarray,
-    correct: np.ndarray,
+def _by_segment(
+    rows: Rows,
+    segments: Shaped[np.ndarray, " Q"],
     *,
-    rows: np.ndarray | None,
-    groups: np.ndarray | None,
-    seed: int | np.random.Generator,
-) -> np.ndarray:
-    if rows is None:
-        return fit_rows(scores, correct, groups=groups, seed=seed)
-    if groups is not None:
-        raise InputError("Groups steer the split, and fit rows were given: leave out one of them.")
-    if len(rows) != len(scores) or not rows.any() or rows.all():
-        raise InputError(
-            f"Got {int(rows.sum())} fit rows of {len(rows)} for {len(scores)} scores: mark some, "
-            "and not all, of the rows."
-        )
-    return rows
+    by: str | None,
+    target: float,
+    level: float,
+    stamp: dict[str, Any],
+) -> Policy:
+    """The policy of the remainder, with those of the segments tested alone or kept apart."""
+    names = [str(name) for name in np.unique(segments)]
+    column = by if set(names) - {KNOWN_TEXT, ""} else None
+    own = names if column else [name for name in names if name == KNOWN_TEXT]
+    candidates = {name: rows.parts(segments == name) for name in own}
+    alone = _tested_alone(candidates, others=len(names) > len(own), target=target, level=level)
+    apart = [name for name in own if name == KNOWN_TEXT and name not in alone]
+    rest = ~np.isin(segments, alone + apart)
+    share = level / max(1, len(alone) + bool(rest.any()))
+
+    def certified(parts: Parts) -> Policy:
+        return certify_parts(*parts, target=target, level=share, stamp=stamp)
+
+    others = certified(rows.parts(rest))
+    tested = {name: certified(candidates[name]) for name in alone}
+    kept = {name: others.reviewing(len(candidates[name][1])) for name in apart}
+    return replace(others, by=column, segments=tested | kept)
 
 
-def _families(alone: int, segments: int) -> int:
-    """Families to share the level among: segments tested alone, and the remainder if it has any."""
-    return alone + (alone < segments)
+def certify_parts(
+    selection: Labels, rest: Labels, *, target: float, level: float, stamp: dict[str, Any]
+) -> Policy:
+    """Order thresholds on one part, test them on the other; without success `accept_at` is None."""
+    thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
+    count = passed(rest, thresholds, target=target, level=level)
+    chosen = thresholds[:count][-1:]
+    return Policy(
+        accept_at=float(chosen[0]) if count else None,
+        target_precision=target,
+        confidence_level=1 - level,
+        labelled=len(rest),
+        **rest.evidence(chosen),
+        **stamp,
+    )
 
 
 def _tested_alone(
-    candidates: dict[str, tuple[Labels, Labels]], *, target: float, level: float
+    candidates: dict[str, Parts], *, others: bool, target: float, level: float
 ) -> list[str]:
     """The most segments that are predicted to pass when each gets its share of the level.
 
-    Sees the labels of the fit parts, and of the certify parts no more than their number. More
-    segments mean less level for each, so what is too many for k is too many for k + 1: bisection.
+    Sees the labels of the selection parts, and of the certifying parts no more than their number.
+    More segments mean less level for each, so what is too many for k is too many for k + 1:
+    bisection.
     """
-    fewest = labels_needed(target, 1 - level)
-    large = {name: parts for name, parts in candidates.items() if len(parts[1]) >= fewest}
+    minimum = labels_needed(target, 1 - level)
+    large = {name: parts for name, parts in candidates.items() if len(parts[1]) >= minimum}
 
     def strongest(count: int) -> list[str]:
-        share = level / _families(count, len(candidates))
+        share = level / min(count + 1, len(candidates) + others)
         powers = {
-            name: order(fit, certify_size=len(rest), target=target, level=share)[1].max(initial=0)
-            for name, (fit, rest) in large.items()
+            name: order(one, certify_size=len(rest), target=target, level=share)[1].max(initial=0)
+            for name, (one, rest) in large.items()
         }
         strong = [name for name in powers if powers[name] >= POWER]
         return sorted(strong, key=lambda name: (-powers[name], name))[:count]

@@ -1,86 +1,125 @@
-"""A fixed order of thresholds, learned on one part of the labels and tested on the other."""
+"""A fixed order of thresholds, chosen on one part of the labels and tested on the other."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64
 
 from thresher.decide.binomial import p_value, power, shrunk_precision
 from thresher.errors import InputError
 
-FIT_SHARE = 0.25
+SELECTION_SHARE = 0.25
 """Share of the labels that order the thresholds; the rest certifies.
 
-Chosen by simulation: of .15, .20, .25, .30 and .40, the share with the highest mean certified
-coverage over nine settings of 200 to 6,000 labels (.278, .288, .291, .287, .275)."""
+Chosen by simulation: of 0.15, 0.2, 0.25, 0.3 and 0.4, the share with the highest mean certified
+coverage over nine settings of 200 to 6,000 labels (0.278, 0.288, 0.291, 0.287, 0.275)."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labelled answers in an order that makes counting above any threshold a look-up.
+    """Labelled answers, best first, with running counts: counting above a threshold is a look-up.
 
     Args:
         scores: confidence of each answer, highest first.
         wrong: wrong[n] is the number of wrong answers among the first n.
-        design_effect: labels that say as much as one independent label, >= 1 (`repeats`).
+        squares: sum of the squared cluster sizes among the first n; n where no cluster repeats.
+        wrong_squares: the same of the numbers of wrong answers in each cluster.
+        distinct: number of distinct clusters among the first n.
     """
 
     scores: Float64[np.ndarray, " Q"]
     wrong: Int64[np.ndarray, " Q+1"]
-    design_effect: float = 1.0
+    squares: Int64[np.ndarray, " Q+1"]
+    wrong_squares: Int64[np.ndarray, " Q+1"]
+    distinct: Int64[np.ndarray, " Q+1"]
 
     @classmethod
     def of(
         cls,
         scores: Float[np.ndarray, " Q"],
         correct: Bool[np.ndarray, " Q"],
-        *,
-        design_effect: float = 1.0,
+        clusters: Int64[np.ndarray, " Q"] | None = None,
     ) -> "Labels":
         """Sort labelled answers by confidence.
 
         Args:
             scores: confidence of each answer; -inf is an answer that is never accepted.
             correct: whether each answer is right.
-            design_effect: how many labels say as much as one independent label.
-
-        Raises:
-            InputError: if the lengths differ, a score is not a number, or `correct` is not boolean.
+            clusters: a number for each answer; equal numbers stand or fall together. None makes
+                each answer independent.
         """
-        if scores.shape != correct.shape or scores.ndim != 1:
-            raise InputError(
-                f"Got {scores.shape} scores and {correct.shape} labels: give one label per score."
-            )
-        if correct.dtype != np.bool_:
-            raise InputError(
-                f"The labels have type {correct.dtype}; give booleans, true where the answer is "
-                "right."
-            )
-        if np.isnan(scores).any():
-            raise InputError(
-                f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not numbers; give "
-                "-inf where there is no answer."
-            )
         order = np.argsort(-scores, kind="stable")
-        wrong = np.concatenate([[0], np.cumsum(~correct[order])]).astype(np.int64)
-        return cls(scores[order].astype(np.float64), wrong, design_effect)
+        wrong = ~correct[order]
+        if clusters is None:
+            earlier = earlier_wrong = np.zeros(len(order), np.int64)
+        else:
+            earlier, earlier_wrong = _earlier(clusters[order], wrong)
+        # A cluster that grows from m to m + 1 adds 2 m + 1 to the sum of squares.
+        return cls(
+            scores[order].astype(np.float64),
+            _running(wrong),
+            _running(2 * earlier + 1),
+            _running((2 * earlier_wrong + 1) * wrong),
+            _running(earlier == 0),
+        )
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def accepted(self, thresholds: Float64[np.ndarray, " T"]) -> Int64[np.ndarray, " T"]:
+        """Count the answers with a score >= each threshold."""
+        return np.searchsorted(-self.scores, -thresholds, side="right").astype(np.int64)
 
     def counts(
         self, thresholds: Float64[np.ndarray, " T"]
     ) -> tuple[Int64[np.ndarray, " T"], Int64[np.ndarray, " T"]]:
         """Answers accepted at each threshold, all with a score >= it, and the errors among them."""
-        accepted = np.searchsorted(-self.scores, -thresholds, side="right").astype(np.int64)
+        accepted = self.accepted(thresholds)
         return accepted, self.wrong[accepted]
+
+    def effect(self, thresholds: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
+        """How many accepted labels say as much as one independent label, at each threshold.
+
+        Equation:  max(sum_c n_c^2 / sum_c n_c, sum_c e_c^2 / sum_c e_c), over clusters c of n_c
+                   accepted labels with e_c errors; the second only where there is an error.
+        Source:    the first is Kish 1965, *Survey Sampling*, section 8.2, with an intra-cluster
+                   correlation of 1: it is measured on no label.
+        Differs:   the second is ours; it matters where the clusters that repeat most are wrong
+                   more often than the others (ADR 12).
+
+        Returns:
+            Numbers >= 1; exactly 1 where no accepted cluster repeats.
+        """
+        accepted = self.accepted(thresholds)
+        kish = self.squares[accepted] / np.maximum(accepted, 1)
+        errors = self.wrong_squares[accepted] / np.maximum(self.wrong[accepted], 1)
+        return np.maximum(np.maximum(kish, errors), 1.0)
+
+    def effective(
+        self, thresholds: Float64[np.ndarray, " T"]
+    ) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
+        """Accepted labels and errors in independent labels: both divided by `effect`."""
+        accepted, errors = self.counts(thresholds)
+        effect = self.effect(thresholds)
+        return accepted / effect, errors / effect
+
+    def evidence(self, threshold: Float64[np.ndarray, " T"]) -> dict[str, Any]:
+        """The counts at one threshold, or without one, as a policy keeps them."""
+        (accepted, errors), (effective, _) = self.counts(threshold), self.effective(threshold)
+        return {
+            "accepted": int(accepted.sum()),
+            "errors": int(errors.sum()),
+            "effective_labels": float(effective.sum()),
+            "distinct_clusters": int(self.distinct[accepted].sum()),
+        }
 
     def p_values(
         self, thresholds: Float64[np.ndarray, " T"], *, target: float
     ) -> Float64[np.ndarray, " T"]:
-        """The exact test at each threshold, on the counts of independent labels."""
-        accepted, errors = self.counts(thresholds)
-        return p_value(errors / self.design_effect, accepted / self.design_effect, target=target)
+        """Test each threshold on effective counts; the exact binomial test without clusters."""
+        accepted, errors = self.effective(thresholds)
+        return p_value(errors, accepted, target=target)
 
     def candidates(self) -> Float64[np.ndarray, " T"]:
         """Every distinct finite score, strictest first."""
@@ -88,19 +127,19 @@ class Labels:
 
 
 def order(
-    fit: Labels, *, certify_size: int, target: float, level: float
+    selection: Labels, *, certify_size: int, target: float, level: float
 ) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
     """Order thresholds from the one predicted easiest to certify towards looser ones.
 
     The strictest thresholds accept too few labels to prove anything, so the sequence begins at the
-    threshold whose test is predicted to pass most often, given the errors seen on the fit part
-    (`shrunk_precision`) and the size of the certify part; of equals, the one with the smallest
-    p-value on the fit part. From there it takes every looser distinct score of the fit part:
-    neighbouring tests share almost all their labels, so small steps cost little and waste no
-    coverage.
+    threshold whose test is predicted to pass most often, given the errors seen on the selection
+    part (`shrunk_precision`) and the size of the certifying part; of equals, the one with the
+    smallest p-value on the selection part. From there it takes every looser distinct score of the
+    selection part: neighbouring tests share almost all their labels, so small steps cost little
+    and waste no coverage.
 
     Args:
-        fit: the labels that no test will see.
+        selection: the labels that no test will see.
         certify_size: number of labels that the tests will see.
         target: precision to certify, a fraction in (0, 1).
         level: significance level of every test.
@@ -108,15 +147,14 @@ def order(
     Returns:
         The thresholds, first to be tested first, and the predicted power of each test by itself.
     """
-    thresholds = fit.candidates()
+    thresholds = selection.candidates()
     if not len(thresholds):
         return thresholds, thresholds
-    accepted, errors = fit.counts(thresholds)
-    size = certify_size / len(fit) / fit.design_effect
-    expected = np.round(accepted * size).astype(np.int64)
+    accepted, errors = selection.effective(thresholds)
+    expected = np.round(accepted * (certify_size / len(selection))).astype(np.int64)
     precision = shrunk_precision(errors, accepted, target=target)
     powers = power(expected, precision, target=target, level=level)
-    start = np.lexsort((fit.p_values(thresholds, target=target), -powers))[0]
+    start = np.lexsort((selection.p_values(thresholds, target=target), -powers))[0]
     return thresholds[start:], powers[start:]
 
 
@@ -125,12 +163,12 @@ def passed(
 ) -> int:
     """Test thresholds in the given order and stop at the first failure.
 
-    Each test is exact at the level, and a later one counts only if all before it passed: so the
+    Each test keeps the level, and a later one counts only if all before it passed: so the
     probability that any passed threshold has a precision <= target is at most the level. (To pass a
     false one, the first false one in the order must pass.)
 
     Args:
-        labels: the certify part, which had no say in the thresholds or their order.
+        labels: the certifying part, which had no say in the thresholds or their order.
         thresholds: in the order of testing.
         target: precision to certify, a fraction in (0, 1).
         level: significance level of every test.
@@ -142,44 +180,72 @@ def passed(
     return int(np.argmax(fails)) if fails.any() else len(thresholds)
 
 
-def fit_rows(
-    scores: Float[np.ndarray, " Q"],
-    correct: Bool[np.ndarray, " Q"],
-    *,
-    groups: Shaped[np.ndarray, " Q"] | None,
-    seed: int | np.random.Generator,
+def draw_clusters(
+    clusters: Int64[np.ndarray, " Q"], share: float, *, seed: int | np.random.Generator
 ) -> Bool[np.ndarray, " Q"]:
-    """Draw the rows of the fit part, `FIT_SHARE` of them; equal groups stay on the same side.
-
-    The draw does not depend on the order of the rows: they are sorted before they are shuffled.
+    """Draw whole clusters until they hold about a share of the rows.
 
     Args:
-        scores: confidence of each answer.
-        correct: whether each answer is right.
-        groups: a value per row, such as the normalised title; None makes every row its own group.
+        clusters: a number >= 0 for each row; rows of equal numbers are drawn together.
+        share: share of the rows to draw, a fraction in [0, 1].
         seed: a seed, or a generator to draw from.
 
-    Raises:
-        InputError: if there are too few rows or groups to have some on both sides.
+    Returns:
+        True for the rows drawn.
     """
     rng = np.random.default_rng(seed)
-    if groups is None:
+    sizes = np.bincount(clusters) if len(clusters) else np.zeros(0, np.int64)
+    shuffled = rng.permutation(len(sizes))
+    middle = np.cumsum(sizes[shuffled]) - sizes[shuffled] / 2
+    chosen = np.zeros(len(sizes), np.bool_)
+    chosen[shuffled[middle <= share * len(clusters)]] = True
+    return chosen[clusters]
+
+
+def selection_rows(
+    scores: Float[np.ndarray, " Q"],
+    correct: Bool[np.ndarray, " Q"],
+    clusters: Int64[np.ndarray, " Q"] | None,
+    *,
+    seed: int | np.random.Generator,
+) -> Bool[np.ndarray, " Q"]:
+    """Draw the rows of the selection part, `SELECTION_SHARE` of them, whole clusters at a time.
+
+    Without clusters the draw does not depend on the order of the rows.
+
+    Raises:
+        InputError: if there are too few rows or clusters to have some on both sides.
+    """
+    member = clusters
+    if member is None:
         member = np.empty(len(scores), np.int64)
         member[np.lexsort((correct, scores))] = np.arange(len(scores))
-    elif len(groups) != len(scores):
-        raise InputError(f"Got {len(groups)} groups for {len(scores)} scores: give one per score.")
-    else:
-        member = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    sizes = np.bincount(member) if len(member) else np.zeros(0, np.int64)
-    if len(sizes) < 2:
+    groups = len(np.unique(member))
+    if groups < 2:
         raise InputError(
-            f"{len(scores)} labels in {len(sizes)} groups cannot be split into a fit part and a "
-            "certify part: give more labels, or a fit part of your own."
+            f"{len(scores)} labels in {groups} clusters cannot be split into a part that chooses "
+            "thresholds and a part that certifies; give more labels"
         )
-    shuffled = rng.permutation(len(sizes))
-    before = np.cumsum(sizes[shuffled]) - sizes[shuffled] / 2
-    chosen = np.zeros(len(sizes), np.bool_)
-    chosen[shuffled[before <= FIT_SHARE * len(scores)]] = True
-    if not chosen.any():
-        chosen[shuffled[0]] = True
-    return chosen[member]
+    rng = np.random.default_rng(seed)
+    drawn = draw_clusters(member, SELECTION_SHARE, seed=rng)
+    while not drawn.any() or drawn.all():
+        drawn = member == rng.choice(member)
+    return drawn
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(values)]).astype(np.int64)
+
+
+def _earlier(
+    clusters: Int64[np.ndarray, " Q"], wrong: Bool[np.ndarray, " Q"]
+) -> tuple[Int64[np.ndarray, " Q"], Int64[np.ndarray, " Q"]]:
+    """For each row, the rows before it in its cluster, and the wrong ones among those."""
+    by = np.argsort(clusters, kind="stable")
+    first = np.flatnonzero(np.diff(clusters[by], prepend=-1))
+    start = np.repeat(first, np.diff(np.append(first, len(by))))
+    before = _running(wrong[by])
+    earlier, earlier_wrong = np.empty_like(by), np.empty_like(by)
+    earlier[by] = np.arange(len(by)) - start
+    earlier_wrong[by] = before[:-1] - before[start]
+    return earlier, earlier_wrong

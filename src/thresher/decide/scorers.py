@@ -4,21 +4,10 @@ Which number is used matters as much as the model: a gap to the second candidate
 right from wrong answers better than the first score itself.
 """
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 from jaxtyping import Float
 
 from thresher.errors import InputError
-
-
-@runtime_checkable
-class Confidence(Protocol):
-    """Turns the scores of the k best candidates into one confidence a query."""
-
-    def __call__(self, scores: Float[np.ndarray, "Q k"]) -> Float[np.ndarray, " Q"]:
-        """Confidence of each first answer; higher is more certain, -inf where there is none."""
-        ...
 
 
 def raw(scores: Float[np.ndarray, "Q k"]) -> Float[np.ndarray, " Q"]:
@@ -44,13 +33,12 @@ def margin(scores: Float[np.ndarray, "Q k"], *, floor: float = -1.0) -> Float[np
 
     Equation:  s_1 - max(s_2, floor);  s_2 = floor where there is no second candidate
 
-    So it is finite wherever there is a candidate, never falls when the first score rises, and never
-    rises when the second does: an only candidate counts as one whose rival scores the worst there
-    is. A query's margin depends on no other query.
+    The margin is finite wherever there is a candidate, never falls when the first score rises, and
+    never rises when the second does. A query's margin depends on no other query.
 
     Args:
         scores: scores of the candidates, best first, higher is closer; -inf where missing.
-        floor: the lowest score there is: -1 for cosines; lower for unbounded scores.
+        floor: the lowest possible score: -1 for cosines; lower for unbounded scores.
 
     Returns:
         The lead; -inf, which no policy accepts, for a query without a candidate.
@@ -60,7 +48,7 @@ def margin(scores: Float[np.ndarray, "Q k"], *, floor: float = -1.0) -> Float[np
     """
     _check_width(scores)
     if not np.isfinite(floor):
-        raise InputError(f"The floor of the margin is {floor}; give the lowest possible score.")
+        raise InputError(f"the floor of the margin is {floor}; give the lowest possible score")
     first = scores[:, 0]
     second = scores[:, 1] if scores.shape[1] > 1 else np.full_like(first, floor)
     return first - np.maximum(second, np.asarray(floor, scores.dtype))
@@ -68,4 +56,4 @@ def margin(scores: Float[np.ndarray, "Q k"], *, floor: float = -1.0) -> Float[np
 
 def _check_width(scores: Float[np.ndarray, "Q k"]) -> None:
     if scores.shape[1] == 0:
-        raise InputError("Got scores of 0 candidates a query: retrieve at least one.")
+        raise InputError("got scores of 0 candidates a query; retrieve at least one")

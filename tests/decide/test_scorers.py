@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thresher.decide.confidence import Confidence, margin, raw
+from thresher.decide.scorers import margin, raw
 from thresher.errors import InputError
 
 NONE = -np.inf
@@ -30,11 +30,6 @@ def test_margin_is_finite_and_monotone(first, second, other):
     assert np.isfinite([weak, strong, alone, raised]).all()
     assert strong <= weak <= alone
     assert raised >= weak
-
-
-def test_both_fit_the_protocol():
-    assert isinstance(raw, Confidence)
-    assert isinstance(margin, Confidence)
 
 
 def test_raw_does_not_share_memory():
