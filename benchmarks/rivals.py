@@ -45,7 +45,7 @@ from thresher.data.bundled import bundled
 from thresher.data.dataset import Dataset, DataSpec, load_dataset
 from thresher.data.split import SPLITS
 from thresher.data.tables import write_table
-from thresher.decide.confidence import margin, raw
+from thresher.decide.scorers import margin, raw
 from thresher.evaluate.coverage import precision_coverage_curve
 
 TARGET = 0.95

@@ -32,7 +32,7 @@ from thresher.artifact import Artifact
 from thresher.config import read
 from thresher.data.dataset import DataSpec, load_dataset
 from thresher.data.split import SPLITS
-from thresher.decide.confidence import margin, raw
+from thresher.decide.scorers import margin, raw
 from thresher.evaluate.coverage import precision_coverage_curve
 from thresher.jobs.data import labelled_queries
 from thresher.jobs.measure import Measured

@@ -29,7 +29,7 @@ from thresher.bench.runs import RUN
 from thresher.config import Config, read
 from thresher.data.dataset import load_dataset
 from thresher.data.labelled import Labelled
-from thresher.decide.confidence import margin
+from thresher.decide.scorers import margin
 from thresher.errors import InputError
 from thresher.evaluate.coverage import precision_coverage_curve
 from thresher.evaluate.evaluation import PRECISIONS, as_json, evaluate

@@ -1,0 +1,90 @@
+"""Labelled proposals are kept, and certified for the traffic they are drawn like."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oracles.traffic import curve
+from thresher.decide.certify import certify
+from thresher.decide.outcomes import Outcomes
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.errors import InputError
+
+
+def outcomes(rows=2_000, seed=0):
+    rng = np.random.default_rng(seed)
+    scores, correct = curve(0.999, 0.8).draw(rows, rng)
+    return Outcomes(
+        ids=[f"q{n}" for n in range(rows)],
+        confidence=scores,
+        correct=correct,
+        selection=np.arange(rows) % 2 == 0,
+        clusters=np.arange(rows),
+    )
+
+
+def test_certifies_as_anybody_does():
+    one = outcomes()
+    expected = certify(one.confidence, one.correct, target=0.95, selection=one.selection)
+    assert one.certify(target=0.95) == expected
+    several = one.certify(target=[0.9, 0.95], fitted_on="m", label_uses=2)
+    assert list(several) == [0.9, 0.95]
+    assert (several[0.9].fitted_on, several[0.9].label_uses) == ("m", 2)
+
+
+def test_repeated_texts_count_less():
+    one = outcomes()
+    twins = replace(one, clusters=np.arange(2_000) // 4 * 2 + np.arange(2_000) % 2)
+    policy = twins.certify(target=0.9)
+    assert policy.distinct_clusters <= policy.accepted
+    assert policy.effective_labels < 0.8 * policy.accepted
+
+
+def test_known_texts_are_apart_and_reviewed_where_no_label_is_of_one():
+    one = outcomes()
+    none = replace(one, known=np.zeros(2_000, bool)).certify(target=0.95)
+    assert none.accept_at == one.certify(target=0.95).accept_at
+    assert (none.segments[KNOWN_TEXT].accept_at, none.share(KNOWN_TEXT)) == (None, 0)
+    half = replace(one, known=np.arange(2_000) < 1_000)
+    both = half.certify(target=[0.85, 0.9])
+    assert all(policy.segments[KNOWN_TEXT].accept_at is not None for policy in both.values())
+    assert both[0.85].share(KNOWN_TEXT) == 0.5
+    assert isinstance(half.certify(target=0.9999), NoThreshold)
+
+
+def test_segments_and_known_texts_together():
+    brands = ["a", None] * 1_000
+    one = replace(outcomes(), segments=brands, known=np.arange(2_000) < 400)
+    rows = replace(one, selection=np.arange(2_000) // 2 % 2 == 0)
+    policy = rows.certify(target=0.9, by="brand")
+    assert policy.by == "brand"
+    assert set(policy.segments) == {"a", "", KNOWN_TEXT}
+    assert sum(policy.share(name) for name in policy.segments) == pytest.approx(1)
+    with pytest.raises(InputError, match="0 segments for 2000 rows"):
+        outcomes().certify(target=0.9, by="brand")
+
+
+def test_the_share_without_an_item_is_that_of_the_certifying_labels():
+    absent = np.arange(2_000) % 20 == 1  # every tenth of the odd rows, which certify
+    one = replace(outcomes(), absent=absent, correct=outcomes().correct & ~absent)
+    for target in (0.8, 0.99):
+        assert one.certify(target=target).absent == 0.1
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_save_and_load(tmp_path, whole):
+    one = outcomes(200)
+    if whole:
+        marks = np.arange(200) % 3 == 0
+        one = replace(one, segments=("a", None) * 100, known=marks, absent=~marks)
+    one.save(tmp_path / "outcomes.parquet")
+    again = Outcomes.load(tmp_path / "outcomes.parquet")
+    for name in one.__dataclass_fields__:
+        before, after = getattr(one, name), getattr(again, name)
+        assert (before is None) == (after is None)
+        if before is not None:
+            assert list(after) == list(before)
+    by = "brand" if whole else None
+    assert again.certify(target=0.8, by=by) == one.certify(target=0.8, by=by)
+    assert isinstance(one.certify(target=0.8, by=by), Policy)
