@@ -117,7 +117,7 @@ def test_set_wins_over_the_file_and_the_default(config):
         "[train]\nepochs = 3\n",
         "train.epochs=5",
         "tower.dim = 64",
-        "decide.confidence=margin",
+        "decide.scorer=margin",
         'data.item_text=["a", "b"]',
         "data.open_catalogue=true",
         "train.learning_rate=1e-3",

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from thresher import __version__
-from thresher.data.tables import make_folder
 from thresher.errors import InputError
+from thresher.files import make_folder
 
 FORMAT = 1
 PARTS = ("model", "index", "decision")

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool
 
 from thresher.data.labelled import Labelled
+from thresher.data.relation import Relation
 from thresher.data.split import normalised, uniform
-from thresher.data.tables import read_table, write_table
-from thresher.decide.certify import certify
 from thresher.decide.learned import Learned
 from thresher.decide.options import DecideOptions
+from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
-from thresher.decide.repeats import design_effect
-from thresher.decide.segments import certify_by
+from thresher.decide.sequence import draw_clusters
 from thresher.errors import InputError
 from thresher.matcher import Matcher, rank
 
@@ -26,86 +24,6 @@ FOLDS = 5
 FEWEST = 100
 # Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
 _PART_SEED, _FOLD_SEED = 1_000_003, 2_000_003
-
-_ARRAYS = ("confidence", "correct", "fit", "groups")
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """The labelled queries that a policy rests on, kept so that any target can be certified later.
-
-    Args:
-        query_ids: of the queries.
-        confidence: in the proposal for each, out of fold where the confidence was fitted on it.
-        correct: whether the proposal is a true item.
-        fit: whether the query chose the candidate thresholds; the others certify.
-        segments: value of the column that thresholds may depend on; empty without one.
-        groups: a number for each text; queries with the same text are right or wrong together.
-    """
-
-    query_ids: list[str]
-    confidence: Float64[np.ndarray, " Q"]
-    correct: Bool[np.ndarray, " Q"]
-    fit: Bool[np.ndarray, " Q"]
-    segments: list[str]
-    groups: Int64[np.ndarray, " Q"]
-
-    def certify(
-        self, *, target: float, confidence: float, by: str | None = None, fitted_on: str = ""
-    ) -> Policy | NoThreshold:
-        """The loosest threshold with this precision, or what is reachable instead."""
-        effect = self.design_effect(target)
-        if by is not None:
-            return certify_by(
-                self.confidence,
-                self.correct,
-                self.segments,
-                by=by,
-                target=target,
-                confidence=confidence,
-                fit_rows=self.fit,
-                design_effect=effect,
-                fitted_on=fitted_on,
-            )
-        rest = ~self.fit
-        return certify(
-            self.confidence[rest],
-            self.correct[rest],
-            target=target,
-            confidence=confidence,
-            fit_scores=self.confidence[self.fit],
-            fit_correct=self.correct[self.fit],
-            design_effect=effect,
-            fitted_on=fitted_on,
-        )
-
-    def design_effect(self, target: float) -> float:
-        """How many labels say as much as one, among those about as sure as the target asks for.
-
-        Those are the labels accepted at the loosest confidence at which the fit part reaches the
-        target; all labels where it never does.
-        """
-        order = np.argsort(-self.confidence[self.fit], kind="stable")
-        precise = np.cumsum(self.correct[self.fit][order]) >= target * (np.arange(len(order)) + 1)
-        last = np.flatnonzero(precise)
-        bar = self.confidence[self.fit][order][last[-1]] if len(last) else -np.inf
-        sure = self.confidence >= bar
-        return design_effect(self.correct[sure], self.groups[sure])
-
-    def save(self, path: Path) -> None:
-        """Writes a table of one row a query."""
-        columns = {name: pa.array(getattr(self, name)) for name in _ARRAYS}
-        ids = pa.array(self.query_ids, pa.string())
-        segments = pa.array(self.segments or [""] * len(self.query_ids), pa.string())
-        write_table(pa.table({"query_id": ids, **columns, "segment": segments}), path)
-
-    @classmethod
-    def load(cls, path: Path) -> "Outcomes":
-        """Reads what `save` wrote."""
-        t = read_table(path)
-        arrays = {name: t[name].to_numpy(zero_copy_only=False) for name in _ARRAYS}
-        ids, segments = t["query_id"].to_pylist(), t["segment"].to_pylist()
-        return cls(query_ids=ids, segments=segments, **arrays)
 
 
 @dataclass(frozen=True)
@@ -133,7 +51,7 @@ class Decision:
 
     def _coverage(self, policy: Policy) -> float:
         """Share of the certifying queries that the policy accepts, segments and all."""
-        rest = ~self.outcomes.fit
+        rest = ~self.outcomes.selection
         names = np.array(self.outcomes.segments, np.str_)[rest] if policy.by else None
         return float(policy.decide(self.outcomes.confidence[rest], names).mean())
 
@@ -162,33 +80,55 @@ def calibrate(
     Args:
         matcher: tower and catalogue.
         labelled: queries that nothing was trained on.
-        options: kind of confidence, target, confidence level, segments.
+        options: the scorer, target, confidence level, segments, share of absent products.
         fitted_on: fingerprint of model and index.
 
     Raises:
         InputError: with too few labelled queries, or without the column of the segments.
     """
     segments = checked(labelled, options)
-    texts, relation = labelled.texts, labelled.relation
-    fit = _part(texts, options.fit_share, options.seed + _PART_SEED) == 0
+    texts = labelled.texts
+    _, clusters = np.unique([normalised(text) for text in texts], return_inverse=True)
+    clusters = clusters.reshape(-1).astype(np.int64)
+    hidden = draw_clusters(clusters, options.absent, seed=options.seed)
+    labelled = _without_products(labelled, hidden)
+    relation = labelled.relation
+    selection = _part(texts, options.selection_share, options.seed + _PART_SEED) == 0
     matcher = replace(matcher, options=options, learned=None, policy=None)
     learned = None
-    if options.confidence == "learned":
-        learned, confidence, right = _learned(matcher, labelled, fit, options.seed)
+    if options.scorer == "reranker":
+        learned, confidence, right = _learned(matcher, labelled, selection, options.seed)
     else:
         found = matcher.propose(texts, ignored=labelled.ignored)
         confidence, right = found.confidence, relation.correct(found.hits.rows)[:, 0]
-    _, groups = np.unique([normalised(text) for text in texts], return_inverse=True)
+    absent = relation.counts() == 0
     outcomes = Outcomes(
-        labelled.ids(), confidence, right, fit, segments, groups.reshape(-1).astype(np.int64)
+        ids=labelled.ids(),
+        confidence=confidence,
+        correct=right,
+        selection=selection,
+        clusters=clusters,
+        segments=segments,
+        absent=absent if absent.any() else None,
     )
     policy = outcomes.certify(
         target=options.target,
-        confidence=options.confidence_level,
+        confidence_level=options.confidence_level,
         by=options.by,
         fitted_on=fitted_on,
     )
     return Decision(options, policy, outcomes, learned)
+
+
+def _without_products(labelled: Labelled, hidden: Bool[np.ndarray, " Q"]) -> Labelled:
+    """The same queries, with the products of some of them hidden from the catalogue."""
+    if not hidden.any():
+        return labelled
+    pairs = labelled.relation.pairs()
+    gone = hidden[pairs[:, 0]]
+    shape = labelled.relation.shape
+    truth, taken = (Relation.from_pairs(*pairs[rows].T, shape=shape) for rows in (~gone, gone))
+    return replace(labelled, relation=truth, ignored=labelled.ignored.union(taken))
 
 
 def checked(labelled: Labelled, options: DecideOptions) -> list[str]:

@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float64
 
 from thresher.artifact import Artifact
 from thresher.catalogue import Catalogue
+from thresher.data.frames import Frame, like, to_table
 from thresher.data.relation import Relation
 from thresher.data.tables import require_columns, text_of
-from thresher.decide.confidence import margin, raw
 from thresher.decide.evidence import Reader
 from thresher.decide.learned import Learned
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.scorers import margin, raw
 from thresher.errors import InputError
 from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower, load_tower
@@ -61,13 +62,13 @@ class Matcher:
     policy: Policy | NoThreshold | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, decision: bool = True) -> "Matcher":
+    def open(cls, folder: str | Path, *, decision: bool = True) -> "Matcher":
         """Loads an artifact, with its decision if it has one and it is wanted.
 
         Raises:
             InputError: for a damaged artifact, or a policy of another model or index.
         """
-        artifact = Artifact.open(folder)
+        artifact = Artifact.open(Path(folder))
         model = artifact.part("model")
         settings = read_settings(model)
         matcher = cls(
@@ -84,9 +85,7 @@ class Matcher:
         folder = artifact.part("decision")
         options = DecideOptions(**read_settings(folder)["decide"])
         policy = read_policy(folder, fitted_on=artifact.fingerprint("model", "index"))
-        learned = (
-            Learned.load(folder / "confidence.json") if options.confidence == "learned" else None
-        )
+        learned = Learned.load(folder / "confidence.json") if options.scorer == "reranker" else None
         return replace(self, options=options, learned=learned, policy=policy)
 
     @cached_property
@@ -152,8 +151,8 @@ class Matcher:
         candidates = min(self.options.candidates, items)
         k = min(max(depth, candidates), items)
         vectors, hits = self.search(texts, k, allow=allow, ignored=ignored)
-        if self.options.confidence != "learned":
-            kind = raw if self.options.confidence == "score" else margin
+        if self.options.scorer != "reranker":
+            kind = raw if self.options.scorer == "score" else margin
             return Proposals(hits, kind(hits.scores).astype(np.float64))
         if self.learned is None:
             raise InputError(
@@ -165,16 +164,18 @@ class Matcher:
         scores = np.concatenate([found.hits.scores, hits.scores[:, candidates:]], axis=1)
         return Proposals(Hits(rows, scores), found.confidence)
 
-    def match(self, queries: Sequence[str] | pa.Table) -> pa.Table:
+    def match(self, queries: Frame) -> Any:
         """Finds the item of each query, and decides.
 
         Args:
-            queries: texts, or a table with the text columns, an `id` if there is one, and the
-                column of the policy's segments if it has any.
+            queries: a text, texts, or a table (pandas, polars, Arrow, a list of dicts) with the
+                text columns, an `id` if there is one, and the column of the policy's segments if
+                it has any.
 
         Returns:
             One row a query, in order: `query_id`, `query`, `item_id`, `item`, `score`,
-            `confidence`, `decision` (accept or review), `policy`.
+            `confidence`, `decision` (accept or review), `policy`. The kind of table that came in;
+            an Arrow table for texts.
 
         Raises:
             InputError: when the artifact is not calibrated, or a column is missing.
@@ -184,7 +185,12 @@ class Matcher:
                 "no policy has been certified for this model and index; "
                 "run `thresher calibrate` on the artifact first"
             )
-        texts, ids, segments = self._read(queries)
+        given = queries
+        if isinstance(given, str):
+            given = [given]
+        elif not (isinstance(given, list | tuple) and all(isinstance(x, str) for x in given)):
+            given = to_table(given, what="queries")
+        texts, ids, segments = self._read(given)
         found = self.propose(texts)
         # A text without a word is as close to one item as to another: nothing is proposed for it.
         empty = np.array([not text.strip() for text in texts], bool)
@@ -194,7 +200,7 @@ class Matcher:
             policy = self.policy.id
         else:
             accepted, policy = np.zeros(len(texts), bool), ""
-        return pa.table(
+        answers = pa.table(
             {
                 "query_id": pa.array(ids, pa.string()),
                 "query": pa.array(texts, pa.string()),
@@ -206,6 +212,7 @@ class Matcher:
                 "policy": pa.array([policy] * len(texts), pa.string()),
             }
         )
+        return answers if isinstance(given, list | tuple) else like(answers, queries)
 
     def _read(
         self, queries: Sequence[str] | pa.Table

@@ -245,7 +245,7 @@ def test_another_catalogue_has_to_be_calibrated_before_matching(
 @pytest.mark.parametrize(("count", "confidence"), [(1, "margin"), (2, "learned"), (3, "learned")])
 def test_a_catalogue_smaller_than_the_candidates_simply_works(run, tmp_path, count, confidence):
     shop = open_shop(tmp_path, items=count, queries=800)
-    options = ["--set", f"decide.confidence={confidence}", "--out", tmp_path / "m", "--quiet"]
+    options = ["--set", f"decide.scorer={confidence}", "--out", tmp_path / "m", "--quiet"]
     assert run("train", untrained(shop, tmp_path), *options).err == ""
     assert answer(run("evaluate", tmp_path / "m", "--json"))["items"] == count
     found = answer(run("match", tmp_path / "m", "--queries", shop / "queries.csv", "--json"))
@@ -256,7 +256,7 @@ def test_a_catalogue_smaller_than_the_candidates_simply_works(run, tmp_path, cou
 def test_train_replaces_an_artifact_whole(run, model, shop, tmp_path):
     (model / "report").mkdir(exist_ok=True)
     before = json.loads((model / "manifest.json").read_text())["parts"]
-    quick = [untrained(shop, tmp_path), "--set", "decide.confidence=margin"]
+    quick = [untrained(shop, tmp_path), "--set", "decide.scorer=margin"]
     assert run("train", *quick, "--out", model).code == 0
     after = json.loads((model / "manifest.json").read_text())["parts"]
     assert all(before[part]["folder"] != after[part]["folder"] for part in before)

@@ -12,7 +12,7 @@ from thresher.errors import InputError
 from thresher.train import loop
 
 SMALL = ["train.epochs=2", "tower.dim=8", "tower.bits=10", "train.checkpoint_steps=3"]
-SMALL += ["decide.confidence=margin", "views.items=32", "train.batch_size=40"]
+SMALL += ["decide.scorer=margin", "views.items=32", "train.batch_size=40"]
 TERMS = """
 [[objective]]
 kind = "softmax"

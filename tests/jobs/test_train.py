@@ -52,7 +52,7 @@ def test_how_it_is_decided_may_change_before_resuming_and_how_it_is_trained_may_
     for other in ("train.seed=1", "tower.token_dropout=0.1", "data.seed=3"):
         with pytest.raises(InputError, match="another configuration or other data"):
             jobs.train(run(other), out, resume=True, quiet=True)
-    found = jobs.train(run("decide.confidence=margin"), out, resume=True, quiet=True)
+    found = jobs.train(run("decide.scorer=margin"), out, resume=True, quiet=True)
     assert found["decision"]["policy"]["confidence"] == 0.95
     assert found["validation"]["P@1"] > 0
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from thresher.files import make_folder
 from thresher.errors import InputError
+from thresher.files import make_folder
 
 DESCRIBED, TRAINED, MEASURED = "cell.json", "trained.json", "measured.json"
 OUTPUT, WORK = "output.txt", "model"

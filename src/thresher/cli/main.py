@@ -147,6 +147,27 @@ def calibrate(
 
 
 @app.command()
+def certify(
+    scores: Annotated[
+        Path, typer.Argument(help="Table: score, correct, and perhaps segment and cluster.")
+    ],
+    target: Annotated[float, typer.Option(help="Precision to certify, as in 0.95.")] = 0.95,
+    confidence_level: Annotated[
+        float, typer.Option(help="Probability with which it holds, as in 0.95.")
+    ] = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the split of the labels.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Certify a threshold on the scores of any system; no model of ours is needed."""
+    from thresher.cli.show import show_decision
+    from thresher.jobs.certify import certify_table
+
+    decision = certify_table(scores, target=target, confidence_level=confidence_level, seed=seed)
+    _print(decision, as_json, show_decision)
+    _answer(decision)
+
+
+@app.command()
 def index(
     artifact: ArtifactArgument,
     items: Annotated[

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from thresher.data.tables import make_folder
 from thresher.errors import InputError
+from thresher.files import make_folder
 
 
 @contextmanager

@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from thresher.artifact import Artifact
-from thresher.calibration import Outcomes
 from thresher.config import read
 from thresher.data.labelled import Labelled
 from thresher.data.relation import Relation
-from thresher.decide.confidence import margin, raw
+from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.scorers import margin, raw
 from thresher.evaluate.bootstrap import bootstrap_coverage, bootstrap_mean
 from thresher.evaluate.evaluation import PRECISIONS, evaluate, evaluate_slices
 from thresher.evaluate.slices import slices_by, slices_by_frequency
@@ -166,7 +166,7 @@ class Measured:
             "raw": System(f"{name}, raw score", raw(self.tower.scores), right),
             "margin": System(f"{name}, margin", margin(self.tower.scores), right),
         }
-        if self.matcher.options.confidence == "score":
+        if self.matcher.options.scorer == "score":
             alone = dict(reversed(alone.items()))
         systems |= alone
         if self.matcher.learned is not None:
@@ -188,7 +188,7 @@ def certified_thresholds(
     outcomes = Outcomes.load(artifact.part("decision") / "outcomes.parquet")
     found: dict[float, float | None] = {}
     for precision in PRECISIONS:
-        answer = outcomes.certify(target=precision, confidence=policy.confidence)
+        answer = outcomes.certify(target=precision, confidence_level=policy.confidence_level)
         found[precision] = answer.accept_at if isinstance(answer, Policy) else None
     return found
 

@@ -75,12 +75,12 @@ def _slice(test: Measured) -> Slice:
 def _headline(test: Measured, source: str | None) -> Certified | NotCertified | None:
     policy = test.matcher.policy
     if isinstance(policy, NoThreshold):
-        return NotCertified(policy.target_precision, policy.confidence, policy.sentence())
+        return NotCertified(policy.target_precision, policy.confidence_level, policy.sentence())
     if policy is None:
         return None
     certified = Certified(
         policy.target_precision,
-        policy.confidence,
+        policy.confidence_level,
         None if policy.segments else policy.accept_at,
         _slice(test),
         None if policy.segments else policy.coverage,
@@ -129,7 +129,7 @@ def _provenance(artifact: Artifact, test: Measured) -> dict[str, str]:
     return {
         "model and index": artifact.fingerprint("model", "index"),
         "policy": policy.id if isinstance(policy, Policy) else "none",
-        "confidence": test.matcher.options.confidence,
+        "confidence": test.matcher.options.scorer,
         "text columns of queries": ", ".join(settings["query_columns"]),
         "text columns of products": ", ".join(settings["item_columns"]),
         "thresher": __version__,

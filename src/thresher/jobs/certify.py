@@ -1,0 +1,69 @@
+"""From a table of scores and labels, of any system, to a certified threshold."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from thresher.data.tables import read_table, require_columns
+from thresher.decide.certify import certify
+from thresher.decide.policy import Policy
+from thresher.errors import InputError
+
+TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
+
+
+def certify_table(
+    path: Path, *, target: float, confidence_level: float = 0.95, seed: int = 0
+) -> dict[str, Any]:
+    """Certify a threshold on the scores of any system.
+
+    Args:
+        path: table with columns `score` and `correct`, and perhaps `segment` and `cluster`.
+        target: precision to certify, a fraction.
+        confidence_level: probability with which it holds.
+        seed: of the split into labels that select thresholds and labels that certify one.
+
+    Returns:
+        The policy, or what is reachable, as JSON values; `certified` is the answer.
+
+    Raises:
+        InputError: for a table that cannot be used.
+    """
+    table = read_table(path)
+    require_columns(table, ["score", "correct"], path)
+    segments, clusters = (
+        table[name].cast(pa.string()).to_pylist() if name in table.column_names else None
+        for name in ("segment", "cluster")
+    )
+    try:
+        scores = table["score"].cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: a value of `score` is no number ({error})") from None
+    answer = certify(
+        scores,
+        _booleans(table["correct"], path),
+        target=target,
+        confidence_level=confidence_level,
+        segments=segments,
+        clusters=clusters,
+        seed=seed,
+    )
+    return {
+        "certified": isinstance(answer, Policy),
+        "sentence": answer.sentence(),
+        **answer.to_dict(),
+    }
+
+
+def _booleans(column: pa.ChunkedArray, path: Path) -> Any:
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
+    true, false = (pc.is_in(text, value_set=pa.array(values)) for values in (TRUE, FALSE))
+    bad = pc.invert(pc.or_(true, false))
+    if pc.any(bad).as_py():
+        row = pc.index(bad, True).as_py()
+        raise InputError(
+            f"{path}: `correct` is {column[row].as_py()!r} in row {row + 1}; give true or false"
+        )
+    return true.to_numpy()
