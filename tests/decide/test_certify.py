@@ -12,7 +12,7 @@ from scipy import stats
 from oracles import binomial
 from oracles.traffic import curve, flat, overconfident
 from thresher.decide.certify import certify
-from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.policy import NoThreshold, Policy, Promise
 from thresher.decide.segments import certify_parts
 from thresher.decide.sequence import Labels, draw_clusters, order, passed, selection_rows
 from thresher.errors import InputError
@@ -322,7 +322,7 @@ def test_inputs_that_do_not_fit_are_refused(change, message):
 def naive(scores, correct, target):
     """The loosest threshold whose precision on all the labels is the target, of 50 or more."""
     labels = Labels.of(scores, correct)
-    thresholds = labels.candidates()
+    thresholds = np.unique(scores)[::-1]
     accepted, errors = labels.counts(thresholds)
     good = np.flatnonzero((errors <= (1 - target) * accepted) & (accepted >= 50))
     return thresholds[good[-1]] if len(good) else None
@@ -345,7 +345,7 @@ def test_the_promise_is_broken_no_more_often_than_allowed(
     for _ in range(draws):
         scores, correct = traffic.draw(rows, rng)
         fit, rest = Labels.of(*traffic.draw(rows // 4, rng)), Labels.of(scores, correct)
-        answer = certify_parts(fit, rest, target=target, level=1 - confidence, stamp={})
+        answer = certify_parts(fit, rest, Promise(target, confidence))
         if answer.accept_at is not None:
             found += 1
             broken += traffic.precision(answer.accept_at) <= target

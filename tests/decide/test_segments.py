@@ -4,7 +4,7 @@ from scipy import stats
 
 from oracles.traffic import curve, flat
 from thresher.decide.certify import certify
-from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy, Promise
 from thresher.decide.segments import certify_parts
 from thresher.decide.sequence import Labels
 
@@ -166,7 +166,7 @@ def test_all_promises_hold_together_as_often_as_promised():
             broken += broken_promises(policy, target) > 0
         # one threshold for all traffic does not keep the promise in each segment
         fit, rest = Labels.of(scores[:375], correct[:375]), Labels.of(scores[375:], correct[375:])
-        one = certify_parts(fit, rest, target=target, level=1 - confidence, stamp={})
+        one = certify_parts(fit, rest, Promise(target, confidence))
         if one.accept_at is not None:
             naive += any(t.precision(one.accept_at) <= target for t, _ in KINDS.values())
     allowed = stats.binom.ppf(0.999, draws, 1 - confidence)

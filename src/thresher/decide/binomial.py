@@ -34,9 +34,6 @@ def p_value(
         accepted: accepted answers; 0 gives p = 1, no evidence.
         target: precision under test, a fraction in (0, 1).
 
-    Returns:
-        One p-value for each threshold, with the shape of the counts.
-
     Example:
         >>> bool(p_value(0, 59, target=0.95) <= 0.05 < p_value(0, 58, target=0.95))
         True
@@ -55,14 +52,6 @@ def lower_bound(errors: float | int, accepted: float | int, *, confidence_level:
                nothing is correct.
     Source:    Clopper and Pearson 1934, Biometrika 26(4), one-sided.
 
-    Args:
-        errors: wrong answers among the accepted.
-        accepted: accepted answers.
-        confidence_level: probability that the bound holds, a fraction in (0, 1).
-
-    Returns:
-        A precision, a fraction in [0, 1).
-
     Example:
         >>> round(lower_bound(0, 59, confidence_level=0.95), 4)
         0.9505
@@ -76,14 +65,6 @@ def labels_needed(target: float, confidence_level: float, *, errors: int = 0) ->
     """Count the accepted labels it takes to certify a target with a given number of errors.
 
     Equation:  min { n : P(Binom(n, 1 - target) <= errors) <= 1 - confidence_level }
-
-    Args:
-        target: precision to certify, a fraction in (0, 1).
-        confidence_level: probability that a certificate holds, a fraction in (0, 1).
-        errors: wrong answers among the accepted.
-
-    Returns:
-        Number of accepted labels.
 
     Raises:
         InputError: if target or confidence_level is not a fraction in (0, 1).
@@ -109,11 +90,6 @@ def allowed_errors(
     """Count the errors that an exact test at a level forgives; -1 where even none is too many.
 
     Equation:  max { e : P(Binom(accepted, 1 - target) <= e) <= level }
-
-    Args:
-        accepted: accepted answers.
-        target: precision under test, a fraction in (0, 1).
-        level: significance level of the test, a fraction in (0, 1).
     """
     quantile = stats.binom.ppf(level, accepted, 1 - target).astype(np.int64)
     # ppf is the first count whose tail reaches the level: forgiven only if it meets it exactly.

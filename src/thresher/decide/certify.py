@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from thresher.decide.binomial import check_levels
-from thresher.decide.options import check_absent
-from thresher.decide.policy import segment_names
+from thresher.decide.policy import Promise, segment_names
 from thresher.decide.segments import Rows, certify_rows
 from thresher.decide.sequence import SELECTION_SHARE, selection_rows
 from thresher.errors import InputError
@@ -44,7 +42,9 @@ def certify(
                ones, not a path of p-values over a grid; the p-value is the exact binomial one.
 
     Promise: over the draw of the certifying labels, the precision of what the policy accepts
-    exceeds the target with a probability of at least `confidence_level`.
+    exceeds the target with a probability of at least `confidence_level`. With several targets all
+    answers hold at once: each is certified at (1 - confidence_level) / number of targets. With
+    `segments` all thresholds hold at once: see `certify_rows`.
 
     Why the test is exact although the number accepted is random: the thresholds come from other
     labels, so for a fixed threshold, given *which* rows are accepted, their labels are independent
@@ -53,13 +53,10 @@ def certify(
     probability at most d, for every n, hence also on average over n.
 
     What it assumes: the labelled answers are draws from the traffic to come, independent ones or,
-    with `clusters`, independent clusters. Rows with the same text stand or fall together, so they
-    say less than their number: counts are divided by the effective cluster size of the rows above
-    each threshold (`Labels.effect`), which is measured on sizes and never on how few errors were
-    drawn. That test is approximate; `benchmarks/promise_simulation.py` shows how well it holds.
-
-    With several targets all their answers hold at once with `confidence_level`: each is certified
-    at (1 - confidence_level) / number of targets. With `segments` see `certify_rows`.
+    with `clusters`, independent clusters. Rows of a cluster stand or fall together and say less
+    than their number: counts are divided by the effective cluster size of the rows above each
+    threshold (`Labels.effect`). That test is approximate; `benchmarks/promise_simulation.py` shows
+    how well it holds.
 
     Args:
         scores: confidence of each answer; higher is more certain; -inf is never accepted.
@@ -67,7 +64,6 @@ def certify(
         target: precision to certify, a fraction in (0, 1), or several.
         confidence_level: probability that the promise holds, a fraction in (0, 1).
         clusters: a value per answer; equal values, such as the same text, stand or fall together.
-            All distinct is the same as none.
         segments: a value per answer, such as its category; those that can afford it get a
             threshold of their own. `KNOWN_TEXT` is never pooled with the others.
         by: the name of the column of the segments.
@@ -83,8 +79,6 @@ def certify(
         A `Policy`, or a `NoThreshold` that says what is reachable; for several targets a dictionary
         with one of them for each.
 
-    Memory: O(Q).
-
     Raises:
         InputError: if a level is outside (0, 1), the columns do not fit together, a score is not a
             number, all answers are in one cluster, or labels are too few to split.
@@ -92,21 +86,19 @@ def certify(
     Example:
         >>> scores = np.linspace(0, 1, 1000)
         >>> policy = certify(scores, scores > 0.3, target=0.9)
-        >>> policy.lower_bound > 0.9
-        True
         >>> policy.decide(np.array([0.1, 0.9])).tolist()
         [False, True]
         >>> both = certify(scores, scores > 0.3, target=[0.9, 0.99])
         >>> both[0.99].accept_at >= both[0.9].accept_at
         True
     """
-    several = np.ndim(target) > 0
     targets = [float(one) for one in np.atleast_1d(np.asarray(target, np.float64))]
     if not targets:
         raise InputError("no target precision was given; give one or more, as 0.95")
-    for one in targets:
-        check_levels(one, confidence_level)
-    check_absent(absent)
+    promises = [
+        Promise(one, confidence_level, label_uses, absent, fitted_on).shared(len(targets))
+        for one in targets
+    ]
     values, right = _scores(scores), _correct(correct)
     if len(values) != len(right):
         raise InputError(
@@ -117,13 +109,8 @@ def certify(
     names = None if segments is None else segment_names(np.asarray(segments), len(values))
     rows = Rows(values, right, groups, part, names)
     growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
-    stamp = {"absent": absent, "label_uses": label_uses, "fitted_on": fitted_on}
-    level = (1 - confidence_level) / len(targets)
-    answers = {
-        one: certify_rows(rows, by=by, target=one, level=level, growth=growth, stamp=stamp)
-        for one in targets
-    }
-    return answers if several else answers[targets[0]]
+    answers = [certify_rows(rows, promise, by=by, growth=growth) for promise in promises]
+    return answers[0] if np.ndim(target) == 0 else dict(zip(targets, answers, strict=True))
 
 
 def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"] | None:

@@ -1,13 +1,11 @@
 """Why nothing was certified: what is reachable, and how many labels would settle it."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float64
 from scipy import special
 
 from thresher.decide.binomial import p_value, power
-from thresher.decide.policy import NoThreshold
+from thresher.decide.policy import NoThreshold, Promise
 from thresher.decide.sequence import Labels, order, passed
 
 REACHABLE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
@@ -20,45 +18,32 @@ MOST_LABELS = 10_000_000
 """More labels than this settle nothing in practice."""
 
 
-def explain(
-    selection: Labels,
-    rest: Labels,
-    *,
-    target: float,
-    level: float,
-    growth: float,
-    stamp: dict[str, Any],
-) -> NoThreshold:
+def explain(selection: Labels, rest: Labels, promise: Promise, *, growth: float) -> NoThreshold:
     """Say what is reachable, and how many labels would settle it, after a failure.
 
     Args:
         selection: the part that chose the thresholds.
         rest: the certifying part.
-        target: the precision that was not certified.
-        level: probability that a statement is wrong.
+        promise: target and level, and what the answer says about the labels.
         growth: labels to collect for one more in the certifying part.
-        stamp: what the answer says about the labels: absent, label_uses, fitted_on.
     """
-    thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
-    best = _reachable(selection, rest, target=target, level=level)
+    thresholds, _ = order(
+        selection, certify_size=len(rest), target=promise.target_precision, level=promise.level
+    )
+    precision, coverage = _reachable(selection, rest, promise)
     return NoThreshold(
-        target_precision=target,
-        confidence_level=1 - level,
-        labelled=len(rest),
+        reachable_precision=precision,
+        reachable_coverage=coverage,
+        more_labels=_more_labels(selection, rest, thresholds, promise, growth),
         **rest.evidence(thresholds[:1]),
-        reachable_precision=best[0] if best else None,
-        reachable_coverage=best[1] if best else None,
-        more_labels=_more_labels(
-            selection, rest, thresholds, target=target, level=level, growth=growth
-        ),
-        **stamp,
+        **vars(promise),
     )
 
 
 def _reachable(
-    selection: Labels, rest: Labels, *, target: float, level: float
-) -> tuple[float, float] | None:
-    """The highest lower target that passes, and its coverage.
+    selection: Labels, rest: Labels, promise: Promise
+) -> tuple[float | None, float | None]:
+    """The highest lower target that passes, and its coverage; None where none does.
 
     One fixed sequence of pairs, a target and a threshold of the selection part, from the lowest
     target up to the first failure: however many targets are tried, one false claim has a
@@ -66,14 +51,15 @@ def _reachable(
     at a tenth of the level, so that the larger certifying part fails it rarely; else the most
     promising.
     """
-    best = None
-    for lower in (x for x in REACHABLE if x < target):
-        thresholds, _ = order(selection, certify_size=len(rest), target=lower, level=level)
-        clear = np.flatnonzero(selection.p_values(thresholds, target=lower) <= level / 10)
+    best: tuple[float | None, float | None] = (None, None)
+    level = promise.level
+    for target in (lower for lower in REACHABLE if lower < promise.target_precision):
+        thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
+        clear = np.flatnonzero(selection.p_values(thresholds, target=target) <= level / 10)
         chosen = thresholds[clear[-1:]] if len(clear) else thresholds[:1]
-        if not len(chosen) or not passed(rest, chosen, target=lower, level=level):
+        if not len(chosen) or not passed(rest, chosen, target=target, level=level):
             break
-        best = lower, float(rest.accepted(chosen)[0]) / len(rest)
+        best = target, float(rest.counts(chosen)[0][0]) / len(rest)
     return best
 
 
@@ -81,43 +67,46 @@ def _more_labels(
     selection: Labels,
     rest: Labels,
     thresholds: Float64[np.ndarray, " T"],
-    *,
-    target: float,
-    level: float,
+    promise: Promise,
     growth: float,
 ) -> tuple[int, int | None] | None:
     """Labels to add until a failed test is expected to pass: from, to; None where hopeless.
 
     At the failed threshold with the clearest evidence in both parts together, the present counts
-    (n, e) grow by m accepted labels, wrong at a rate q: min { m : P(e + Binom(m, q) <= errors
-    allowed in n + m) >= POWER }, divided by the coverage; for q at either end of the
-    Clopper-Pearson interval of both parts' labels.
+    grow by labels that are right with the precision at either end of the Clopper-Pearson interval
+    of both parts, divided by the coverage.
     """
-    (n, e), (more_n, more_e) = rest.effective(thresholds), selection.effective(thresholds)
     if not len(thresholds):
         return None
+    target = promise.target_precision
+    (n, e), (more_n, more_e) = rest.effective(thresholds), selection.effective(thresholds)
     evidence = p_value(e + more_e, n + more_n, target=target)
-    failed = rest.p_values(thresholds, target=target) > level
-    best = int(np.argmin(np.where(failed, evidence, np.inf)))
-    right, wrong = n[best] + more_n[best] - e[best] - more_e[best], e[best] + more_e[best]
+    failed = rest.p_values(thresholds, target=target) > promise.level
+    best = np.argmin(np.where(failed, evidence, np.inf))
+    wrong = e[best] + more_e[best]
+    right = n[best] + more_n[best] - wrong
     tail = (1 - INTERVAL) / 2
-    ends = special.betaincinv(
-        [right + 1, max(right, 1e-9)], [max(wrong, 1e-9), wrong + 1], [1 - tail, tail]
-    )
-    accepted = rest.accepted(thresholds)[best] + selection.accepted(thresholds)[best]
-    collect = growth * rest.effect(thresholds)[best] * (len(rest) + len(selection)) / accepted
+    optimistic = special.betaincinv(right + 1, max(wrong, 1e-9), 1 - tail)
+    cautious = special.betaincinv(max(right, 1e-9), wrong + 1, tail)
+    accepted = rest.counts(thresholds)[0][best] + selection.counts(thresholds)[0][best]
+    each = growth * rest.effect(thresholds)[best] * (len(rest) + len(selection)) / accepted
     seen = int(n[best]), int(np.ceil(e[best]))
-    low, high = (_until(seen, float(q), target=target, level=level) for q in ends)
+    low, high = (_until(seen, float(q), promise) for q in (optimistic, cautious))
     if low is None:
         return None
-    return int(np.ceil(low * collect)), None if high is None else int(np.ceil(high * collect))
+    return int(np.ceil(low * each)), None if high is None else int(np.ceil(high * each))
 
 
-def _until(seen: tuple[int, int], precision: float, *, target: float, level: float) -> int | None:
-    """Accepted labels to add until the test passes with the probability POWER, None if never."""
+def _until(seen: tuple[int, int], precision: float, promise: Promise) -> int | None:
+    """Accepted labels to add until the test passes with the probability POWER, None if never.
+
+    Equation:  min { m : P(e + Binom(m, 1 - precision) <= errors allowed in n + m) >= POWER },
+               given n accepted labels with e errors.
+    """
+    target = promise.target_precision
     if precision <= target:
         return None
     # Steps of 3 %: the answer is an estimate, and the exact power rises in a saw-tooth.
     extra = np.unique(np.geomspace(1, MOST_LABELS, 600).astype(np.int64))
-    passes = power(extra, np.asarray([precision]), target=target, level=level, seen=seen) >= POWER
-    return int(extra[np.argmax(passes)]) if passes.any() else None
+    powers = power(extra, np.asarray([precision]), target=target, level=promise.level, seen=seen)
+    return int(extra[np.argmax(powers >= POWER)]) if powers.max() >= POWER else None

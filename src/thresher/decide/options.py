@@ -58,7 +58,7 @@ def check_absent(absent: float, name: str = "absent") -> None:
     """Refuse a share of queries without an item that is outside [0, 1).
 
     Raises:
-        InputError: if it is, with a hint when it looks like a percentage.
+        InputError: with a hint when it looks like a percentage.
     """
     if not 0 <= absent < 1:
         hint = f"; write {absent / 100:g} for {absent:g} %" if 1 < absent < 100 else ""

@@ -56,7 +56,7 @@ class Outcomes:
         """Find the loosest threshold with this precision, or what is reachable instead.
 
         Texts that training knew are certified by themselves or go to review: their precision is
-        another than that of new texts, and labels rarely have as many of them as the traffic.
+        not that of new texts, and labels rarely have as many of them as the traffic.
 
         Args:
             target: precision to certify, or several that all hold at once.
@@ -65,11 +65,7 @@ class Outcomes:
             label_uses: how often these labels have certified something, this time included.
             fitted_on: fingerprint of the model and index.
 
-        Returns:
-            A `Policy` or `NoThreshold`; for several targets a mapping from each to its own.
-
-        Raises:
-            InputError: as `certify` does.
+        Returns and raises what `certify` does.
         """
         names = None
         if by is not None or self.known is not None:

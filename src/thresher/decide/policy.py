@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,44 @@ KNOWN_TEXT = "known text"
 
 
 @dataclass(frozen=True)
+class Promise:
+    """What is to be certified, and what is known of the labels it will rest on.
+
+    Args:
+        target_precision: share of right answers promised among the accepted, a fraction.
+        confidence_level: probability that the promise holds, over the draw of the labels.
+        label_uses: how often these labels have certified something, this time included.
+        absent: share of the labelled queries whose item is not in the catalogue, a fraction: the
+            traffic for which the promise is made.
+        fitted_on: fingerprint of the model and the index that gave the scores.
+
+    Raises:
+        InputError: if a value is outside its range.
+    """
+
+    target_precision: float
+    confidence_level: float
+    label_uses: int = 1
+    absent: float = 0.0
+    fitted_on: str = ""
+
+    def __post_init__(self) -> None:
+        check_levels(self.target_precision, self.confidence_level)
+        check_absent(self.absent)
+        if self.label_uses < 1:
+            raise InputError(f"label_uses is {self.label_uses}; it counts from 1, this use")
+
+    @property
+    def level(self) -> float:
+        """Probability that the promise is broken, a fraction."""
+        return 1 - self.confidence_level
+
+    def shared(self, tests: int) -> "Promise":
+        """The promise that each of several tests keeps, so that all of them keep this one."""
+        return replace(self, confidence_level=1 - self.level / tests)
+
+
+@dataclass(frozen=True)
 class Policy:
     """Accept an answer automatically when its confidence is high enough; review it otherwise.
 
@@ -30,18 +68,13 @@ class Policy:
 
     Args:
         accept_at: accept confidences >= this; None sends everything to review.
-        target_precision: share of right answers promised among the accepted, a fraction.
-        confidence_level: probability that the promise holds, over the draw of the labels.
+        target_precision, confidence_level, label_uses, absent, fitted_on: see `Promise`.
         accepted: certifying labels accepted at the threshold.
         errors: wrong ones among them.
         labelled: certifying labels.
         effective_labels: independent labels that the accepted say as much as; fewer than
             `accepted` where clusters (such as equal texts) repeat.
         distinct_clusters: distinct clusters among the accepted; `accepted` where none repeats.
-        label_uses: how often these labels have certified something, this time included.
-        absent: share of the labelled queries whose item is not in the catalogue, a fraction: the
-            traffic for which the promise was made.
-        fitted_on: fingerprint of the model and the index that gave the scores.
         by: the column of the segments, None without one.
         segments: a policy for each segment with a threshold of its own; one whose `accept_at` is
             None is reviewed. `KNOWN_TEXT` needs no column.
@@ -65,25 +98,19 @@ class Policy:
     segments: Mapping[str, "Policy"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_levels(self.target_precision, self.confidence_level)
-        check_absent(self.absent)
+        _ = self.promise  # checks its values
         if self.accept_at is not None and not math.isfinite(self.accept_at):
             raise InputError(
                 f"accept_at is {self.accept_at}; give a finite number, or none to review all"
             )
-        if not 0 <= self.errors <= self.accepted <= self.labelled:
+        labels, clusters = self.effective_labels, self.distinct_clusters
+        rising = 0 <= self.errors <= self.accepted <= self.labelled
+        if not (rising and 0 <= labels <= clusters <= self.accepted):
             raise InputError(
-                f"a policy with {self.errors} errors, {self.accepted} accepted and "
-                f"{self.labelled} labelled is impossible; each may be at most the next"
+                f"a policy with {self.errors} errors in {self.accepted} accepted of "
+                f"{self.labelled} labels, {clusters} clusters and {labels:g} effective labels is "
+                "impossible; errors, effective labels and clusters are at most the accepted ones"
             )
-        if not 0 <= self.effective_labels <= self.distinct_clusters <= self.accepted:
-            raise InputError(
-                f"a policy with {self.effective_labels:g} effective labels of "
-                f"{self.distinct_clusters} clusters and {self.accepted} accepted is impossible; "
-                "each may be at most the next"
-            )
-        if self.label_uses < 1:
-            raise InputError(f"label_uses is {self.label_uses}; it counts from 1, this use")
         if self.by is None and set(self.segments) - {KNOWN_TEXT}:
             raise InputError("a policy with segments needs `by`, the column that names them")
 
@@ -91,6 +118,11 @@ class Policy:
     def id(self) -> str:
         """Short hash of the content: equal policies have equal ids."""
         return _hash(asdict(self))
+
+    @property
+    def promise(self) -> Promise:
+        """What is promised, without the counts."""
+        return Promise(**{part.name: getattr(self, part.name) for part in fields(Promise)})
 
     @property
     def coverage(self) -> float:
@@ -115,10 +147,9 @@ class Policy:
 
     def reviewing(self, labelled: int) -> "Policy":
         """The same promise for a segment of so many labels that is reviewed as a whole."""
-        none = Policy(None, self.target_precision, self.confidence_level, 0, 0, labelled, 0.0, 0)
-        return replace(
-            none, label_uses=self.label_uses, absent=self.absent, fitted_on=self.fitted_on
-        )
+        own: dict[str, Any] = {"accept_at": None, "labelled": labelled, "by": None, "segments": {}}
+        none = {"accepted": 0, "errors": 0, "effective_labels": 0.0, "distinct_clusters": 0}
+        return Policy(**asdict(self) | own | none)
 
     def decide(
         self,
@@ -135,57 +166,51 @@ class Policy:
             known: whether the text of each row stands among the training queries, needed when the
                 policy has the segment `KNOWN_TEXT`.
 
-        Returns:
-            True where the answer is accepted.
-
         Raises:
             InputError: if a confidence is not a number, or what names the segment of each row is
                 missing or too short.
         """
-        if np.isnan(confidence).any():
+        missing = int(np.isnan(confidence).sum())
+        if missing:
             raise InputError(
-                f"{int(np.isnan(confidence).sum())} of {len(confidence)} confidences are not "
-                "numbers; give -inf where there is no answer"
+                f"{missing} of {len(confidence)} confidences are not numbers; give -inf where "
+                "there is no answer"
             )
-        # Comparing with NaN is never true: a missing threshold accepts nothing.
-        bars = np.full(len(confidence), _bar(self), np.float64)
+        if KNOWN_TEXT in self.segments and known is None:
+            raise InputError(
+                "the policy treats texts that training knew apart; give `known`, true for them"
+            )
+        if self.by is not None and segments is None:
+            raise InputError(f"the thresholds depend on {self.by!r}; give the segment of every row")
+        distinct, row = np.asarray([""]), np.zeros(len(confidence), np.int64)
         if self.segments:
-            if KNOWN_TEXT in self.segments and known is None:
-                raise InputError(
-                    "the policy treats texts that training knew apart; give `known`, true for them"
-                )
-            if self.by is not None and segments is None:
-                raise InputError(
-                    f"the thresholds depend on {self.by!r}; give the segment of every row"
-                )
             names = segment_names(segments, len(confidence), known=known)
             distinct, row = np.unique(names, return_inverse=True)
-            own = [_bar(self.segments.get(str(name), self)) for name in distinct]
-            bars = np.asarray(own, np.float64)[row.reshape(-1)]
-        return np.asarray(confidence.astype(np.float64) >= bars)
+        bars = [self.segments.get(str(name), self).accept_at for name in distinct]
+        # Comparing with NaN is never true: a missing threshold accepts nothing.
+        own = np.asarray([np.nan if bar is None else bar for bar in bars], np.float64)
+        return np.asarray(confidence.astype(np.float64) >= own[row.reshape(-1)])
 
     def sentence(self) -> str:
         """The policy in words."""
         others = "the others" if self.segments else "queries"
-        if self.accept_at is None:
-            text = f"No threshold is certified for {others}: a person reviews them."
-        else:
+        text = f"No threshold is certified for {others}: a person reviews them."
+        if self.accept_at is not None:
             text = (
                 f"Accepting {others} at {self.accept_at:.6g} or above decides "
                 f"{self.coverage:.1%} of them automatically, with a precision of at least "
                 f"{self.target_precision:.4g} at confidence level {self.confidence_level:.4g} "
                 f"({evidence(self)})."
             )
-        named = {name: own for name, own in self.segments.items() if name != KNOWN_TEXT}
-        if named:
-            certified = sum(own.accept_at is not None for own in named.values())
+        has = {name: own.accept_at is not None for name, own in self.segments.items()}
+        known = has.pop(KNOWN_TEXT, None)
+        if has:
             text = (
-                f"{certified} of {len(named)} segments of {self.by!r} tested alone have a "
+                f"{sum(has.values())} of {len(has)} segments of {self.by!r} tested alone have a "
                 f"threshold of their own. {text}"
             )
-        if KNOWN_TEXT in self.segments:
-            has = self.segments[KNOWN_TEXT].accept_at is not None
-            fate = "have a threshold of their own" if has else "go to review"
+        if known is not None:
+            fate = "have a threshold of their own" if known else "go to review"
             share = self.share(KNOWN_TEXT)
             text += f" Queries whose text training knew ({share:.1%} of the labels) {fate}."
         return text + _caveats(self)
@@ -193,28 +218,6 @@ class Policy:
     def to_dict(self) -> dict[str, Any]:
         """The policy as JSON values, with its version and its id."""
         return {"version": VERSION, "id": self.id} | asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Policy":
-        """Read a policy from JSON values.
-
-        Raises:
-            InputError: if the version is another, or the content does not match its id.
-        """
-        if data.get("version") != VERSION:
-            raise InputError(
-                f"the policy has version {data.get('version')!r} and this release reads version "
-                f"{VERSION}; calibrate again"
-            )
-        content = {name: value for name, value in data.items() if name not in ("version", "id")}
-        if data.get("id") != _hash(content):
-            raise InputError(
-                f"the policy names itself {data.get('id')!r} and its content is "
-                f"{_hash(content)!r}: it was edited or damaged; calibrate again rather than change "
-                "it by hand"
-            )
-        own = {name: cls(**values) for name, values in content["segments"].items()}
-        return cls(**{**content, "segments": own})
 
     def save(self, path: str | Path) -> None:
         """Write the policy as JSON, whole or not at all."""
@@ -229,22 +232,26 @@ class Policy:
             fitted_on: fingerprint of the model and the index in use.
 
         Raises:
-            InputError: if the file is missing, cut short, not JSON, not a policy, of another
-                version, or fitted on something else.
+            InputError: if the file is missing, damaged, edited, of another version, or fitted on
+                something else.
         """
         data = read_json(path, what="the policy", fix="calibrate again")
-        if not isinstance(data, dict):
-            raise InputError(
-                f"the policy at {path} holds a {type(data).__name__}, not an object; "
-                "calibrate again"
+        content = dict(data) if isinstance(data, dict) else {}
+        version, name = content.pop("version", None), content.pop("id", None)
+        fault = None
+        if version != VERSION:
+            fault = f"has version {version!r} and this release reads version {VERSION}"
+        elif name != _hash(content):
+            fault = f"names itself {name!r} and its content is {_hash(content)!r}: it was edited"
+        elif content["fitted_on"] != fitted_on:
+            fault = (
+                f"was fitted on {content['fitted_on']!r} and the model and index in use are "
+                f"{fitted_on!r}"
             )
-        policy = cls.from_dict(data)
-        if policy.fitted_on != fitted_on:
-            raise InputError(
-                f"the policy at {path} was fitted on {policy.fitted_on!r} and the model and index "
-                f"in use are {fitted_on!r}; calibrate again"
-            )
-        return policy
+        if fault:
+            raise InputError(f"the policy at {path} {fault}; calibrate again")
+        own = {segment: cls(**values) for segment, values in content["segments"].items()}
+        return cls(**{**content, "segments": own})
 
 
 @dataclass(frozen=True)
@@ -256,8 +263,7 @@ class NoThreshold:
     answer given is wrong is then at most twice 1 - confidence_level.
 
     Args:
-        target_precision: the precision asked for, a fraction.
-        confidence_level: the level asked for, a fraction.
+        target_precision, confidence_level, label_uses, absent, fitted_on: see `Promise`.
         accepted: labels accepted at the first threshold tested, the one predicted easiest.
         errors: wrong ones among them.
         labelled: certifying labels.
@@ -268,9 +274,6 @@ class NoThreshold:
         more_labels: how many more labels would settle it with a probability of 80 %, from and to:
             if the precision is at the upper and at the lower end of its 80 % interval. The second
             is None where the lower end is not above the target; the whole where neither is.
-        label_uses: how often these labels have been used, this time included.
-        absent: share of the labelled queries whose item is not in the catalogue, a fraction.
-        fitted_on: fingerprint of the model and the index that gave the scores.
     """
 
     target_precision: float
@@ -344,10 +347,6 @@ def segment_names(
     return names if known is None else np.where(known, KNOWN_TEXT, names)
 
 
-def _bar(policy: Policy) -> float:
-    return math.nan if policy.accept_at is None else policy.accept_at
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
@@ -356,13 +355,10 @@ def _caveats(answer: Policy | NoThreshold) -> str:
     """What traffic the answer is for, and how often its labels were used."""
     text = ""
     if answer.absent:
-        text += (
-            f" It is made for traffic of which {answer.absent:.1%} has no item in the catalogue."
-        )
+        text = f" It is made for traffic of which {answer.absent:.1%} has no item in the catalogue."
     if answer.label_uses > 1:
         text += (
-            f" These labels were used {answer.label_uses} times: the chance that any of the "
-            f"answers is wrong adds up."
+            f" These labels were used {answer.label_uses} times: the chances of an error add up."
         )
     return text
 
@@ -370,16 +366,12 @@ def _caveats(answer: Policy | NoThreshold) -> str:
 def _more(labels: tuple[int, int | None] | None) -> str:
     if labels is None:
         return "with this confidence score more labels alone are not expected to help"
-    low, high = labels
-    if high is None:
-        return f"at least {_rounded(low):,} more labels would be needed, perhaps many more"
-    return f"between {_rounded(low):,} and {_rounded(high):,} more labels would settle it"
-
-
-def _rounded(count: int) -> int:
-    """Up to the next number of one digit and zeros: an estimate is no more exact than that."""
-    unit = 10 ** (len(str(count)) - 1)
-    return -(-count // unit) * unit
+    # One digit: an estimate is no more exact than that.
+    units = [10 ** (len(str(count)) - 1) for count in labels if count]
+    low, *high = [f"{-(-n // u) * u:,}" for n, u in zip(labels, units, strict=False) if n]
+    if not high:
+        return f"at least {low} more labels would be needed, perhaps many more"
+    return f"about {low} to {high[0]} more labels would settle it"
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """How sure is a query's first answer: one number from the scores of its candidates.
 
-Which number is used matters as much as the model: a gap to the second candidate often separates
-right from wrong answers better than the first score itself.
+A gap to the second candidate often separates right from wrong answers better than the first score
+itself. Both scorers take scores [Q, k], best first, higher is closer, -inf where missing, and give
+-inf, which no policy accepts, for a query without a candidate.
 """
 
 import numpy as np
@@ -14,12 +15,6 @@ def raw(scores: Float[np.ndarray, "Q k"]) -> Float[np.ndarray, " Q"]:
     """Trust the score of the best candidate.
 
     Equation:  s_1
-
-    Args:
-        scores: scores of the candidates, best first, higher is closer; -inf where missing.
-
-    Returns:
-        The first column; -inf, which no policy accepts, for a query without a candidate.
 
     Raises:
         InputError: if there is no column.
@@ -37,11 +32,8 @@ def margin(scores: Float[np.ndarray, "Q k"], *, floor: float = -1.0) -> Float[np
     never rises when the second does. A query's margin depends on no other query.
 
     Args:
-        scores: scores of the candidates, best first, higher is closer; -inf where missing.
+        scores: scores of the candidates.
         floor: the lowest possible score: -1 for cosines; lower for unbounded scores.
-
-    Returns:
-        The lead; -inf, which no policy accepts, for a query without a candidate.
 
     Raises:
         InputError: if there is no column, or the floor is not finite.

@@ -2,14 +2,13 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
 from thresher.decide.binomial import labels_needed
 from thresher.decide.explain import POWER, explain
-from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy, Promise
 from thresher.decide.sequence import Labels, order, passed
 
 Parts = tuple[Labels, Labels]
@@ -18,13 +17,12 @@ Parts = tuple[Labels, Labels]
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled answers as they came.
+    """Labelled answers as they came: the columns that `certify` takes, checked.
 
     Args:
         scores: confidence of each answer.
         correct: whether each answer is right.
-        clusters: a number for each answer, equal where they stand or fall together; None where
-            all are independent.
+        clusters: a number for each answer, equal where they stand or fall together, or None.
         selection: whether the answer chooses thresholds; the others certify.
         segments: the segment of each answer; None for one threshold.
     """
@@ -36,27 +34,17 @@ class Rows:
     segments: Shaped[np.ndarray, " Q"] | None = None
 
     def parts(self, rows: Bool[np.ndarray, " Q"] | None = None) -> Parts:
-        """The two parts of some of the rows, of all without `rows`."""
+        """The two parts of some of the rows, or of all."""
         here = np.ones(len(self.scores), np.bool_) if rows is None else rows
-        one, two = (
-            Labels.of(
-                self.scores[part],
-                self.correct[part],
-                None if self.clusters is None else self.clusters[part],
-            )
-            for part in (here & self.selection, here & ~self.selection)
-        )
-        return one, two
+        return self._labels(here & self.selection), self._labels(here & ~self.selection)
+
+    def _labels(self, rows: Bool[np.ndarray, " Q"]) -> Labels:
+        clusters = None if self.clusters is None else self.clusters[rows]
+        return Labels.of(self.scores[rows], self.correct[rows], clusters)
 
 
 def certify_rows(
-    rows: Rows,
-    *,
-    by: str | None,
-    target: float,
-    level: float,
-    growth: float,
-    stamp: dict[str, Any],
+    rows: Rows, promise: Promise, *, by: str | None, growth: float
 ) -> Policy | NoThreshold:
     """Certify one target, in each segment that can afford it and in the others together.
 
@@ -79,91 +67,69 @@ def certify_rows(
     nothing about the segments that are left to use it: those that have their own may have carried
     it. And a segment that was tested alone and failed cannot join the remainder afterwards, because
     the remainder would then be chosen by the labels that certify it: such a segment is reviewed.
-    Holm's step-down is no gain here: a family passes its level on only after its loosest
-    threshold passed.
 
     Args:
         rows: the labelled answers.
+        promise: target and level, and what the answer says about the labels.
         by: the name of the column of the segments.
-        target: precision to certify, a fraction in (0, 1).
-        level: probability that any promise is broken, a fraction in (0, 1).
         growth: labels to collect for one more in the certifying part.
-        stamp: what the answer says about the labels: absent, label_uses, fitted_on.
 
     Returns:
         A policy whose own threshold serves the remainder (None: reviewed), or, when nothing at all
         was certified, what is reachable with one threshold for all.
     """
     if rows.segments is None:
-        policy = certify_parts(*rows.parts(), target=target, level=level, stamp=stamp)
+        policy = certify_parts(*rows.parts(), promise)
     else:
-        policy = _by_segment(rows, rows.segments, by=by, target=target, level=level, stamp=stamp)
+        policy = _by_segment(rows, rows.segments, promise, by)
     if any(own.accept_at is not None for own in (policy, *policy.segments.values())):
         return policy
-    return explain(*rows.parts(), target=target, level=level, growth=growth, stamp=stamp)
+    return explain(*rows.parts(), promise, growth=growth)
+
+
+def certify_parts(selection: Labels, rest: Labels, promise: Promise) -> Policy:
+    """Order thresholds on one part, test them on the other; without success `accept_at` is None."""
+    test = {"target": promise.target_precision, "level": promise.level}
+    thresholds, _ = order(selection, certify_size=len(rest), **test)
+    count = passed(rest, thresholds, **test)
+    chosen = thresholds[:count][-1:]
+    accept_at = float(chosen[0]) if count else None
+    return Policy(accept_at=accept_at, **rest.evidence(chosen), **vars(promise))
 
 
 def _by_segment(
-    rows: Rows,
-    segments: Shaped[np.ndarray, " Q"],
-    *,
-    by: str | None,
-    target: float,
-    level: float,
-    stamp: dict[str, Any],
+    rows: Rows, segments: Shaped[np.ndarray, " Q"], promise: Promise, by: str | None
 ) -> Policy:
     """The policy of the remainder, with those of the segments tested alone or kept apart."""
     names = [str(name) for name in np.unique(segments)]
     column = by if set(names) - {KNOWN_TEXT, ""} else None
     own = names if column else [name for name in names if name == KNOWN_TEXT]
     candidates = {name: rows.parts(segments == name) for name in own}
-    alone = _tested_alone(candidates, others=len(names) > len(own), target=target, level=level)
+    alone = _tested_alone(candidates, promise, others=len(names) > len(own))
     apart = [name for name in own if name == KNOWN_TEXT and name not in alone]
     rest = ~np.isin(segments, alone + apart)
-    share = level / max(1, len(alone) + bool(rest.any()))
-
-    def certified(parts: Parts) -> Policy:
-        return certify_parts(*parts, target=target, level=share, stamp=stamp)
-
-    others = certified(rows.parts(rest))
-    tested = {name: certified(candidates[name]) for name in alone}
+    share = promise.shared(max(1, len(alone) + bool(rest.any())))
+    others = certify_parts(*rows.parts(rest), share)
+    tested = {name: certify_parts(*candidates[name], share) for name in alone}
     kept = {name: others.reviewing(len(candidates[name][1])) for name in apart}
     return replace(others, by=column, segments=tested | kept)
 
 
-def certify_parts(
-    selection: Labels, rest: Labels, *, target: float, level: float, stamp: dict[str, Any]
-) -> Policy:
-    """Order thresholds on one part, test them on the other; without success `accept_at` is None."""
-    thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
-    count = passed(rest, thresholds, target=target, level=level)
-    chosen = thresholds[:count][-1:]
-    return Policy(
-        accept_at=float(chosen[0]) if count else None,
-        target_precision=target,
-        confidence_level=1 - level,
-        labelled=len(rest),
-        **rest.evidence(chosen),
-        **stamp,
-    )
-
-
-def _tested_alone(
-    candidates: dict[str, Parts], *, others: bool, target: float, level: float
-) -> list[str]:
+def _tested_alone(candidates: dict[str, Parts], promise: Promise, *, others: bool) -> list[str]:
     """The most segments that are predicted to pass when each gets its share of the level.
 
     Sees the labels of the selection parts, and of the certifying parts no more than their number.
     More segments mean less level for each, so what is too many for k is too many for k + 1:
-    bisection.
+    bisection. `others`: whether there are rows that are no candidate.
     """
-    minimum = labels_needed(target, 1 - level)
+    target = promise.target_precision
+    minimum = labels_needed(target, promise.confidence_level)
     large = {name: parts for name, parts in candidates.items() if len(parts[1]) >= minimum}
 
     def strongest(count: int) -> list[str]:
-        share = level / min(count + 1, len(candidates) + others)
+        level = promise.shared(min(count + 1, len(candidates) + others)).level
         powers = {
-            name: order(one, certify_size=len(rest), target=target, level=share)[1].max(initial=0)
+            name: order(one, certify_size=len(rest), target=target, level=level)[1].max(initial=0)
             for name, (one, rest) in large.items()
         }
         strong = [name for name in powers if powers[name] >= POWER]

@@ -14,6 +14,11 @@ SELECTION_SHARE = 0.25
 
 Chosen by simulation: of 0.15, 0.2, 0.25, 0.3 and 0.4, the share with the highest mean certified
 coverage over nine settings of 200 to 6,000 labels (0.278, 0.288, 0.291, 0.287, 0.275)."""
+WRONG_CLUSTERS = 16
+"""Wrong clusters of the expected size that count beside those seen (`Labels.effect`).
+
+Chosen by simulation: of 0, 1, 2, 4, 8 and 16 the smallest with which every situation of
+`benchmarks/promise_simulation.py` keeps the level; on PriceRunner it costs no coverage at 0.95."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,18 @@ class Labels:
     Args:
         scores: confidence of each answer, highest first.
         wrong: wrong[n] is the number of wrong answers among the first n.
-        squares: sum of the squared cluster sizes among the first n; n where no cluster repeats.
-        wrong_squares: the same of the numbers of wrong answers in each cluster.
-        distinct: number of distinct clusters among the first n.
+        distinct: the number of distinct clusters among them.
+        squares: the sum of their squared cluster sizes; n where no cluster repeats.
+        cubes: the sum of their cubed cluster sizes.
+        wrong_squares: the sum of the squared numbers of wrong answers in each cluster.
     """
 
     scores: Float64[np.ndarray, " Q"]
     wrong: Int64[np.ndarray, " Q+1"]
-    squares: Int64[np.ndarray, " Q+1"]
-    wrong_squares: Int64[np.ndarray, " Q+1"]
     distinct: Int64[np.ndarray, " Q+1"]
+    squares: Int64[np.ndarray, " Q+1"]
+    cubes: Int64[np.ndarray, " Q+1"]
+    wrong_squares: Int64[np.ndarray, " Q+1"]
 
     @classmethod
     def of(
@@ -51,50 +58,48 @@ class Labels:
         """
         order = np.argsort(-scores, kind="stable")
         wrong = ~correct[order]
-        if clusters is None:
-            earlier = earlier_wrong = np.zeros(len(order), np.int64)
-        else:
-            earlier, earlier_wrong = _earlier(clusters[order], wrong)
-        # A cluster that grows from m to m + 1 adds 2 m + 1 to the sum of squares.
-        return cls(
-            scores[order].astype(np.float64),
-            _running(wrong),
-            _running(2 * earlier + 1),
-            _running((2 * earlier_wrong + 1) * wrong),
-            _running(earlier == 0),
-        )
+        m = m_wrong = np.zeros(len(order), np.int64)
+        if clusters is not None:
+            m, m_wrong = _earlier(clusters[order], wrong)
+        # A cluster that grows from m to m + 1 adds this to the sums of squares and of cubes.
+        growth = (2 * m + 1, 3 * m * m + 3 * m + 1, (2 * m_wrong + 1) * wrong)
+        counts = (_running(values) for values in (wrong, m == 0, *growth))
+        return cls(scores[order].astype(np.float64), *counts)
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def accepted(self, thresholds: Float64[np.ndarray, " T"]) -> Int64[np.ndarray, " T"]:
-        """Count the answers with a score >= each threshold."""
-        return np.searchsorted(-self.scores, -thresholds, side="right").astype(np.int64)
 
     def counts(
         self, thresholds: Float64[np.ndarray, " T"]
     ) -> tuple[Int64[np.ndarray, " T"], Int64[np.ndarray, " T"]]:
         """Answers accepted at each threshold, all with a score >= it, and the errors among them."""
-        accepted = self.accepted(thresholds)
+        accepted = np.searchsorted(-self.scores, -thresholds, side="right").astype(np.int64)
         return accepted, self.wrong[accepted]
 
     def effect(self, thresholds: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
-        """How many accepted labels say as much as one independent label, at each threshold.
+        """Say how many accepted labels weigh as much as one independent label.
 
-        Equation:  max(sum_c n_c^2 / sum_c n_c, sum_c e_c^2 / sum_c e_c), over clusters c of n_c
-                   accepted labels with e_c errors; the second only where there is an error.
-        Source:    the first is Kish 1965, *Survey Sampling*, section 8.2, with an intra-cluster
-                   correlation of 1: it is measured on no label.
-        Differs:   the second is ours; it matters where the clusters that repeat most are wrong
-                   more often than the others (ADR 12).
+        Equation:  max(K, (sum_c e_c^2 + w s^2) / (sum_c e_c + w s)), over clusters c of n_c
+                   accepted labels with e_c errors; K = sum_c n_c^2 / sum_c n_c,
+                   s = sum_c n_c^3 / sum_c n_c^2, w = `WRONG_CLUSTERS`.
+        Source:    K is the design effect of Kish 1965, *Survey Sampling*, at an intra-cluster
+                   correlation of 1. The rest is ours: docs/adr/0012-clusters-count-by-size.md.
+
+        K uses no label, so errors that were not drawn cannot make labels count for more; it is
+        right if errors fall on clusters of any size alike. The second term is the variance of the
+        number of errors over its mean, as seen in the wrong clusters and in w more of the size s
+        that a wrong cluster has on average if errors grow with the size: it guards where the
+        clusters that repeat most are wrong most often.
 
         Returns:
-            Numbers >= 1; exactly 1 where no accepted cluster repeats.
+            Numbers >= 1, one for each threshold; exactly 1 where no accepted cluster repeats.
         """
-        accepted = self.accepted(thresholds)
-        kish = self.squares[accepted] / np.maximum(accepted, 1)
-        errors = self.wrong_squares[accepted] / np.maximum(self.wrong[accepted], 1)
-        return np.maximum(np.maximum(kish, errors), 1.0)
+        n, errors = self.counts(thresholds)
+        squares = np.maximum(self.squares[n], 1)
+        size = np.maximum(self.cubes[n] / squares, 1)
+        more = WRONG_CLUSTERS * size
+        wrong = (self.wrong_squares[n] + more * size) / (errors + more)
+        return np.maximum(squares / np.maximum(n, 1), wrong)
 
     def effective(
         self, thresholds: Float64[np.ndarray, " T"]
@@ -106,12 +111,14 @@ class Labels:
 
     def evidence(self, threshold: Float64[np.ndarray, " T"]) -> dict[str, Any]:
         """The counts at one threshold, or without one, as a policy keeps them."""
-        (accepted, errors), (effective, _) = self.counts(threshold), self.effective(threshold)
+        accepted, errors = self.counts(threshold)
+        distinct = int(self.distinct[accepted].sum())
         return {
             "accepted": int(accepted.sum()),
             "errors": int(errors.sum()),
-            "effective_labels": float(effective.sum()),
-            "distinct_clusters": int(self.distinct[accepted].sum()),
+            "labelled": len(self),
+            "effective_labels": min(float(distinct), float(self.effective(threshold)[0].sum())),
+            "distinct_clusters": distinct,
         }
 
     def p_values(
@@ -120,10 +127,6 @@ class Labels:
         """Test each threshold on effective counts; the exact binomial test without clusters."""
         accepted, errors = self.effective(thresholds)
         return p_value(errors, accepted, target=target)
-
-    def candidates(self) -> Float64[np.ndarray, " T"]:
-        """Every distinct finite score, strictest first."""
-        return np.unique(self.scores[np.isfinite(self.scores)])[::-1]
 
 
 def order(
@@ -147,7 +150,7 @@ def order(
     Returns:
         The thresholds, first to be tested first, and the predicted power of each test by itself.
     """
-    thresholds = selection.candidates()
+    thresholds = np.unique(selection.scores[np.isfinite(selection.scores)])[::-1]
     if not len(thresholds):
         return thresholds, thresholds
     accepted, errors = selection.effective(thresholds)
@@ -161,20 +164,11 @@ def order(
 def passed(
     labels: Labels, thresholds: Float64[np.ndarray, " T"], *, target: float, level: float
 ) -> int:
-    """Test thresholds in the given order and stop at the first failure.
+    """Test thresholds in the given order, stop at the first failure, and count those that passed.
 
     Each test keeps the level, and a later one counts only if all before it passed: so the
     probability that any passed threshold has a precision <= target is at most the level. (To pass a
-    false one, the first false one in the order must pass.)
-
-    Args:
-        labels: the certifying part, which had no say in the thresholds or their order.
-        thresholds: in the order of testing.
-        target: precision to certify, a fraction in (0, 1).
-        level: significance level of every test.
-
-    Returns:
-        How many thresholds passed; the last of them is the loosest.
+    false one, the first false one in the order must pass.) The labels had no say in the order.
     """
     fails = labels.p_values(thresholds, target=target) > level
     return int(np.argmax(fails)) if fails.any() else len(thresholds)
@@ -193,9 +187,8 @@ def draw_clusters(
     Returns:
         True for the rows drawn.
     """
-    rng = np.random.default_rng(seed)
     sizes = np.bincount(clusters) if len(clusters) else np.zeros(0, np.int64)
-    shuffled = rng.permutation(len(sizes))
+    shuffled = np.random.default_rng(seed).permutation(len(sizes))
     middle = np.cumsum(sizes[shuffled]) - sizes[shuffled] / 2
     chosen = np.zeros(len(sizes), np.bool_)
     chosen[shuffled[middle <= share * len(clusters)]] = True
@@ -228,9 +221,7 @@ def selection_rows(
         )
     rng = np.random.default_rng(seed)
     drawn = draw_clusters(member, SELECTION_SHARE, seed=rng)
-    while not drawn.any() or drawn.all():
-        drawn = member == rng.choice(member)
-    return drawn
+    return drawn if drawn.any() and not drawn.all() else member == rng.choice(member)
 
 
 def _running(values: np.ndarray) -> np.ndarray:
