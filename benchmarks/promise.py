@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from thresher.artifact import Artifact
-from thresher.calibration import Outcomes
 from thresher.data.split import normalised
+from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import Policy
 from thresher.jobs.data import labelled_queries
 from thresher.jobs.measure import Measured
@@ -30,9 +30,10 @@ from thresher.matcher import Matcher
 class Single(Outcomes):
     """Outcomes whose labels each count as one."""
 
-    def design_effect(self, target: float) -> float:
-        """No correction."""
-        return 1.0
+    def certify(self, **options) -> object:
+        """As if every row were a cluster of its own."""
+        alone = {**vars(self), "clusters": np.arange(len(self.confidence))}
+        return Outcomes(**alone).certify(**options)
 
 
 def test_outcomes(folder: Path) -> Outcomes:
@@ -43,16 +44,16 @@ def test_outcomes(folder: Path) -> Outcomes:
     groups = np.unique([normalised(t) for t in labelled.texts], return_inverse=True)[1]
     nothing = np.zeros(len(labelled), bool)
     return Outcomes(
-        labelled.ids(), test.found.confidence, test.correct, nothing, [], groups.reshape(-1)
+        labelled.ids(), test.found.confidence, test.correct, nothing, groups.reshape(-1)
     )
 
 
 def drawn(source: Outcomes, fit: Outcomes, size: int, rng: np.random.Generator) -> Outcomes:
     """The fit part as it is, and about `size` queries of the source, whole titles at a time."""
-    order = np.argsort(source.groups, kind="stable")
-    bounds = np.flatnonzero(np.diff(source.groups[order], prepend=-1))
+    order = np.argsort(source.clusters, kind="stable")
+    bounds = np.flatnonzero(np.diff(source.clusters[order], prepend=-1))
     members = np.split(order, bounds[1:])
-    picked = rng.integers(0, len(members), round(size * len(members) / len(source.groups)))
+    picked = rng.integers(0, len(members), round(size * len(members) / len(source.clusters)))
     rows = np.concatenate([members[g] for g in picked])
     groups = np.repeat(np.arange(len(picked)), [len(members[g]) for g in picked])
     return type(fit)(
@@ -60,15 +61,16 @@ def drawn(source: Outcomes, fit: Outcomes, size: int, rng: np.random.Generator) 
         np.concatenate([fit.confidence, source.confidence[rows]]),
         np.concatenate([fit.correct, source.correct[rows]]),
         np.concatenate([np.ones(len(fit.correct), bool), np.zeros(len(rows), bool)]),
-        [],
-        np.concatenate([fit.groups + len(picked), groups]),
+        np.concatenate([fit.clusters + len(picked), groups]),
     )
 
 
 def part(outcomes: Outcomes, rows: np.ndarray) -> Outcomes:
     """Some of the outcomes."""
-    arrays = {k: getattr(outcomes, k)[rows] for k in ("confidence", "correct", "fit", "groups")}
-    return replace(outcomes, query_ids=[], segments=[], **arrays)
+    arrays = {
+        k: getattr(outcomes, k)[rows] for k in ("confidence", "correct", "selection", "clusters")
+    }
+    return replace(outcomes, ids=[], segments=[], known=None, absent=None, **arrays)
 
 
 def joined(one: Outcomes, two: Outcomes) -> Outcomes:
@@ -76,8 +78,8 @@ def joined(one: Outcomes, two: Outcomes) -> Outcomes:
     arrays = {
         k: np.concatenate([getattr(one, k), getattr(two, k)]) for k in ("confidence", "correct")
     }
-    groups = np.concatenate([one.groups, two.groups + one.groups.max() + 1])
-    return replace(one, fit=np.zeros(len(groups), bool), groups=groups, **arrays)
+    groups = np.concatenate([one.clusters, two.clusters + one.clusters.max() + 1])
+    return replace(one, selection=np.zeros(len(groups), bool), clusters=groups, **arrays)
 
 
 def kept(
@@ -88,7 +90,7 @@ def kept(
     good, covered, found = 0, [], 0
     for _ in range(options.draws):
         outcomes = drawn(source, fit, size, rng)
-        policy = outcomes.certify(target=options.target, confidence=options.confidence)
+        policy = outcomes.certify(target=options.target, confidence_level=options.confidence)
         if not isinstance(policy, Policy):
             good += 1  # nothing is accepted, so nothing is promised
             covered.append(0.0)
@@ -102,7 +104,7 @@ def kept(
 
 
 def main() -> None:
-    """Asks both questions of every artifact, with and without the design effect."""
+    """Asks both questions of every artifact, with and without clusters."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifacts", type=Path, nargs="+")
     parser.add_argument("--draws", type=int, default=1000)
@@ -115,9 +117,9 @@ def main() -> None:
     for folder in options.artifacts:
         path = Artifact.open(folder).part("decision") / "outcomes.parquet"
         own, test = Outcomes.load(path), test_outcomes(folder)
-        rest, size = part(own, ~own.fit), int((~own.fit).sum())
-        for name, kind in (("by design effect", Outcomes), ("as one each", Single)):
-            fit = part(own, own.fit)
+        rest, size = part(own, ~own.selection), int((~own.selection).sum())
+        for name, kind in (("by cluster", Outcomes), ("as one each", Single)):
+            fit = part(own, own.selection)
             fit = kind(**{k: getattr(fit, k) for k in fit.__dataclass_fields__})
             a = kept(fit, rest, test, size, options)
             b = kept(fit, joined(rest, test), joined(rest, test), size, options)

@@ -177,7 +177,7 @@ def test_what_is_no_artifact(tmp_path):
     file.write_text("x")
     with pytest.raises(InputError, match="is no artifact"):
         Artifact.open(file)
-    with pytest.raises(InputError, match="cannot be made a folder"):
+    with pytest.raises(InputError, match="a file lies where a folder is needed"):
         Edit(file)
 
 
@@ -210,5 +210,5 @@ def test_a_part_that_is_not_there_names_the_command_that_makes_it(tmp_path, part
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_to(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="cannot be made a folder"):
+    with pytest.raises(InputError, match="a file lies where a folder is needed"):
         Edit(tmp_path / "new")

@@ -64,8 +64,8 @@ def test_learned_confidence_certifies(items):
 def test_equal_texts_lie_in_one_part():
     labelled = asked(3, 600)
     outcomes = calibrate(shop(3), labelled, OPTIONS, fitted_on="x").outcomes
-    fit = {t for t, f in zip(labelled.texts, outcomes.fit, strict=True) if f}
-    rest = {t for t, f in zip(labelled.texts, outcomes.fit, strict=True) if not f}
+    fit = {t for t, f in zip(labelled.texts, outcomes.selection, strict=True) if f}
+    rest = {t for t, f in zip(labelled.texts, outcomes.selection, strict=True) if not f}
     assert fit
     assert rest
     assert not fit & rest
@@ -74,7 +74,7 @@ def test_equal_texts_lie_in_one_part():
 def test_the_certifying_part_leaves_no_trace_in_the_confidence():
     labelled = asked(40, 600)
     first = calibrate(shop(40), labelled, OPTIONS, fitted_on="x")
-    rest = ~first.outcomes.fit
+    rest = ~first.outcomes.selection
     pairs = labelled.relation.pairs()
     pairs[:, 1] = np.where(rest[pairs[:, 0]], (pairs[:, 1] + 1) % 40, pairs[:, 1])
     wrong = Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=labelled.relation.shape)
@@ -85,15 +85,15 @@ def test_the_certifying_part_leaves_no_trace_in_the_confidence():
 
 @pytest.mark.parametrize("kind", ["margin", "score"])
 def test_kinds_without_a_fit(kind):
-    options = replace(OPTIONS, confidence=kind, target=0.5)
+    options = replace(OPTIONS, scorer=kind, target=0.5)
     decision = calibrate(shop(40), asked(40, 400), options, fitted_on="x")
     assert decision.learned is None
     assert isinstance(decision.policy, Policy)
 
 
-@pytest.mark.parametrize("kind", ["learned", "margin", "score"])
+@pytest.mark.parametrize("kind", ["reranker", "margin", "score"])
 def test_ignored_items_are_never_proposed(kind):
-    options, labelled = replace(OPTIONS, confidence=kind), asked(40, 400)
+    options, labelled = replace(OPTIONS, scorer=kind), asked(40, 400)
     # Of every other query its own item is ignored, of the rest all but the third and their own.
     queries, items = np.divmod(np.arange(400 * 40), 40)
     own = labelled.relation.contains(queries, items)
@@ -119,6 +119,21 @@ def test_outcomes_are_kept(tmp_path):
     outcomes = calibrate(shop(40), asked(40, 400), OPTIONS, fitted_on="x").outcomes
     outcomes.save(tmp_path / "o.parquet")
     again = Outcomes.load(tmp_path / "o.parquet")
-    assert again.query_ids == outcomes.query_ids
-    one, other = (o.certify(target=0.8, confidence=0.9) for o in (outcomes, again))
+    assert again.ids == outcomes.ids
+    one, other = (o.certify(target=0.8, confidence_level=0.9) for o in (outcomes, again))
     assert one == other
+
+
+def test_products_of_a_share_of_the_queries_are_hidden():
+    options = replace(OPTIONS, target=0.7, absent=0.2)
+    decision = calibrate(shop(40), asked(40, 1000), options, fitted_on="x")
+    hidden = decision.outcomes.absent
+    assert hidden is not None
+    assert 0.15 < hidden.mean() < 0.25
+    assert not decision.outcomes.correct[hidden].any()
+    assert decision.policy.absent == pytest.approx(
+        hidden[~decision.outcomes.selection].mean(), abs=1e-4
+    )
+    # what nothing fits is less certain than what something does
+    sure = decision.outcomes.confidence
+    assert np.median(sure[hidden]) < np.median(sure[~hidden])

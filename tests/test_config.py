@@ -65,7 +65,7 @@ epochs = 3
 learning_rate = 1
 
 [decide]
-confidence = "margin"
+scorer = "margin"
 by = "shop"
 """
 
@@ -126,7 +126,7 @@ def test_set_wins_over_the_file_and_the_default(config):
     assert run.sections["train"]["epochs"] == 5
     assert run.sections["train"]["learning_rate"] == 0.001
     assert run.sections["tower"]["dim"] == 64
-    assert run.build("decide").confidence == "margin"
+    assert run.build("decide").scorer == "margin"
     assert run.build("data").item_text == ("a", "b")
     assert run.build("data").open_catalogue is True
     assert run.build("data").shares == {"train": 0.9, "test": 0.1}
@@ -155,7 +155,7 @@ BAD = {
     "list of": ("[data]\nitem_text = [1]\n", r"data\.item_text must be a text in quotes, got 1"),
     "no table": ("[data]\nshares = 1\n", r"data\.shares must be a table of keys and values, got 1"),
     "table of": ('[data]\nshares = { train = "x" }\n', r"data\.shares\.train must be a number"),
-    "choice": ('[decide]\nconfidence = "best"\n', r"decide\.confidence must be one of"),
+    "choice": ('[decide]\nscorer = "best"\n', r"decide\.scorer must be one of"),
     "section is no table": ("train = 3\n", r"train must be a table of keys and values, got 3"),
     "tower is no table": ("tower = 3\n", r"tower must be a table of keys and values, got 3"),
     "tower kind is no text": ("[tower]\nkind = 3\n", r"tower\.kind is 3"),
@@ -165,9 +165,9 @@ BAD = {
     "no term": ("objective = []\n", r"the objective needs at least one term"),
     "name": ('[[objective]]\nkind = "alc"\nname = 3\n', r"objective\.0\.name must be a text"),
     "links": ('[[objective]]\nkind = "alc"\nlinks = "x"\n', r"objective\.0\.links .*offered.*'x'"),
-    "range": ("[decide]\ntarget = 95\n", r"decide\.target must lie between 0 and 1, as in 0\.95"),
+    "range": ("[decide]\ntarget = 95\n", r"decide\.target is 95; it must lie strictly"),
     "epochs": ("[train]\nepochs = 0\n", r"train\.epochs must be at least 1, got 0"),
-    "not a number": ("[decide]\ntarget = nan\n", r"decide\.target must lie between 0 and 1"),
+    "not a number": ("[decide]\ntarget = nan\n", r"decide\.target is nan; it must lie"),
     "loss refuses": ('[[objective]]\nkind = "softmax"\ntemperature = 0\n', r"temperature of"),
     "no TOML": ("epochs 3\n", r"run\.toml is no TOML file: Expected '='"),
     "not UTF-8": (b"[train]\n# \xff\n", r"run\.toml is no TOML file"),

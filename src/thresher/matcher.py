@@ -188,7 +188,9 @@ class Matcher:
         given = queries
         if isinstance(given, str):
             given = [given]
-        elif not (isinstance(given, list | tuple) and all(isinstance(x, str) for x in given)):
+        elif not isinstance(given, pa.Table) and not (
+            isinstance(given, list | tuple) and all(isinstance(x, str) for x in given)
+        ):
             given = to_table(given, what="queries")
         texts, ids, segments = self._read(given)
         found = self.propose(texts)
@@ -252,7 +254,8 @@ def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
     if (folder / "policy.json").exists():
         return Policy.load(folder / "policy.json", fitted_on=fitted_on)
     try:
-        return NoThreshold(**json.loads((folder / "no_threshold.json").read_text("utf-8")))
+        values = json.loads((folder / "no_threshold.json").read_text("utf-8"))
+        return NoThreshold(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"the decision in {folder} cannot be read ({error}); run `thresher calibrate`"

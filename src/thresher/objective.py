@@ -34,7 +34,7 @@ class Term:
 
     name: str
     loss: Loss
-    links: str = "offered"
+    links: str = "query_item"
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class Objective(nn.Module):
         """
         m = matching_of(queries, items, positives, ignored, labels, ref_labels, log_q, normalize)
         total, self.logs = self.reduce(
-            {m.links.left: m.left, m.links.right: m.right}, {"offered": m.links}
+            {m.links.left: m.left, m.links.right: m.right}, {"query_item": m.links}
         )
         return total
 

@@ -33,7 +33,7 @@ TABLES = {
     "no column": (b"id,name\na,b\n", "has no column 'title'"),
     "no rows": (b"id,title\n", "one"),
     "empty": (b"", "is empty (0 bytes)"),
-    "ragged": (b"id,title\na,b,c\n", "Expected 2 columns, got 3"),
+    "ragged": (b"id,title\na,b,c\n", "expected 2 values"),
 }
 
 
@@ -93,9 +93,9 @@ OPTIONS = {
     "split": (("evaluate", "--split", "tests"), "unknown split 'tests'; the splits are train"),
     "share": (("evaluate", "--open-catalogue", "1"), "must lie in [0, 1), got 1.0"),
     "by": (("evaluate", "--by", "shops"), "no column 'shops'"),
-    "target": (("calibrate", "--target", "95"), "must lie between 0 and 1, as in 0.95, got 95"),
-    "target nan": (("calibrate", "--target", "nan"), "must lie between 0 and 1"),
-    "confidence": (("calibrate", "--confidence", "0"), "must lie between 0 and 1"),
+    "target": (("calibrate", "--target", "95"), "decide.target is 95; it must lie strictly"),
+    "target nan": (("calibrate", "--target", "nan"), "it must lie strictly between 0 and 1"),
+    "confidence": (("calibrate", "--confidence", "0"), "it must lie strictly between 0 and 1"),
     "calibrate by": (("calibrate", "--by", "shops"), "no column 'shops'"),
     "no queries": (("match", "--queries", "none.csv"), "there is no file none.csv"),
     "no items": (("index", "--items", "none.csv"), "there is no file none.csv"),
@@ -112,10 +112,10 @@ def test_where_decisions_cannot_be_written(unchanged, shop, tmp_path):
     match = ("match", "--queries", shop / "queries.csv", "--out")
     (tmp_path / "d.csv").mkdir()
     assert "is a folder; name a file" in unchanged(*match, tmp_path / "d.csv")
-    assert "has a suffix that is not read or written" in unchanged(*match, tmp_path / "d.xlsx")
+    assert "has a suffix that is not read or written" in unchanged(*match, tmp_path / "d.xls")
     assert "has a suffix" in unchanged(*match, tmp_path)
     (tmp_path / "file").write_text("x")
-    assert "cannot be made a folder" in unchanged(*match, tmp_path / "file" / "d.csv")
+    assert "a file lies where a folder is needed" in unchanged(*match, tmp_path / "file" / "d.csv")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate", "index", "match", "report"])
@@ -173,7 +173,7 @@ def test_a_policy_edited_by_hand_is_refused(refused, model, shop):
     bar = json.loads(text)["accept_at"]
     easier = f"{bar - 0.1:.17f}"[: len(str(bar))]
     path.write_text(text.replace(str(bar), easier))
-    assert "was edited or damaged" in refused("match", model, "--queries", shop / "queries.csv")
+    assert "it was edited" in refused("match", model, "--queries", shop / "queries.csv")
 
 
 def test_a_policy_by_segment_needs_the_column(run, refused, model, tmp_path):
@@ -241,7 +241,7 @@ def test_settings_that_cannot_be_trained_with(refused, shop, tmp_path, name):
 
 def test_train_into_a_file_and_from_no_file(refused, shop, tmp_path):
     (tmp_path / "file").write_text("x")
-    assert "cannot be made a folder" in refused(
+    assert "a file lies where a folder is needed" in refused(
         "train", shop / "run.toml", "--out", tmp_path / "file"
     )
     assert "does not exist" in refused("train", tmp_path / "none.toml")
@@ -250,7 +250,7 @@ def test_train_into_a_file_and_from_no_file(refused, shop, tmp_path):
 def test_data_commands(refused, shop, tmp_path):
     assert "suffix that is not read" in refused("data", "inspect", shop / "run.toml")
     assert "there is no file" in refused("data", "inspect", tmp_path / "none.csv")
-    assert "suffix" in refused("data", "convert", shop / "items.csv", tmp_path / "items.xlsx")
+    assert "suffix" in refused("data", "convert", shop / "items.csv", tmp_path / "items.xls")
     assert "no importer 'bier'; there are beir, pairs" in refused(
         "data", "import", "bier", tmp_path, tmp_path / "out"
     )

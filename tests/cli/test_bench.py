@@ -129,5 +129,5 @@ def test_out_is_a_file(refused, shop, tmp_path):
         "--out",
         tmp_path / "g",
     )
-    assert "cannot be made a folder" in said
+    assert "a file lies where a folder is needed" in said
     assert os.path.isfile(tmp_path / "g")

@@ -149,7 +149,7 @@ def test_calibrate_at_another_target(run, model):
     found = answer(run("calibrate", model, "--target", 0.9, "--confidence", 0.9, "--json"))
     assert found["certified"] is True
     assert found["policy"]["target_precision"] == 0.9
-    assert found["policy"]["confidence"] == 0.9
+    assert found["policy"]["confidence_level"] == 0.9
     assert found["policy_id"] == found["policy"]["id"]
     assert 0 < found["coverage"] <= 1
     metrics = answer(run("evaluate", model, "--json", "--no-report"))
@@ -242,7 +242,7 @@ def test_another_catalogue_has_to_be_calibrated_before_matching(
     assert {r["item_id"] for r in read_table(out).to_pylist()} <= kept
 
 
-@pytest.mark.parametrize(("count", "confidence"), [(1, "margin"), (2, "learned"), (3, "learned")])
+@pytest.mark.parametrize(("count", "confidence"), [(1, "margin"), (2, "reranker"), (3, "reranker")])
 def test_a_catalogue_smaller_than_the_candidates_simply_works(run, tmp_path, count, confidence):
     shop = open_shop(tmp_path, items=count, queries=800)
     options = ["--set", f"decide.scorer={confidence}", "--out", tmp_path / "m", "--quiet"]

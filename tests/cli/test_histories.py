@@ -169,7 +169,7 @@ def test_options_out_of_range(refused, model, tmp_path):
     path = events(tmp_path, ["a,i0-0,1"])
     ask = ("recommend", model, "--events", path)
     assert "36 items are asked for, and the catalogue has 35" in refused(*ask, "--top", 36)
-    assert "has a suffix" in refused(*ask, "--out", tmp_path / "l.xlsx")
+    assert "has a suffix" in refused(*ask, "--out", tmp_path / "l.xls")
     assert "there is no file" in refused("recommend", model, "--events", tmp_path / "none.csv")
     assert "validation or test, got 'tests'" in refused("evaluate", model, "--split", "tests")
 

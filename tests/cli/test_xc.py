@@ -13,7 +13,7 @@ from thresher.data.tables import read_table, write_table
 from thresher.evaluate.coverage import FLOOR
 from thresher.matcher import Matcher, read_settings
 
-RUN = '\npropensity = "amazon"\n[tower]\nkind = "tfidf"\n[decide]\nconfidence = "{}"\n'
+RUN = '\npropensity = "amazon"\n[tower]\nkind = "tfidf"\n[decide]\nscorer = "{}"\n'
 KS = (1, 3, 5)
 
 
@@ -103,7 +103,7 @@ def test_the_filter_comes_before_the_ranking(run, trained):
 
 
 def test_the_learned_confidence_is_fitted_and_certified_behind_the_filter(run, trained):
-    at = trained("learned")
+    at = trained("reranker")
     found = measured(run, at / "m")
     assert found["P@1"] > 0.8
     again = json.loads(run("calibrate", at / "m", "--target", 0.8, "--json").out)

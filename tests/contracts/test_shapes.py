@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from thresher.decide.repeats import design_effect
+from thresher.retrieve.hits import Hits
 
 
 def test_an_array_of_another_length_is_refused():
-    with pytest.raises(TypeCheckError, match="groups"):
-        design_effect(np.array([True, False, True]), np.arange(2))
+    with pytest.raises(TypeCheckError, match="scores"):
+        Hits(np.zeros((2, 3), np.int64), np.zeros((2, 4), np.float32))

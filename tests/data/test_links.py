@@ -45,7 +45,7 @@ def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, 
         assert (links.left, links.right, links.log_q) == ("query", "item", None)
         wide = links.shift(offset)
         assert wide.pos.tolist() == [[i, rank * 3 * (1 + mined) + i] for i in range(3)]
-        assert wide.drop.tolist() == [
+        assert wide.ignored.tolist() == [
             [i, j]
             for i, q in enumerate(batch.query_rows)
             for j, item in enumerate(batch.columns)
@@ -57,7 +57,7 @@ def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, 
         assert (asked.left, asked.right, asked.log_q) == ("text", "query", None)
         wide = asked.shift(shift)
         assert wide.pos.tolist() == [[i, rank * 3 + i] for i in range(3)]
-        assert wide.drop.tolist() == [
+        assert wide.ignored.tolist() == [
             [i, j]
             for i, item in enumerate(batch.item_rows)
             for j, q in enumerate(batch.queries)
@@ -78,7 +78,7 @@ def test_links_of_a_small_batch():
     links = batch_links(relation, ints([1, 2]), ints([0, 1, 1, 0]), offset=2, log_q=log_q)
     assert (links.left, links.right) == ("query", "item")
     assert links.pos.tolist() == [[0, 0], [1, 1]]
-    assert links.drop.tolist() == [[0, -1], [1, -2]]
+    assert links.ignored.tolist() == [[0, -1], [1, -2]]
     assert links.log_q is not None
     assert links.log_q.dtype == torch.float32
     # 2 queries, half of whose own items it is: expected once, log 1 = 0
@@ -122,10 +122,10 @@ def test_without_in_batch_negatives_only_further_columns_are_left():
     links = batch_links(relation, ints([1]), columns, offset=2, own=2, in_batch=False)
     assert links.pos.tolist() == [[0, 0]]
     # column 0 is the own item of the other process's query; columns 1 and 3 stay negatives
-    assert links.drop.tolist() == [[0, -2]]
+    assert links.ignored.tolist() == [[0, -2]]
     links = batch_links(relation, ints([0]), columns, offset=0, own=2, in_batch=False)
     # column 3 is item 0 again, true for query 0; column 2 the other query's own item
-    assert links.drop.tolist() == [[0, 2], [0, 3]]
+    assert links.ignored.tolist() == [[0, 2], [0, 3]]
 
 
 def test_a_pair_to_be_ignored_is_dropped_unless_it_is_the_positive():
@@ -136,13 +136,13 @@ def test_a_pair_to_be_ignored_is_dropped_unless_it_is_the_positive():
     rows, columns = ints([0, 1]), ints([0, 1, 2, 2])  # a mined column each, both item 2
     links = batch_links(relation, rows, columns, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
-    assert links.drop.tolist() == [[0, 2], [0, 3], [1, 0]]
+    assert links.ignored.tolist() == [[0, 2], [0, 3], [1, 0]]
     links = asked_links(relation, columns, rows, own=2, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
-    assert links.drop.tolist() == [[0, 1], [2, 0], [3, 0]]
+    assert links.ignored.tolist() == [[0, 1], [2, 0], [3, 0]]
     links = all_links(relation, rows, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
-    assert links.drop.tolist() == [[0, 2], [1, 0]]
+    assert links.ignored.tolist() == [[0, 2], [1, 0]]
 
 
 def test_a_mined_item_that_is_true_for_the_query_beside_it_is_dropped():
@@ -150,7 +150,7 @@ def test_a_mined_item_that_is_true_for_the_query_beside_it_is_dropped():
     relation = Relation.from_pairs(ints([0, 0, 1, 1]), ints([0, 1, 0, 1]), shape=(2, 2))
     links = asked_links(relation, ints([0, 1]), ints([0, 1]), own=1)
     assert links.pos.tolist() == [[0, 0]]
-    assert links.drop.tolist() == [[0, 1], [1, 0], [1, 1]]
+    assert links.ignored.tolist() == [[0, 1], [1, 0], [1, 1]]
 
 
 @given(seed=st.integers(0, 50), some=st.booleans())
@@ -160,7 +160,7 @@ def test_all_links_are_the_rows_of_the_relation(seed, some):
     links = all_links(relation, rows, ignored=ignored)
     assert (links.left, links.right, links.log_q) == ("query", "item", None)
     assert links.pos.tolist() == [[i, j] for i, q in enumerate(rows) for j in relation.items_of(q)]
-    assert links.drop.tolist() == [
+    assert links.ignored.tolist() == [
         [i, j]
         for i, q in enumerate(rows if some else [])
         for j in ignored.items_of(q)
@@ -179,7 +179,7 @@ def test_an_empty_relation_of_ignored_pairs_changes_nothing():
     for make in makers:
         plain, with_none = make(), make(ignored=empty(12, 5))
         assert plain.pos.tolist() == with_none.pos.tolist()
-        assert plain.drop.tolist() == with_none.drop.tolist()
+        assert plain.ignored.tolist() == with_none.ignored.tolist()
 
 
 def test_links_refuse_columns_that_do_not_belong():

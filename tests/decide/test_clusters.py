@@ -94,7 +94,9 @@ def test_all_distinct_is_the_same_as_none():
 def test_too_few_distinct_texts_are_refused_however_many_copies(texts):
     # Of 78 texts 20 choose thresholds and 58 certify, one fewer than .95^59 <= .05 needs.
     clusters = np.arange(texts).repeat(20)
-    answer = certify(np.zeros(texts * 20), np.ones(texts * 20, bool), target=0.95, clusters=clusters)
+    answer = certify(
+        np.zeros(texts * 20), np.ones(texts * 20, bool), target=0.95, clusters=clusters
+    )
     assert isinstance(answer, NoThreshold)
     assert answer.errors == 0
     assert answer.distinct_clusters == answer.effective_labels < 59

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+
 from thresher.decide.evidence import NAMES, Evidence, Known, Reader
 
 TEXTS = ["Bosch KIN85AF30 64GB", "Bosch KIN85AF20 128GB", "Neff W544BX0GB White", ""]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import sparse
+
 from thresher.decide.habits import HABITS, Habits
 
 # Words: phone, plus, tray, cheap. Items: 0 phone, 1 phone plus, 2 phone tray.

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+
 from thresher.decide.evidence import NAMES
 from thresher.decide.learned import Learned, _loss
-
 from thresher.errors import InputError
 
 

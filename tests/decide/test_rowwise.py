@@ -2,9 +2,9 @@
 
 import numpy as np
 from scipy import sparse
-from thresher.decide.rowwise import overlap, present, unit_rows, weighted_overlap
 
 from thresher.decide import rowwise
+from thresher.decide.rowwise import overlap, present, unit_rows, weighted_overlap
 
 LEFT = np.array([[1, 0, 2, 0], [0, 0, 0, 0], [3, 1, 0, 0]], np.float32)
 RIGHT = np.array([[1, 1, 1, 1], [0, 0, -2, 5]], np.float32)

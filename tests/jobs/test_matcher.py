@@ -24,9 +24,9 @@ def texts(shop):
     return read_table(shop / "queries.csv")["title"].to_pylist()[:60]
 
 
-@pytest.fixture(params=["learned", "margin", "score"])
+@pytest.fixture(params=["reranker", "margin", "score"])
 def each(request, matcher):
-    return replace(matcher, options=replace(matcher.options, confidence=request.param))
+    return replace(matcher, options=replace(matcher.options, scorer=request.param))
 
 
 def test_candidates_are_those_of_the_tower(each, texts):
@@ -127,7 +127,7 @@ def test_decisions_are_the_policy_and_nothing_else(matcher, texts):
 def test_without_a_certified_threshold_all_is_for_review(matcher, texts):
     none = NoThreshold(
         **{
-            name: {"target_precision": 0.95, "confidence": 0.95}.get(name, value)
+            name: value
             for name, value in _example().to_dict().items()
             if name in NoThreshold.__dataclass_fields__
         }
@@ -141,8 +141,7 @@ def _example():
     from thresher.decide.certify import certify
 
     scores = np.linspace(0, 1, 50)
-    return certify(scores, np.zeros(50, bool), target=0.95, confidence=0.95, fit_scores=scores,
-                   fit_correct=np.zeros(50, bool))  # fmt: skip
+    return certify(scores, np.zeros(50, bool), target=0.95)
 
 
 def test_segments_need_a_table(matcher, texts):
@@ -158,7 +157,7 @@ def test_segments_need_a_table(matcher, texts):
 
 
 def _strict(policy):
-    return Policy(2.0, policy.target_precision, policy.confidence, 0, 0, 10)
+    return Policy(2.0, policy.target_precision, policy.confidence_level, 0, 0, 10, 0.0, 0)
 
 
 def test_an_uncalibrated_matcher_refuses(matcher, texts):
@@ -185,3 +184,29 @@ def test_a_decision_of_another_model_is_refused(model):
     with pytest.raises(InputError, match="calibrate"):
         Matcher.open(model)
     assert Matcher.open(model, decision=False).policy is None
+
+
+def test_one_text_is_one_query(matcher, texts):
+    found = matcher.match(texts[0])
+    assert found["query"].to_pylist() == [texts[0]]
+    assert found.equals(matcher.match([texts[0]]))
+
+
+def test_frames_come_back_as_they_came(matcher, texts):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    expected = matcher.match(texts[:3])["item_id"].to_pylist()
+    columns = {"id": ["a", "b", "c"], "title": texts[:3]}
+    for made, kind in ((pandas.DataFrame, pandas.DataFrame), (polars.DataFrame, polars.DataFrame)):
+        found = matcher.match(made(columns))
+        assert isinstance(found, kind)
+        assert list(found["item_id"]) == expected
+        assert list(found["query_id"]) == ["a", "b", "c"]
+
+
+def test_what_is_no_table_is_refused(matcher):
+    with pytest.raises(InputError, match="queries"):
+        matcher.match(3)
+
+
+def test_an_artifact_is_opened_by_its_path_as_text(shop, texts):
+    assert Matcher.open(str(shop / "model")).match(texts[0]).num_rows == 1

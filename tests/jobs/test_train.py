@@ -53,7 +53,7 @@ def test_how_it_is_decided_may_change_before_resuming_and_how_it_is_trained_may_
         with pytest.raises(InputError, match="another configuration or other data"):
             jobs.train(run(other), out, resume=True, quiet=True)
     found = jobs.train(run("decide.scorer=margin"), out, resume=True, quiet=True)
-    assert found["decision"]["policy"]["confidence"] == 0.95
+    assert found["decision"]["policy"]["confidence_level"] == 0.95
     assert found["validation"]["P@1"] > 0
 
 

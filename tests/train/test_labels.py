@@ -30,10 +30,10 @@ class Stopped(Exception):
 
 
 class Stops(Watched):
-    def __call__(self, m):
+    def ratios(self, m):
         if len(self.seen) + 1 == self.kill_at:
             raise Stopped
-        return super().__call__(m)
+        return super().ratios(m)
 
 
 # With prototypes three terms see each step: call 3 * 23 is in the third epoch (10 steps each).
@@ -67,14 +67,15 @@ def test_every_query_is_taken_once_an_epoch_where_one_positive_is_drawn(tmp_path
 
 
 def test_mined_items_are_further_columns_and_never_a_query_s_own(tmp_path):
-    watched = Watched()
     shapes = []
 
-    def seen(m):
-        shapes.append((len(m.left), len(m.right)))
-        return watched(m)
+    class Shapes(Watched):
+        def ratios(self, m):
+            shapes.append((len(m.left), len(m.right)))
+            return super().ratios(m)
 
-    trained(tmp_path, replace(OPTIONS, epochs=2), "text", seen)
+    watched = Shapes()
+    trained(tmp_path, replace(OPTIONS, epochs=2), "text", watched)
     # There are no weights to mine with before the first epoch: its extra columns are drawn blindly.
     assert shapes == [(24, 72)] * 20
     for links in watched.seen:
@@ -87,7 +88,7 @@ def test_all_items_as_columns(tmp_path):
     for links in watched.seen:
         assert len(links.pos) == 24
         assert links.pos[:, 1].max() < ITEMS
-        assert len(links.drop) == 0
+        assert len(links.ignored) == 0
 
 
 def test_rare_items_are_drawn_more_often(tmp_path):

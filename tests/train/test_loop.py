@@ -180,8 +180,8 @@ def test_other_true_columns_are_dropped_never_negative(tmp_path):
     for links in watched.seen:
         assert links.pos.tolist() == [[i, i] for i in range(120)]
         # 120 columns of 40 items: every batch holds copies
-        assert len(links.drop) > 0
-        assert (links.drop[:, 0] != links.drop[:, 1]).all()
+        assert len(links.ignored) > 0
+        assert (links.ignored[:, 0] != links.ignored[:, 1]).all()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])

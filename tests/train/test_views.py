@@ -273,7 +273,7 @@ def test_row_i_of_one_side_is_that_of_the_other():
     links = itself("view_a", "view_b", 3)
     assert (links.left, links.right) == ("view_a", "view_b")
     assert links.pos.tolist() == [[0, 0], [1, 1], [2, 2]]
-    assert links.drop.shape == (0, 2)
+    assert links.ignored.shape == (0, 2)
     assert links.log_q is None
 
 

@@ -1,0 +1,56 @@
+"""`thresher certify`: a threshold for the scores of any system."""
+
+import json
+
+import numpy as np
+import pytest
+
+from thresher.cli.main import main
+
+
+@pytest.fixture
+def scores(tmp_path):
+    path = tmp_path / "scores.csv"
+
+    def write(correct, extra=""):
+        values = np.linspace(0, 1, len(correct))
+        lines = [f"{s:.4f},{c}{extra}" for s, c in zip(values, correct, strict=True)]
+        header = "score,correct" + (",cluster" if extra else "")
+        path.write_text("\n".join([header, *lines]) + "\n")
+        return path
+
+    return write
+
+
+def test_a_threshold_is_certified(scores, capsys):
+    # every answer above 0.3 is right, none below
+    path = scores([str(i > 300) for i in range(1000)])
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(path), "--target", "0.9", "--json"])
+    assert ended.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["certified"]
+    assert 0.2 < found["accept_at"] < 0.35
+    assert found["target_precision"] == 0.9
+
+
+def test_the_answer_no_is_exit_code_1(scores, capsys):
+    path = scores(["no"] * 200)
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(path)])
+    assert ended.value.code == 1
+    assert "No threshold reaches" in capsys.readouterr().out
+
+
+def test_one_cluster_certifies_nothing(scores, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(scores(["1"] * 200, extra=",same"))])
+    assert ended.value.code in (1, 2)
+
+
+@pytest.mark.parametrize(("value", "message"), [("maybe", "'maybe' in row 1"), ("", "row 1")])
+def test_labels_that_are_none_are_named(scores, capsys, value, message):
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(scores([value, *["true"] * 99]))])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
