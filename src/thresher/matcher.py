@@ -255,7 +255,11 @@ def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
         return Policy.load(folder / "policy.json", fitted_on=fitted_on)
     try:
         values = json.loads((folder / "no_threshold.json").read_text("utf-8"))
-        return NoThreshold(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return NoThreshold(**given)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"the decision in {folder} cannot be read ({error}); run `thresher calibrate`"
