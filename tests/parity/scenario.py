@@ -8,12 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from thresher.adapters import SentenceTransformersLoss
 from thresher.data import Relation
 from thresher.data.features import Counted, Schema
 from thresher.data.links import asked_links, batch_links
 from thresher.data.masking import ViewOptions
 from thresher.data.sampler import PairSampler
 from thresher.data.schema import FeatureOptions
+from thresher.distributed import average_gradients
 from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.losses.croloss import CROLoss
 from thresher.objective import Objective, Term
@@ -254,6 +256,38 @@ def sampled_objective():
             Term("cro", CROLoss(temperature=0.3, rank_kernel="sigmoid"), "offered", weight=0.5),
         ]
     ).double()
+
+
+class Encoder(nn.Module):
+    """What a sentence-transformers model is to a loss."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(4)
+            self.layer = nn.Linear(WIDTH, DIM)
+
+    def forward(self, features):
+        return {"sentence_embedding": self.layer(features["x"])}
+
+
+def adapted(rank, world):
+    """The gradients of an adapter on this process's anchors, positives and hard negatives.
+
+    Those of the model are to be averaged by the trainer; those of the head are already.
+    """
+    loss = SentenceTransformersLoss(
+        Encoder(), [Softmax(), HardestPairs(hardest=3), (ThresholdConsistentMargin(), 0.5)]
+    )
+    draw = torch.Generator().manual_seed(9)
+    columns = [torch.randn(QUERIES, WIDTH, generator=draw) for _ in range(3)]
+    labels = torch.arange(QUERIES) % 5  # equal ones lie on different processes
+    loss([{"x": x.chunk(world)[rank]} for x in columns], labels.chunk(world)[rank]).backward()
+    average_gradients(loss.model.parameters())
+    return {
+        "logs": loss.objective.logs,
+        "gradients": [p.grad.tolist() for p in loss.parameters()],
+    }
 
 
 def parameters(towers, goal):

@@ -7,6 +7,7 @@ import torch
 from parity.scenario import (
     Featured,
     Towers,
+    adapted,
     featured_objective,
     featured_share,
     mined_objective,
@@ -101,6 +102,15 @@ def test_views_of_features_of_several_processes_equal_those_of_one(found, step):
             torch.testing.assert_close(
                 torch.tensor(one), want.grad.to_dense(), rtol=1e-4, atol=1e-6
             )
+
+
+def test_an_adapter_on_several_processes_equals_one(found):
+    # Labels and columns of the other processes count, and heads, which no trainer wraps, agree.
+    want = adapted(0, 1)
+    for process in found:
+        assert process["adapted"]["logs"] == pytest.approx(want["logs"], rel=1e-5)
+        for got, one in zip(process["adapted"]["gradients"], want["gradients"], strict=True):
+            torch.testing.assert_close(torch.tensor(got), torch.tensor(one), rtol=1e-4, atol=1e-6)
 
 
 def test_rows_are_gathered_in_the_order_of_the_processes(found):

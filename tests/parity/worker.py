@@ -8,6 +8,7 @@ import torch
 from parity.scenario import (
     Featured,
     Towers,
+    adapted,
     featured_objective,
     featured_share,
     gradient,
@@ -50,6 +51,7 @@ def work(rank, world, port, folder):
             f"featured, {name}": gradients(step, featured_share(), featured_objective(), Featured())
             for name, step in (("plain", plain_step), ("cached", cached))
         },
+        "adapted": adapted(rank, world),
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
         "summed": distributed.all_sum(own).tolist(),
         "own": own.tolist(),
