@@ -1,5 +1,6 @@
 """Exact search stays exact, whatever its tiling."""
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from thresher.retrieve import Exact, exact
+from thresher.retrieve import index as index_module
 
 
 @given(
@@ -56,3 +58,25 @@ def test_near_ties_below_float32_resolution_are_settled_in_float64():
 def test_the_vectors_given_are_the_vectors_kept():
     items = np.eye(3, dtype=np.float32)
     assert np.shares_memory(Exact(items).vectors, items)
+
+
+@pytest.mark.parametrize(("queries", "threads"), [(1, 1), (4, 1), (5, 3)])
+def test_a_small_search_uses_one_thread_of_faiss(monkeypatch, queries, threads):
+    # 5 x 100 x 8 = 4,000 multiplications
+    monkeypatch.setattr(index_module, "PARALLEL_FROM", 4_000)
+    seen, knn = [], faiss.knn
+
+    def watched(*args, **options):
+        seen.append(faiss.omp_get_max_threads())
+        return knn(*args, **options)
+
+    monkeypatch.setattr(faiss, "knn", watched)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        vectors = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+        Exact(vectors).search(vectors[:queries], 3)
+        assert seen == [threads]
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -93,5 +93,5 @@ def test_saved_and_loaded(items, queries, tmp_path):
 
 @pytest.mark.parametrize("k", [0, ITEMS + 1])
 def test_k_outside_the_catalogue(items, queries, k):
-    with pytest.raises(InputError, match=f"between 1 and the {ITEMS} items, got {k}"):
+    with pytest.raises(InputError, match=f"k is {k}, but the index holds {ITEMS} items"):
         SparseExact(items).search(queries, k)

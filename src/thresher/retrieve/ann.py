@@ -8,10 +8,19 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from thresher.errors import InputError
+from thresher.files import aside, write_json
 from thresher.retrieve.exact import Exact
 from thresher.retrieve.hits import Hits
-from thresher.retrieve.index import Index, Kind, allowed_rows, squared_norms
-from thresher.retrieve.manifest import check_rows, read_manifest, write_aside, write_manifest
+from thresher.retrieve.index import (
+    MANIFEST,
+    Index,
+    Kind,
+    allowed_rows,
+    check_rows,
+    read_manifest,
+    squared_norms,
+    threads_for,
+)
 
 EXACT_UP_TO = 200_000  # items: above, an exact batch search costs more than it is worth
 _POINTS_A_LIST = 39  # FAISS's own least number of training points a list
@@ -46,8 +55,8 @@ class FaissIVF:
     def __init__(self, exact: Exact, lists: Any, *, probes: int) -> None:
         if lists.ntotal != len(exact):
             raise InputError(
-                f"The inverted lists hold {lists.ntotal} items but there are {len(exact)} vectors; "
-                "build both from the same catalogue."
+                f"the inverted lists hold {lists.ntotal} items but there are {len(exact)} vectors; "
+                "build both from the same catalogue"
             )
         self._exact = exact
         self._lists = lists
@@ -80,8 +89,8 @@ class FaissIVF:
         lists = min(most, round(4 * items**0.5)) if lists is None else lists
         if items == 0 or not 1 <= lists <= most:
             raise InputError(
-                f"{lists} lists were asked of {items} items, but k-means needs {_POINTS_A_LIST} "
-                f"items a list; ask for 1 to {most} lists, or build the kind 'exact'."
+                f"lists is {lists} for {items} items, but k-means needs {_POINTS_A_LIST} items a "
+                f"list; give 1 to {most}, or build the kind 'exact'"
             )
         index: Any = faiss.index_factory(dimensions, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = seed
@@ -115,13 +124,15 @@ class FaissIVF:
             return self._exact.search(vectors, k, allow=allow)
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
         squared_norms(queries, name="query")
-        wanted: dict[str, Any] = {"nprobe": self._probes}
+        options: dict[str, Any] = {"nprobe": self._probes}
         if allow is not None and allowed is not None:
             selector: Any = faiss.IDSelectorBitmap
-            wanted["sel"] = selector(np.packbits(allow, bitorder="little"))
+            options["sel"] = selector(np.packbits(allow, bitorder="little"))
         width = min(2 * k + 32, count)
-        parameters = faiss.SearchParametersIVF(**wanted)
-        coarse, rows = self._lists.search(queries, width, params=parameters)
+        parameters = faiss.SearchParametersIVF(**options)
+        visited = self._exact.vectors.size * self._probes // self._lists.nlist
+        with threads_for(len(queries) * visited):
+            coarse, rows = self._lists.search(queries, width, params=parameters)
         hits = self._exact.rank(queries, rows, k)
         found = (rows >= 0).sum(axis=1)
         tied = (found == width) & (width < count) & (coarse[:, min(k, width) - 1] == coarse[:, -1])
@@ -132,14 +143,17 @@ class FaissIVF:
         return hits
 
     def save(self, folder: Path) -> None:
-        """Write vectors.npy, lists.faiss and index.json; an index in the folder is replaced."""
-        self._exact.save(folder)
-        write_aside(folder / "lists.faiss", lambda path: faiss.write_index(self._lists, str(path)))
+        """Write vectors.npy, lists.faiss and index.json; an index in the folder is replaced.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
         rows, dimensions = self._exact.vectors.shape
-        write_manifest(
-            folder,
-            {"kind": "ivf", "rows": rows, "dimensions": dimensions, "probes": self._probes},
-        )
+        manifest = {"kind": "ivf", "rows": rows, "dimensions": dimensions, "probes": self._probes}
+        with aside(folder) as part:
+            self._exact.write(part)
+            faiss.write_index(self._lists, str(part / "lists.faiss"))
+            write_json(part / MANIFEST, manifest)
 
     @classmethod
     def load(cls, folder: Path) -> "FaissIVF":
@@ -151,7 +165,7 @@ class FaissIVF:
         manifest = read_manifest(folder)
         path, probes = folder / "lists.faiss", manifest.get("probes")
         if not path.exists() or not isinstance(probes, int):
-            raise InputError(f"{folder} holds no complete index of kind 'ivf'; save it again.")
+            raise InputError(f"{folder} holds no complete index of kind 'ivf'; save it again")
         lists = faiss.read_index(str(path))
         check_rows(folder, promised=manifest.get("rows"), found=lists.ntotal)
         return cls(Exact.load(folder), lists, probes=probes)
@@ -178,7 +192,7 @@ def build(vectors: Float32[np.ndarray, "N D"], *, kind: Kind = "auto") -> Index:
         return Exact(vectors)
     if kind == "ivf":
         return FaissIVF.build(vectors)
-    raise InputError(f"The index kind is '{kind}'; use 'auto', 'exact', 'flat' or 'ivf'.")
+    raise InputError(f"the kind of the index is {kind!r}; give 'auto', 'exact', 'flat' or 'ivf'")
 
 
 def load(folder: Path) -> Index:
@@ -193,6 +207,6 @@ def load(folder: Path) -> Index:
     if kind == "ivf":
         return FaissIVF.load(folder)
     raise InputError(
-        f"The index in {folder} is of kind '{kind}', but this version reads 'exact' and 'ivf'; "
-        "build it again with `thresher index`."
+        f"the index in {folder} is of kind {kind!r}, but this version reads 'exact' and 'ivf'; "
+        "build it again with `thresher index`"
     )

@@ -9,9 +9,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from thresher.errors import InputError
+from thresher.files import aside, write_json
 from thresher.retrieve.hits import Hits
-from thresher.retrieve.index import allowed_rows, squared_norms
-from thresher.retrieve.manifest import check_rows, read_manifest, write_aside, write_manifest
+from thresher.retrieve.index import (
+    MANIFEST,
+    allowed_rows,
+    check_rows,
+    read_manifest,
+    squared_norms,
+    threads_for,
+)
 
 _QUERIES = 8192  # queries searched at a time
 _TILE = 1 << 22  # values of a tile of gathered items: 16 MB as float32
@@ -113,10 +120,21 @@ class Exact:
         return Hits(best_rows, best_scores)
 
     def save(self, folder: Path) -> None:
-        """Write vectors.npy and index.json; a folder that holds an index is replaced."""
-        write_aside(folder / "vectors.npy", self._write_vectors)
-        rows, dimensions = self._vectors.shape
-        write_manifest(folder, {"kind": "exact", "rows": rows, "dimensions": dimensions})
+        """Write vectors.npy and index.json; a folder that holds an index is replaced.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        with aside(folder) as part:
+            self.write(part)
+            rows, dimensions = self._vectors.shape
+            manifest = {"kind": "exact", "rows": rows, "dimensions": dimensions}
+            write_json(part / MANIFEST, manifest)
+
+    def write(self, folder: Path) -> None:
+        """Write vectors.npy alone."""
+        folder.mkdir(exist_ok=True)
+        np.save(folder / "vectors.npy", self._vectors, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path) -> "Exact":
@@ -128,14 +146,10 @@ class Exact:
         manifest = read_manifest(folder)
         path = folder / "vectors.npy"
         if not path.exists():
-            raise InputError(f"{folder} holds no vectors.npy; save the index again.")
+            raise InputError(f"{folder} holds no vectors.npy; save the index again")
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         check_rows(folder, promised=manifest.get("rows"), found=len(vectors))
         return cls(vectors)
-
-    def _write_vectors(self, path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, self._vectors, allow_pickle=False)
 
     def _search_block(
         self,
@@ -214,7 +228,8 @@ class Exact:
 def _nearest(
     queries: Float32[np.ndarray, "Q D"], items: Float32[np.ndarray, "T D"], width: int
 ) -> tuple[Float32[np.ndarray, "Q w"], Int64[np.ndarray, "Q w"]]:
-    return faiss.knn(queries, items, width, metric=faiss.METRIC_INNER_PRODUCT)
+    with threads_for(len(queries) * items.size):
+        return faiss.knn(queries, items, width, metric=faiss.METRIC_INNER_PRODUCT)
 
 
 def _pairwise(

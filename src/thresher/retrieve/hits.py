@@ -24,7 +24,7 @@ class Hits:
         InputError: rows and scores differ in shape.
 
     Example:
-        >>> hits = Hits(np.array([[4, 2], [0, -1]]), np.array([[.9, -.1], [.3, -np.inf]], "f4"))
+        >>> hits = Hits(np.array([[4, 2], [0, -1]]), np.array([[0.9, -0.1], [0.3, -np.inf]], "f4"))
         >>> len(hits), hits.top(1).rows.tolist(), hits[1:].rows.tolist()
         (2, [[4], [0]], [[0, -1]])
     """
@@ -35,8 +35,8 @@ class Hits:
     def __post_init__(self) -> None:
         if self.rows.shape != self.scores.shape:
             raise InputError(
-                f"Hits need one score for each row, but rows are {self.rows.shape} and scores "
-                f"{self.scores.shape}; give two arrays of the same shape."
+                f"rows are {self.rows.shape} and scores {self.scores.shape}; give two arrays of "
+                "one shape"
             )
 
     def __len__(self) -> int:
@@ -62,8 +62,8 @@ class Hits:
         width = self.rows.shape[1]
         if not 1 <= k <= width:
             raise InputError(
-                f"top({k}) was asked of hits that hold {width} items a query; "
-                f"ask for 1 to {width}, or search again with a larger k."
+                f"k is {k}, but these hits hold {width} items a query; give 1 to {width}, or "
+                "search again with a larger k"
             )
         return Hits(self.rows[:, :k], self.scores[:, :k])
 
@@ -71,14 +71,14 @@ class Hits:
         """One list of each `lists` that follow each other: every item once, with its best score.
 
         Args:
-            lists: how many searches each query has, such as one for each interest of a customer.
+            lists: number of searches of each query, such as one for each interest of a user.
 
         Returns:
             As many items a query as each list holds, best first; of equal scores those of the first
             list come first.
 
         Example:
-            >>> hits = Hits(np.array([[4, 2], [2, 0]]), np.array([[.9, .1], [.8, .3]], "f4"))
+            >>> hits = Hits(np.array([[4, 2], [2, 0]]), np.array([[0.9, 0.1], [0.8, 0.3]], "f4"))
             >>> hits.merged(2).rows.tolist()
             [[4, 2]]
         """
@@ -89,11 +89,11 @@ class Hits:
         best = np.argsort(-scores, axis=1, kind="stable")
         rows, scores = (np.take_along_axis(x, best, axis=1) for x in (rows, scores))
         order = np.argsort(rows, axis=1, kind="stable")
-        alike = np.diff(np.take_along_axis(rows, order, axis=1), axis=1, prepend=-2) == 0
-        again = np.zeros_like(alike)
-        np.put_along_axis(again, order, alike, axis=1)
-        kept = np.argsort(again, axis=1, kind="stable")[:, :k]
-        gone = np.take_along_axis(again, kept, axis=1)
+        equal = np.diff(np.take_along_axis(rows, order, axis=1), axis=1, prepend=-2) == 0
+        repeated = np.zeros_like(equal)
+        np.put_along_axis(repeated, order, equal, axis=1)
+        kept = np.argsort(repeated, axis=1, kind="stable")[:, :k]
+        gone = np.take_along_axis(repeated, kept, axis=1)
         rows, scores = (np.take_along_axis(x, kept, axis=1) for x in (rows, scores))
         return Hits(np.where(gone, -1, rows), np.where(gone, -np.inf, scores).astype(np.float32))
 

@@ -1,6 +1,5 @@
 """Exact search over sparse rows: the index of the TF-IDF tower."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import sparse
 
-from thresher.errors import InputError
+from thresher.files import aside
 from thresher.retrieve.hits import Hits
+from thresher.retrieve.index import allowed_rows
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class SparseExact:
         """The k closest items of each sparse query row; ties go to the lowest row number.
 
         Raises:
-            InputError: when k is larger than the catalogue.
+            InputError: as other indexes do, see `Index.search`.
         """
-        if not 1 <= k <= len(self):
-            raise InputError(f"k must lie between 1 and the {len(self):,} items, got {k}")
+        allowed_rows(vectors, k, allow, shape=self.rows.shape)
         rows = np.full((vectors.shape[0], k), -1, np.int64)
         scores = np.full((vectors.shape[0], k), -np.inf, np.float32)
         columns = self.rows.T.tocsr()
@@ -59,13 +58,11 @@ class SparseExact:
         return Hits(rows, scores)
 
     def save(self, folder: Path) -> None:
-        """Writes `rows.npz`, aside and then renamed."""
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / "rows.partial.npz"
-        sparse.save_npz(aside, self.rows)
-        os.replace(aside, folder / "rows.npz")
+        """Write rows.npz."""
+        with aside(folder / "rows.npz") as part:
+            sparse.save_npz(part, self.rows)
 
     @classmethod
     def load(cls, folder: Path) -> "SparseExact":
-        """Reads what `save` wrote."""
+        """Read what `save` wrote."""
         return cls(sparse.load_npz(folder / "rows.npz").tocsr())
