@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import Relation
-from thresher.data.links import LogQ, all_links, asked_links, batch_links
+from thresher.data.links import LogQ, catalogue_links, text_query_links, batch_links
 from thresher.data.sampler import PairSampler, Sampled
 from thresher.errors import InputError
 
@@ -26,12 +26,12 @@ def empty(*shape):
     return Relation.from_pairs(ints([]), ints([]), shape=shape)
 
 
-@given(seed=st.integers(0, 50), rank=st.integers(0, 2), mined=st.integers(0, 2), some=st.booleans())
-def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, mined, some):
+@given(seed=st.integers(0, 50), rank=st.integers(0, 2), hard=st.integers(0, 2), some=st.booleans())
+def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, hard, some):
     relation = random_relation(seed)
     ignored = random_relation(seed + 1000, share=0.3) if some else None
     sampler = PairSampler(
-        relation, np.arange(12), batch_size=3, seed=0, rank=rank, world=3, mined=mined
+        relation, np.arange(12), batch_size=3, seed=0, rank=rank, world=3, hard_negatives=hard
     )
 
     def known(query, item):
@@ -44,14 +44,14 @@ def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, 
         )
         assert (links.left, links.right, links.log_q) == ("query", "item", None)
         wide = links.shift(offset)
-        assert wide.pos.tolist() == [[i, rank * 3 * (1 + mined) + i] for i in range(3)]
+        assert wide.pos.tolist() == [[i, rank * 3 * (1 + hard) + i] for i in range(3)]
         assert wide.drop.tolist() == [
             [i, j]
             for i, q in enumerate(batch.query_rows)
             for j, item in enumerate(batch.columns)
             if known(q, item) and j != offset + i
         ]
-        asked = asked_links(
+        asked = text_query_links(
             relation, batch.item_rows, batch.queries, offset=shift, own=3, ignored=ignored
         )
         assert (asked.left, asked.right, asked.log_q) == ("text", "query", None)
@@ -133,31 +133,31 @@ def test_a_pair_to_be_ignored_is_dropped_unless_it_is_the_positive():
     relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 3))
     # to be ignored: query 0 with items 0 and 2, query 1 with item 0
     ignored = Relation.from_pairs(ints([0, 0, 1]), ints([0, 2, 0]), shape=(2, 3))
-    rows, columns = ints([0, 1]), ints([0, 1, 2, 2])  # a mined column each, both item 2
+    rows, columns = ints([0, 1]), ints([0, 1, 2, 2])  # a hard negative each, both item 2
     links = batch_links(relation, rows, columns, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
     assert links.drop.tolist() == [[0, 2], [0, 3], [1, 0]]
-    links = asked_links(relation, columns, rows, own=2, ignored=ignored)
+    links = text_query_links(relation, columns, rows, own=2, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
     assert links.drop.tolist() == [[0, 1], [2, 0], [3, 0]]
-    links = all_links(relation, rows, ignored=ignored)
+    links = catalogue_links(relation, rows, ignored=ignored)
     assert links.pos.tolist() == [[0, 0], [1, 1]]
     assert links.drop.tolist() == [[0, 2], [1, 0]]
 
 
 def test_a_mined_item_that_is_true_for_the_query_beside_it_is_dropped():
-    # items 0 and 1 are true for both queries; item 1 is mined for query 0 all the same
+    # items 0 and 1 are true for both queries; item 1 is a hard negative of query 0 all the same
     relation = Relation.from_pairs(ints([0, 0, 1, 1]), ints([0, 1, 0, 1]), shape=(2, 2))
-    links = asked_links(relation, ints([0, 1]), ints([0, 1]), own=1)
+    links = text_query_links(relation, ints([0, 1]), ints([0, 1]), own=1)
     assert links.pos.tolist() == [[0, 0]]
     assert links.drop.tolist() == [[0, 1], [1, 0], [1, 1]]
 
 
 @given(seed=st.integers(0, 50), some=st.booleans())
-def test_all_links_are_the_rows_of_the_relation(seed, some):
+def test_catalogue_links_are_the_rows_of_the_relation(seed, some):
     relation, ignored = random_relation(seed), random_relation(seed + 1000) if some else None
     rows = np.random.default_rng(seed).integers(0, 12, 7)
-    links = all_links(relation, rows, ignored=ignored)
+    links = catalogue_links(relation, rows, ignored=ignored)
     assert (links.left, links.right, links.log_q) == ("query", "item", None)
     assert links.pos.tolist() == [[i, j] for i, q in enumerate(rows) for j in relation.items_of(q)]
     assert links.drop.tolist() == [
@@ -173,8 +173,8 @@ def test_an_empty_relation_of_ignored_pairs_changes_nothing():
     (batch, *_) = PairSampler(relation, np.arange(12), batch_size=6, seed=0).epoch(0)
     makers = [
         lambda **more: batch_links(relation, batch.query_rows, batch.columns, **more),
-        lambda **more: asked_links(relation, batch.item_rows, batch.queries, **more),
-        lambda **more: all_links(relation, batch.query_rows, **more),
+        lambda **more: text_query_links(relation, batch.item_rows, batch.queries, **more),
+        lambda **more: catalogue_links(relation, batch.query_rows, **more),
     ]
     for make in makers:
         plain, with_none = make(), make(ignored=empty(12, 5))
@@ -190,12 +190,12 @@ def test_links_refuse_columns_that_do_not_belong():
         batch_links(relation, ints([0, 1]), ints([0, 1]), offset=1)
 
 
-def test_asked_links_refuse_queries_that_do_not_belong():
+def test_text_query_links_refuse_queries_that_do_not_belong():
     relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 2))
     with pytest.raises(InputError, match=r"an item is not true for its own query"):
-        asked_links(relation, ints([1, 0]), ints([0, 1]))
+        text_query_links(relation, ints([1, 0]), ints([0, 1]))
     with pytest.raises(InputError, match=r"2 queries from 1 on do not fit in 2 queries and 2 ite"):
-        asked_links(relation, ints([0, 1]), ints([0, 1]), offset=1)
-    # with mined columns, the number of queries has to be said
+        text_query_links(relation, ints([0, 1]), ints([0, 1]), offset=1)
+    # with hard negatives, the number of queries has to be said
     with pytest.raises(InputError, match=r"4 queries from 0 on do not fit in 2 queries and 4 ite"):
-        asked_links(relation, ints([0, 1, 1, 0]), ints([0, 1]))
+        text_query_links(relation, ints([0, 1, 1, 0]), ints([0, 1]))

@@ -1,4 +1,4 @@
-"""Batches of pairs: each pair once, the same on one process as on several; and mined columns."""
+"""Batches of pairs: each pair once, the same on one process as on several; and hard negatives."""
 
 import numpy as np
 import pytest
@@ -81,12 +81,12 @@ def test_too_few_pairs_and_wrong_sizes():
     relation = Relation.from_pairs(ints([0, 1, 2]), ints([0, 1, 0]), shape=(4, 2))
     with pytest.raises(InputError, match=r"3 training pairs, fewer than one batch of 2 on 2 proc"):
         PairSampler(relation, np.arange(4), batch_size=2, seed=0, world=2)
-    with pytest.raises(InputError, match=r"batch_size 0, rank 0, world 1, mined 0"):
+    with pytest.raises(InputError, match=r"batch_size 0, rank 0, world 1, hard_negatives 0"):
         PairSampler(relation, np.arange(4), batch_size=0, seed=0)
     with pytest.raises(InputError, match=r"rank 1, world 1"):
         PairSampler(relation, np.arange(4), batch_size=1, seed=0, rank=1)
-    with pytest.raises(InputError, match=r"mined -1"):
-        PairSampler(relation, np.arange(4), batch_size=1, seed=0, mined=-1)
+    with pytest.raises(InputError, match=r"hard_negatives -1"):
+        PairSampler(relation, np.arange(4), batch_size=1, seed=0, hard_negatives=-1)
     with pytest.raises(InputError, match=r"3 training queries with a true item, fewer than"):
         PairSampler(relation, np.arange(4), batch_size=4, seed=0, positives="one")
 
@@ -162,10 +162,10 @@ def test_rarities_that_are_none(rarity, message):
         PairSampler(relation, np.arange(2), batch_size=1, seed=0, positives="rare", rarity=rarity)
 
 
-def test_mined_columns_follow_the_own_ones():
+def test_hard_negatives_follow_the_own_ones():
     relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 8))
     hard = ints([[2, 3], [4, 5]])
-    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, mined=2)
+    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, hard_negatives=2)
     for epoch in range(4):
         (batch,) = sampler.epoch(epoch, ints([1, 0]), hard)
         assert batch.query_rows.tolist() == batch.queries.tolist() == [1, 0]
@@ -177,10 +177,10 @@ def test_mined_columns_follow_the_own_ones():
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("positives", ["every", "one"])
-def test_mined_columns_of_n_processes_together_are_those_of_one(world, hard, positives):
+def test_hard_negatives_of_n_processes_together_are_those_of_one(world, hard, positives):
     relation, rows = random_relation(0, queries=40), np.arange(40)
     found = np.random.default_rng(1).integers(-1, 12, (40, 5)) if hard else None
-    sizes = {"seed": 7, "mined": 3, "positives": positives}
+    sizes = {"seed": 7, "hard_negatives": 3, "positives": positives}
     one = PairSampler(relation, rows, batch_size=4 * world, **sizes)
     parts = [
         PairSampler(relation, rows, batch_size=4, rank=rank, world=world, **sizes)
@@ -191,35 +191,35 @@ def test_mined_columns_of_n_processes_together_are_those_of_one(world, hard, pos
         one.epoch(2, None, found), *(part.epoch(2, None, found) for part in parts), strict=True
     ):
         for rank, (part, share) in enumerate(zip(parts, shares, strict=True)):
-            own, mined = slice(4 * rank, 4 * rank + 4), slice(12 * rank, 12 * rank + 12)
+            own, more = slice(4 * rank, 4 * rank + 4), slice(12 * rank, 12 * rank + 12)
             assert share.query_rows.tolist() == whole.query_rows[own].tolist()
             assert share.item_rows[:4].tolist() == whole.item_rows[: 4 * world][own].tolist()
-            assert share.item_rows[4:].tolist() == whole.item_rows[4 * world :][mined].tolist()
+            assert share.item_rows[4:].tolist() == whole.item_rows[4 * world :][more].tolist()
             assert (part.offset, part.query_offset) == (16 * rank, 4 * rank)
             assert share.columns[16 * rank : 16 * rank + 16].tolist() == share.item_rows.tolist()
             assert share.columns.tolist() == shares[0].columns.tolist()
             assert share.queries.tolist() == whole.query_rows.tolist()
 
 
-@given(seed=st.integers(0, 100), width=st.integers(0, 5), mined=st.integers(1, 4))
-def test_each_query_draws_its_own_hard_items_once_and_others_when_they_run_out(seed, width, mined):
+@given(seed=st.integers(0, 100), width=st.integers(0, 5), many=st.integers(1, 4))
+def test_each_query_draws_its_own_hard_items_once_and_others_when_they_run_out(seed, width, many):
     relation, draw = random_relation(seed), np.random.default_rng(seed)
     hard = np.argsort(draw.random((30, 12)), axis=1)[:, :width].astype(np.int64)
     hard[draw.random(hard.shape) < 0.4] = -1
-    sampler = PairSampler(relation, np.arange(30), batch_size=6, seed=seed, mined=mined)
+    sampler = PairSampler(relation, np.arange(30), batch_size=6, seed=seed, hard_negatives=hard_columns)
     for batch in sampler.epoch(0, None, hard):
-        extra = batch.item_rows[6:].reshape(6, mined)
+        extra = batch.item_rows[6:].reshape(6, many)
         assert 0 <= extra.min() <= extra.max() < 12
         for query, items in zip(batch.query_rows.tolist(), extra.tolist(), strict=True):
             known = {i for i in hard[query].tolist() if i >= 0}
-            drawn = min(len(known), mined)
+            drawn = min(len(known), many)
             assert set(items[:drawn]) <= known
             assert len(set(items[:drawn])) == drawn
 
 
 def test_each_hard_item_is_as_likely_as_another_and_so_is_any_item_without():
     relation = Relation.from_pairs(np.arange(500), np.zeros(500, np.int64), shape=(500, 5))
-    sampler = PairSampler(relation, np.arange(500), batch_size=500, seed=0, mined=1)
+    sampler = PairSampler(relation, np.arange(500), batch_size=500, seed=0, hard_negatives=1)
     hard = np.tile(ints([[1, 3, 4, -1]]), (500, 1))
     for found, shares in ((hard, [0, 1 / 3, 0, 1 / 3, 1 / 3]), (None, [0.2] * 5)):
         drawn = [next(sampler.epoch(number, None, found)).item_rows[500:] for number in range(20)]
@@ -232,7 +232,7 @@ def test_each_hard_item_is_as_likely_as_another_and_so_is_any_item_without():
 @pytest.mark.parametrize("hard", [np.full((3, 2), -1), np.full((2, 2), 5)])
 def test_hard_items_that_do_not_fit(hard):
     relation = Relation.from_pairs(ints([0, 1]), ints([0, 1]), shape=(2, 5))
-    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, mined=1)
+    sampler = PairSampler(relation, np.arange(2), batch_size=2, seed=0, hard_negatives=1)
     with pytest.raises(InputError, match=r"do not fit 2 queries and 5 items"):
         next(sampler.epoch(0, None, hard))
 
@@ -270,7 +270,7 @@ def test_within_a_group_some_are_drawn_more_often_and_some_never():
         seed=1,
         positives="one",
         groups=ints([0, 0, 0, 1]),
-        often=often,
+        sample_weight=often,
     )
     assert sampler.steps == 1  # the second group has nothing that is ever drawn
     drawn = [sampler.pairs_of(epoch)[0, 0] for epoch in range(400)]
@@ -282,7 +282,7 @@ def test_within_a_group_some_are_drawn_more_often_and_some_never():
 def test_of_every_pair_one_of_twice_the_mean_comes_twice():
     # 4 draws over chances 2, 1, 1, 0, whose sum is 4
     sampler = PairSampler(
-        one_each(4), np.arange(4), batch_size=1, seed=0, often=floats([2.0, 1.0, 1.0, 0.0])
+        one_each(4), np.arange(4), batch_size=1, seed=0, sample_weight=floats([2.0, 1.0, 1.0, 0.0])
     )
     assert sampler.steps == 3  # as many as there are pairs that may be drawn
     drawn = np.concatenate([sampler.pairs_of(epoch)[:, 0] for epoch in range(400)])
@@ -294,7 +294,7 @@ def test_of_every_pair_one_of_twice_the_mean_comes_twice():
 @given(chance=st.floats(0.1, 5), seed=st.integers(0, 20))
 def test_pairs_of_equal_chances_come_once_each(chance, seed):
     sampler = PairSampler(
-        one_each(7), np.arange(7), batch_size=1, seed=seed, often=np.full(7, chance)
+        one_each(7), np.arange(7), batch_size=1, seed=seed, sample_weight=np.full(7, chance)
     )
     assert sorted(sampler.pairs_of(seed)[:, 0].tolist()) == list(range(7))
 
@@ -302,7 +302,7 @@ def test_pairs_of_equal_chances_come_once_each(chance, seed):
 @pytest.mark.parametrize("world", [2, 3])
 def test_sampled_columns_of_n_processes_are_those_of_one(world):
     relation, sampled = one_each(12), Sampled(count=2, chances=floats(range(12)))
-    options = {"seed": 3, "mined": 1, "sampled": sampled}
+    options = {"seed": 3, "hard_negatives": 1, "sampled": sampled}
     one = PairSampler(relation, np.arange(12), batch_size=2 * world, **options)
     parts = [
         PairSampler(relation, np.arange(12), batch_size=2, rank=rank, world=world, **options)
@@ -341,4 +341,4 @@ def test_groups_and_frequencies_that_do_not_fit_are_refused():
         PairSampler(one_each(3), np.arange(3), groups=ints([0, 1, 0]), **options)
     for often in ([1, 1, -1], [0, 0, 0], [1, np.inf, 1]):
         with pytest.raises(InputError, match="give one such number a query"):
-            PairSampler(one_each(3), np.arange(3), often=floats(often), **options)
+            PairSampler(one_each(3), np.arange(3), sample_weight=floats(often), **options)

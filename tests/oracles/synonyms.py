@@ -3,22 +3,23 @@
 import os
 import random
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from oracles.tables import dataset
 from thresher.data.relation import Relation
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
 from thresher.retrieve.exact import Exact
-from thresher.towers.labels import LabelTable
-from thresher.towers.pair import TwoTower, halves
-from thresher.towers.text import BagTower
-from thresher.train.batches import Pairs
+from thresher.towers.feature_tower import FeatureTower
+from thresher.towers.features import FeatureOptions
+from thresher.towers.model import RetrievalModel, halves
+from thresher.train.batches import pairs_of
 from thresher.train.labels import LABELS
 
-ITEMS, ASKED = 40, 8  # the last two queries of each item are held out
+ITEMS, QUERIES = 40, 8  # the last two queries of each item are held out
 
 
 def word(draw):
@@ -30,22 +31,24 @@ def made(*, shuffled=False, token_dropout=0.2, dim=16, labels="text"):
     draw = random.Random(1)
     names = [(word(draw), word(draw)) for _ in range(ITEMS)]
     noise = [word(draw) for _ in range(6)]
-    queries = [f"{names[i][1]} {draw.choice(noise)}" for i in range(ITEMS) for _ in range(ASKED)]
-    true = np.repeat(np.arange(ITEMS), ASKED)
+    queries = [f"{names[i][1]} {draw.choice(noise)}" for i in range(ITEMS) for _ in range(QUERIES)]
+    true = np.repeat(np.arange(ITEMS), QUERIES)
     if shuffled:
         true = np.random.default_rng(3).permutation(true)
     torch.manual_seed(0)
-    tower = BagTower(dim=dim, bits=10, longest=0, token_dropout=token_dropout)
     rows = np.arange(len(queries))
-    held_out = rows % ASKED >= ASKED - 2
-    relation = Relation.from_pairs(rows, true, shape=(len(queries), ITEMS))
+    held_out = rows % QUERIES >= QUERIES - 2
     # Two words each: of a lone token the weight has no gradient but rounding, which Adam enlarges.
     texts = [f"{name} {noise[i % 4]}" for i, (name, _) in enumerate(names)]
-    items, known = tower.prepare(texts), rows[~held_out]
-    own = LABELS[labels]().build(tower, items, relation.take(known).item_counts(), 0)
-    table = LabelTable(items, torch.arange(ITEMS)) if own is not None else items
-    pairs = Pairs(tower.prepare(queries), table, relation, known)
-    return TwoTower(tower, own), pairs, rows[held_out]
+    pairs = list(zip(rows[~held_out].tolist(), true[~held_out].tolist(), strict=True))
+    data = dataset({"title": texts}, {"title": queries}, pairs, text=True)
+    tower = FeatureTower(dim=dim, bits=10, ngram_range=(0, 0), token_dropout=token_dropout)
+    tower.fit(data, FeatureOptions())
+    own = LABELS[labels]().build(tower, tower.items(), data.item_counts(), 0)
+    model = RetrievalModel(tower, own)
+    learned = pairs_of(model, data.part("train"))
+    relation = Relation.from_pairs(rows, true, shape=(len(queries), ITEMS))
+    return model, replace(learned, relation=relation), rows[held_out]
 
 
 def precision(model, pairs, rows):
@@ -74,6 +77,6 @@ def goal(loss=None, labels="text"):
     """One term; with label prototypes also one for the text of the items."""
     loss = loss or Softmax(temperature=0.1)
     if labels != "prototype":
-        return Objective([Term("main", loss, "offered")])
-    links = ("offered", "described", "asked")
+        return Objective([Term("main", loss, "query_item")])
+    links = ("query_item", "query_text", "text_query")
     return Objective([Term(name, loss, name) for name in links], views=halves)

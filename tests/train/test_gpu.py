@@ -11,7 +11,7 @@ from thresher.objective import Objective, Term
 from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
-OPTIONS = TrainOptions(epochs=2, batch_size=24, clustered_from=1, cluster_size=6, mined=1)
+OPTIONS = TrainOptions(epochs=2, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=1)
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -27,7 +27,7 @@ def trained(folder, device, labels="text", objective=None, options=OPTIONS):
 
 @pytest.mark.parametrize("labels", ["text", "shared", "prototype"])
 def test_weights_are_those_of_the_cpu(tmp_path, labels):
-    options = replace(OPTIONS, mined=0, clustered_from=-1)  # neither follows a rounding
+    options = replace(OPTIONS, hard_negatives=0, cluster_from_epoch=-1)  # neither follows a rounding
     want = trained(tmp_path / "cpu", "cpu", labels, options=options)
     got = trained(tmp_path / "cuda", "cuda", labels, options=options)
     for name, value in want.items():
@@ -36,12 +36,12 @@ def test_weights_are_those_of_the_cpu(tmp_path, labels):
 
 def every_loss():
     terms = (Softmax(), HardestHinge(), ThresholdConsistentMargin(), HardestPairs(16, hardest=3))
-    return Objective([Term(str(i), loss, "offered") for i, loss in enumerate(terms)])
+    return Objective([Term(str(i), loss, "query_item") for i, loss in enumerate(terms)])
 
 
 @pytest.mark.parametrize("chunk", [0, 7])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_loss_trains(tmp_path, chunk, precision):
-    options = replace(OPTIONS, chunk=chunk, precision=precision)
+    options = replace(OPTIONS, mini_batch_size=chunk, precision=precision)
     weights = trained(tmp_path, "cuda", objective=every_loss, options=options)
     assert all(value.isfinite().all() for value in weights.values())

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from oracles.tables import dataset
 from oracles.synonyms import ITEMS, Watched, goal, made, precision
 from thresher.data.relation import Relation
 from thresher.errors import InputError
-from thresher.towers.text import BagTower
+from thresher.towers.feature_tower import FeatureTower
+from thresher.towers.features import FeatureOptions
 from thresher.train.labels import Prototype, Shared, TextLabels
 from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
 OPTIONS = TrainOptions(
-    epochs=3, batch_size=24, clustered_from=1, cluster_size=6, mined=2, positives="one"
+    epochs=3, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=2, positives="one"
 )
 
 
@@ -60,13 +62,13 @@ def test_what_is_true_is_learnt(tmp_path, labels):
 
 def test_every_query_is_taken_once_an_epoch_where_one_positive_is_drawn(tmp_path):
     watched = Watched()
-    trained(tmp_path, replace(OPTIONS, epochs=1, mined=0), "text", watched)
+    trained(tmp_path, replace(OPTIONS, epochs=1, hard_negatives=0), "text", watched)
     assert len(watched.seen) == 240 // 24
     # 24 queries, one column each.
     assert all(links.pos.tolist() == [[i, i] for i in range(24)] for links in watched.seen)
 
 
-def test_mined_items_are_further_columns_and_never_a_query_s_own(tmp_path):
+def test_hard_negatives_are_further_columns_and_never_a_query_s_own(tmp_path):
     watched = Watched()
     shapes = []
 
@@ -75,7 +77,7 @@ def test_mined_items_are_further_columns_and_never_a_query_s_own(tmp_path):
         return watched(m)
 
     trained(tmp_path, replace(OPTIONS, epochs=2), "text", seen)
-    # There are no weights to mine with before the first epoch: its extra columns are drawn blindly.
+    # There are no weights to search with before the first epoch: its extra columns are drawn blindly.
     assert shapes == [(24, 72)] * 20
     for links in watched.seen:
         assert links.pos[:, 1].max() == 23
@@ -83,7 +85,7 @@ def test_mined_items_are_further_columns_and_never_a_query_s_own(tmp_path):
 
 def test_all_items_as_columns(tmp_path):
     watched = Watched()
-    trained(tmp_path, replace(OPTIONS, mined=0, columns="all"), "text", watched)
+    trained(tmp_path, replace(OPTIONS, hard_negatives=0, negatives="catalogue"), "text", watched)
     for links in watched.seen:
         assert len(links.pos) == 24
         assert links.pos[:, 1].max() < ITEMS
@@ -96,15 +98,15 @@ def test_rare_items_are_drawn_more_often(tmp_path):
     rows = np.concatenate([pairs.relation.pairs(), [[q, 1] for q in range(6)]])
     relation = Relation.from_pairs(rows[:, 0], rows[:, 1], shape=pairs.relation.shape)
     watched = Watched()
-    options = replace(OPTIONS, epochs=1, mined=0, positives="rare", batch_size=24)
+    options = replace(OPTIONS, epochs=1, hard_negatives=0, positives="rare", batch_size=24)
     train(model, goal(watched), replace(pairs, relation=relation), options, tmp_path)
     assert len(watched.seen) == 10
 
 
 def test_shared_vectors_are_half_as_many_as_items_unless_said():
-    tower = BagTower(dim=8, bits=8)
-    items = tower.prepare([f"item {i}" for i in range(10)])
-    counts = np.arange(10)
+    tower, texts = FeatureTower(dim=8, bits=8), {"title": [f"item {i}" for i in range(10)]}
+    tower.fit(dataset(texts, texts, [(0, 0)], text=True), FeatureOptions())
+    items, counts = tower.items(), np.arange(10)
     made_labels = Shared(private=2).build(tower, items, counts, 0)
     # Five clusters of two, and a vector of their own for items 9 and 8.
     assert len(made_labels.places) == 10
@@ -125,9 +127,9 @@ def test_sizes_out_of_range(wrong):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"mined": -1}, r"train\.mined must be 0 or more, got -1"),
-        ({"mined": 1, "columns": "all"}, r"add nothing to train\.columns = 'all'"),
-        ({"mined": 1, "logq": True}, r"set it to false with train\.mined"),
+        ({"hard_negatives": -1}, r"train\.hard_negatives must be 0 or more, got -1"),
+        ({"hard_negatives": 1, "negatives": "catalogue"}, r"add nothing to train\.negatives = 'catalogue'"),
+        ({"hard_negatives": 1, "logq": True}, r"set it to false with train\.hard_negatives"),
         ({"cluster_growth": 0.5}, "cluster_size and cluster_growth must be at least 1"),
     ],
 )
@@ -137,7 +139,7 @@ def test_options_that_contradict(wrong, says):
 
 
 def test_clusters_grow_to_their_last_size():
-    options = TrainOptions(epochs=5, clustered_from=2, cluster_size=64, cluster_growth=2.0)
+    options = TrainOptions(epochs=5, cluster_from_epoch=2, cluster_size=64, cluster_growth=2.0)
     assert [options.cluster_size_at(e) for e in range(5)] == [None, None, 16, 32, 64]
-    never = replace(options, clustered_from=-1)
+    never = replace(options, cluster_from_epoch=-1)
     assert [never.cluster_size_at(e) for e in range(5)] == [None] * 5

@@ -19,7 +19,7 @@ from thresher.train.options import TrainOptions
 from train.worker import KILLED, SHARED, shared
 
 TESTS = Path(__file__).parents[1]
-PLAIN = TrainOptions(epochs=2, batch_size=24, clustered_from=-1)
+PLAIN = TrainOptions(epochs=2, batch_size=24, cluster_from_epoch=-1)
 STEPS = 240 // 24  # 40 items, 6 training queries each
 
 
@@ -141,14 +141,14 @@ def test_too_few_pairs_for_a_batch(tmp_path):
 def test_what_is_true_is_learnt(tmp_path):
     tower, pairs, held_out = made(dim=32)
     assert precision(tower, pairs, held_out) < 0.15  # the texts alone say nothing
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, clustered_from=-1)
+    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
 
 
 def test_what_is_shuffled_is_not_learnt(tmp_path):
     tower, pairs, held_out = made(shuffled=True, dim=32)
-    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, clustered_from=-1)
+    options = TrainOptions(epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=-1)
     train(tower, goal(), pairs, options, tmp_path)
     # 80 held-out queries, each right with probability 1/40: more than 12 never in practice
     assert precision(tower, pairs, held_out) < 0.15
@@ -157,7 +157,7 @@ def test_what_is_shuffled_is_not_learnt(tmp_path):
 def test_clustered_batches_learn_too(tmp_path):
     tower, pairs, held_out = made(dim=32)
     options = TrainOptions(
-        epochs=30, batch_size=40, learning_rate=0.03, clustered_from=3, cluster_size=6
+        epochs=30, batch_size=40, learning_rate=0.03, cluster_from_epoch=3, cluster_size=6
     )
     train(tower, goal(), pairs, options, tmp_path)
     assert precision(tower, pairs, held_out) > 0.85
@@ -187,7 +187,7 @@ def test_other_true_columns_are_dropped_never_negative(tmp_path):
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 def test_encoding_in_chunks_gives_the_same_weights(tmp_path, chunk):
     whole = trained(tmp_path / "whole", PLAIN, token_dropout=0.0)
-    parts = trained(tmp_path / "parts", replace(PLAIN, chunk=chunk), token_dropout=0.0)
+    parts = trained(tmp_path / "parts", replace(PLAIN, mini_batch_size=chunk), token_dropout=0.0)
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, atol=1e-5, rtol=1e-5)
 

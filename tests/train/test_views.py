@@ -12,7 +12,7 @@ from thresher.data.masking import ViewOptions
 from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.towers.bags import Bags
-from thresher.towers.feature_inputs import FeatureTable
+from thresher.towers.inputs import Features
 from thresher.train.batches import Batches, Pairs
 from thresher.train.options import TrainOptions
 from thresher.train.views import ItemViews, itself
@@ -29,13 +29,13 @@ def table(count=COUNT, names=NAMES):
     ten = np.full((count, 10), 10**-0.5, np.float32)
     bags = {"id": sparse.identity(count, np.float32, "csr"), "title": sparse.csr_matrix(ten)}
     bags |= {"shelf": sparse.csr_matrix(ten), "maker": sparse.csr_matrix(ten[:, :1])}
-    return FeatureTable.of("item", {name: bags[name] for name in names})
+    return Features.of("item", {name: bags[name] for name in names})
 
 
 def views(count=COUNT, names=NAMES, masked=True, **options):
     made = ViewOptions(**{"masking": "random", "value_dropout": 0.0, **options})
     own = table(count, names)
-    return ItemViews(own, made, ["id"], ["title", "shelf"], INFORMATION, seed=3, masked=masked)
+    return ItemViews(own, made, ["id"], ["title", "shelf"], INFORMATION, seed=3, masked=masked, joined=lambda rows: rows)
 
 
 def seen(features):
@@ -92,7 +92,7 @@ def few(present=6, **options):
     hide = {"title": none, "maker": none, "shelf": later}
     made = views(names=tuple(bags), **options)
     known = {name: emptied(bags[name], hide[name]) for name in bags}
-    return replace(made, table=FeatureTable("item", known))
+    return replace(made, table=Features("item", known))
 
 
 def emptied(bags, rows):
@@ -165,7 +165,7 @@ def test_an_item_of_which_nothing_is_known_is_not_drawn_as_it_is_either():
     nothing = {
         name: emptied(bags, torch.arange(COUNT) == 3) for name, bags in made.table.bags.items()
     }
-    made = replace(made, table=FeatureTable("item", nothing))
+    made = replace(made, table=Features("item", nothing))
     assert sorted(rows(made, 0, count=11)) == [row for row in range(COUNT) if row != 3]
 
 
@@ -293,28 +293,28 @@ def first_batch(made, step=0):
 
 
 def test_a_batch_has_what_its_terms_read():
-    inputs = {"offered": set(), "views": {"view_a", "view_b"}, "spread": {"alone"}}
-    for read in (["offered"], ["offered", "views"], ["spread"], ["views", "spread"]):
+    inputs = {"query_item": set(), "views": {"view_a", "view_b"}, "spread_out": {"alone"}}
+    for read in (["query_item"], ["query_item", "views"], ["spread_out"], ["views", "spread_out"]):
         batch = first_batch(batches(read))
         extra = set().union(*(inputs[name] for name in read))
         assert set(batch.inputs) == {"query", "item"} | extra
-        assert set(batch.links) == {"offered", *read}
+        assert set(batch.links) == {"query_item", *read}
         assert {len(batch.inputs[name]) for name in extra} <= {6}
 
 
 def test_items_that_no_training_pair_names_are_drawn():
-    made = batches(["spread"])
+    made = batches(["spread_out"])
     alone = [first_batch(made, step).inputs["alone"].bags["id"].tokens for step in range(40)]
     items = set(torch.cat(alone).tolist())
     assert items == set(range(COUNT))  # pairs name 0 to 3 alone
 
 
 def test_both_views_and_the_plain_items_are_of_the_same_items():
-    made = batches(["views", "spread"], views(masking="none"))
+    made = batches(["views", "spread_out"], views(masking="none"))
     batch = first_batch(made)
     ids = {name: batch.inputs[name].bags["id"].tokens.tolist() for name in ("view_a", "view_b")}
     assert ids["view_a"] == ids["view_b"] == batch.inputs["alone"].bags["id"].tokens.tolist()
-    assert (batch.links["spread"].left, batch.links["spread"].right) == ("alone", "alone")
+    assert (batch.links["spread_out"].left, batch.links["spread_out"].right) == ("alone", "alone")
     assert batch.links["views"].pos.tolist() == [[i, i] for i in range(6)]
 
 
@@ -323,7 +323,7 @@ def test_more_or_fewer_items_than_pairs():
 
 
 def test_with_all_columns_too():
-    batch = first_batch(batches(["views"], columns="all"))
+    batch = first_batch(batches(["views"], negatives="catalogue"))
     assert len(batch.inputs["item"]) == COUNT
     assert len(batch.inputs["view_a"]) == 6
 
@@ -364,7 +364,7 @@ def test_features_that_cannot_be_hidden():
     with pytest.raises(InputError, match=r"of 1 feature\(s\) 1 can be masked"):
         batches(["views"], one)
     # as they are, they need no other
-    assert len(first_batch(batches(["spread"], replace(one, masked=False))).inputs["alone"]) == 6
+    assert len(first_batch(batches(["spread_out"], replace(one, masked=False))).inputs["alone"]) == 6
     unknown = replace(views(masking="correlated"), information=None)
     with pytest.raises(
         InputError, match="needs the mutual information of the 4 features, got none"

@@ -14,7 +14,8 @@ def vectors(tower: nn.Module, inputs: Inputs, *, rows: int = 4096) -> Float32[np
     was_training = tower.training
     tower.eval()
     try:
-        out = [tower(inputs[i : i + rows]).float().cpu() for i in range(0, len(inputs), rows)]
+        starts = range(0, max(len(inputs), 1), rows)
+        out = [tower(inputs[i : i + rows]).float().cpu() for i in starts]
     finally:
         tower.train(was_training)
     return torch.cat(out).numpy()

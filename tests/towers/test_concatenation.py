@@ -1,4 +1,4 @@
-"""The tower of features: what it computes, what it learns, and what is the same to it."""
+"""The tower that concatenates features: what it computes, what it learns, what it leaves out."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,15 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from thresher.data.features import Counted, Schema
-from thresher.data.schema import FeatureOptions
-from thresher.data.sequences import Sequences
+from oracles.tables import dataset, queries_of
 from thresher.errors import InputError
 from thresher.towers.bags import Bags
 from thresher.towers.encode import vectors
-from thresher.towers.feature_inputs import FeatureTable, QueryTable
-from thresher.towers.features import FeatureTower
-from thresher.towers.histories import Histories
+from thresher.towers.feature_tower import FeatureTower
+from thresher.towers.features import FeatureOptions
+from thresher.towers.inputs import Features
 
 ITEMS = pa.table(
     {
@@ -27,26 +25,30 @@ ITEMS = pa.table(
         "blurb": ["a mug", "", "none", "of clay", "new"],
     }
 )
-USERS = pa.table({"id": ["u", "v"], "age": [20.0, None], "maker": ["north", "west"]})
+USERS = pa.table({"id": ["u", "v", "w"], "age": [20.0, None, 7.0], "maker": ["north", "west", None]})
 OPTIONS = FeatureOptions(
     item={"blurb": {"kind": "text", "width": 4}},
     query={"id": "ignored"},
     width=6,
-    id_pairs=1,
-    text_bits=8,
+    id_min_count=1,
 )
-HISTORIES = Sequences(np.array([0, 2, 2, 5]), np.array([0, 1, 4, 3, 4]))
+HISTORIES = [[0, 1], [], [4, 3, 4]]
+PAIRS = [(0, 0), (0, 1), (0, 2), (1, 3), (1, 4)]  # every item once
 
 
-def schema_of(items=ITEMS, users=USERS, options=OPTIONS, counts=None):
-    counts = np.ones(len(items), np.int64) if counts is None else np.array(counts)
-    own = None if users is None else Counted(users, np.ones(len(users), np.int64), "users.csv")
-    return Schema.fitted(Counted(items, counts, "items.csv"), own, options, histories=True)
+def data_of(items=ITEMS, users=USERS, pairs=PAIRS, history=HISTORIES):
+    return dataset(items, users, pairs, history=history)
 
 
-def made(schema=None, **options):
-    tower = FeatureTower(**{"layers": (12, 8), "dropout": 0.0, **options})
-    tower.start_from(schema_of() if schema is None else schema)
+def tower_of(data=None, options=OPTIONS, **settings):
+    given = {"combine": "concat", "layers": (12,), "dim": 8, "dropout": 0.0, "bits": 8}
+    tower = FeatureTower(**{**given, **settings})
+    tower.fit(data_of() if data is None else data, options)
+    return tower
+
+
+def made(data=None, options=OPTIONS, **settings):
+    tower = tower_of(data, options, **settings)
     with torch.no_grad():  # a default of zeros would hide where it stands
         for default in tower.defaults.values():
             default.normal_(generator=torch.Generator().manual_seed(9))
@@ -54,19 +56,14 @@ def made(schema=None, **options):
 
 
 def items(tower, table=ITEMS):
-    return FeatureTable.of("item", tower.known().of_items(table))
+    return Features.of("item", tower.schema.read("item", table))
 
 
 def queries(tower):
     """Three users: in the table with a history, in it without one, and in neither."""
-    schema = tower.known()
-    nothing = {name: np.zeros(bag.shape[1]) for name, bag in schema.of_queries(USERS).items()}
-    own = {}
-    for name, bag in schema.of_queries(USERS).items():
-        rows = np.vstack([bag.toarray(), nothing[name]]).astype(np.float32)
-        own[name] = Bags.from_csr(type(bag)(rows))
-    histories = Histories.of(HISTORIES, 9)
-    return QueryTable(own, torch.tensor([0, 1, -1]), histories, schema.of_items(ITEMS))
+    asked = queries_of(USERS, HISTORIES)
+    rows = np.array([0, 1, -1])
+    return tower.queries(type(asked)(asked.ids, asked.table, rows, asked.histories))
 
 
 def both(tower):
@@ -88,10 +85,10 @@ def changed(**columns):
 def test_a_worked_example():
     table = pa.table({"id": ["a", "b"], "shelf": [["x", "y"], []]})
     options = FeatureOptions(item={"id": "ignored"}, width=2)
-    tower = FeatureTower(layers=(2, 2), dropout=0.0)
-    tower.start_from(schema_of(table, None, options))
+    data = data_of(table, None, [(0, 0)], [[0]])
+    tower = tower_of(data, options, layers=(2,), dim=2)
     with torch.no_grad():
-        tower.embeddings[0].copy_(torch.tensor([[1.0, 2.0], [3.0, -6.0]]))
+        tower.tables[0].copy_(torch.tensor([[1.0, 2.0], [3.0, -6.0]]))
         tower.defaults["item"].copy_(torch.tensor([-2.0, 0.5]))
         first, last = tower.layers["item"]
         first.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
@@ -148,19 +145,17 @@ def test_each_missing_feature_has_a_default_of_its_own():
 
 def test_an_item_and_a_history_of_it_have_the_same_start():
     # Without a query's own columns both sides have the same features, tables and first layers.
-    tower = FeatureTower(layers=(12, 8))
-    tower.start_from(schema_of(users=None, options=FeatureOptions(width=6, id_pairs=1)))
-    own = tower.known().of_items(ITEMS)
-    one_each = Sequences(np.arange(6), np.arange(5))
-    asked = QueryTable({}, None, Histories.of(one_each, 9), own)
+    one_each = [[i] for i in range(5)]
+    data = data_of(users=None, history=one_each)
+    tower = tower_of(data, FeatureOptions(width=6, id_min_count=1))
+    asked = tower.queries(queries_of(history=one_each))
     scores = vectors(tower, asked) @ vectors(tower, items(tower)).T
     known = [0, 1, 3, 4]  # of the third most is missing, and each side has defaults of its own
     assert scores[known].argmax(axis=1).tolist() == known
 
 
 def test_layers_of_one_shape_start_alike_and_others_do_not():
-    tower = FeatureTower(layers=(12, 8, 8))
-    tower.start_from(schema_of())
+    tower = tower_of(layers=(12, 8))
     item, query = tower.layers["item"], tower.layers["query"]
     assert item[0].weight.shape != query[0].weight.shape
     for number in (1, 2):
@@ -184,8 +179,8 @@ def gradients(tower, inputs):
     tower.zero_grad(set_to_none=True)
     weight = torch.randn(len(inputs), tower.dim, generator=torch.Generator().manual_seed(3))
     (tower(inputs) * weight).sum().backward()
-    names = list(tower.known().readers)
-    return {name: table.grad for name, table in zip(names, tower.tables(), strict=True)}
+    names = list(tower.schema.encoders)
+    return {name: table.grad for name, table in zip(names, tower.tables, strict=True)}
 
 
 def test_the_gradient_of_a_table_is_sparse_and_holds_the_rows_in_use():
@@ -195,18 +190,18 @@ def test_the_gradient_of_a_table_is_sparse_and_holds_the_rows_in_use():
         if name == "query.age":
             assert gradient is None
             continue
-        used = {int(t) for f in tower.known().items if f.table == name
+        used = {int(t) for f in tower.schema.items if f.table == name
                 for t in items(tower)[:2].bags[f.name].tokens}  # fmt: skip
         assert gradient.is_sparse
         assert set(gradient.coalesce().indices()[0].tolist()) == used, name
-        assert 0 < len(used) <= len(tower.known().readers[name])
+        assert 0 < len(used) <= len(tower.schema.encoders[name])
 
 
 def test_every_kind_of_feature_learns_on_both_sides():
     tower = made()
     for inputs in both(tower).values():
         found = gradients(tower, inputs)
-        for feature in tower.features(inputs.side):
+        for feature in tower.schema.features(inputs.side):
             assert found[feature.table].to_dense().abs().sum() > 0, feature.name
         assert all(p.grad is not None for p in tower.layers[inputs.side].parameters())
 
@@ -216,24 +211,22 @@ def test_the_gradient_of_a_default_is_of_the_features_that_are_missing():
     gradients(
         tower, items(tower)[2:4]
     )  # the third has no title, shelf or price; the fourth no maker
-    parts = tower.defaults["item"].grad.split([f.width for f in tower.known().items])
-    missing = {f.name for f, part in zip(tower.known().items, parts, strict=True) if part.any()}
+    parts = tower.defaults["item"].grad.split([f.width for f in tower.schema.items])
+    missing = {f.name for f, part in zip(tower.schema.items, parts, strict=True) if part.any()}
     assert missing == {"title", "shelf", "price", "maker"}
     assert tower.defaults["query"].grad is None
 
 
 def test_a_history_teaches_the_vectors_of_items():
     tower = made()
-    number = list(tower.known().readers).index("id")
+    number = list(tower.schema.encoders).index("id")
     before = vectors(tower, items(tower))
-    alone = QueryTable({}, None, Histories.of(HISTORIES, 9), tower.known().of_items(ITEMS))
-    row = alone.take(torch.tensor([2]))  # of items 4, 3, 4
-    row.bags.update({f.name: Bags.empty(1) for f in tower.known().queries[:2]})
+    row = queries(tower).take(torch.tensor([2]))  # of items 4, 3, 4, and in no table
     gradient = gradients(tower, row)["id"].coalesce()
-    known = tower.known().readers["id"].known.to_pylist()
+    known = tower.schema.encoders["id"].known.to_pylist()
     assert sorted(known[i] for i in gradient.indices()[0]) == ["d", "e"]
     with torch.no_grad():
-        tower.embeddings[number].sub_(gradient.to_dense())
+        tower.tables[number].sub_(gradient.to_dense())
     after = vectors(tower, items(tower))
     moved = abs(after - before).max(axis=1) > 1e-6
     assert moved.tolist() == [False, False, False, True, True]
@@ -244,9 +237,9 @@ def test_gradients_are_those_of_the_dense_equation():
     inputs = items(tower)[:]
     parts, place = [], 0
     dense = []
-    for feature in tower.known().items:
-        number = list(tower.known().readers).index(feature.table)
-        table = twin.embeddings[number].detach().clone().requires_grad_()
+    for feature in tower.schema.items:
+        number = list(tower.schema.encoders).index(feature.table)
+        table = twin.tables[number].detach().clone().requires_grad_()
         bags = inputs.bags[feature.name]
         default = twin.defaults["item"][place : place + feature.width]
         rows = []
@@ -264,7 +257,7 @@ def test_gradients_are_those_of_the_dense_equation():
     (expected * weight).sum().backward()
     gradients(tower, inputs)
     for number, table in dense:
-        torch.testing.assert_close(tower.embeddings[number].grad.to_dense(), table.grad)
+        torch.testing.assert_close(tower.tables[number].grad.to_dense(), table.grad)
     torch.testing.assert_close(tower.defaults["item"].grad, twin.defaults["item"].grad)
 
 
@@ -272,10 +265,9 @@ def test_gradients_are_those_of_the_dense_equation():
 def test_a_row_of_which_nothing_is_known_pulls_no_harder_than_any_other(side):
     # Where defaults start at 0 its direction is 0 / 0, and the gradient some 1e12 times as large:
     # what Adam remembers of one such row keeps defaults and biases still for the rest of a run.
-    tower = FeatureTower(layers=(12, 8), dropout=0.0)
-    tower.start_from(schema_of())
+    tower = tower_of()
     inputs = both(tower)[side]
-    unknown = inputs.without([f.name for f in tower.features(side)])
+    unknown = inputs.without([f.name for f in tower.schema.features(side)])
     rows = tower(unknown)
     assert rows.norm(dim=1).tolist() == pytest.approx([1.0] * len(rows))
 
@@ -295,8 +287,8 @@ def test_a_row_of_which_nothing_is_known_pulls_no_harder_than_any_other(side):
 
 def one_category(**options):
     table = pa.table({"id": ["a"], "shelf": ["x"]})
-    told = FeatureOptions(item={"id": "ignored"}, width=4)
-    return made(schema_of(table, None, told), **options), table
+    configured = FeatureOptions(item={"id": "ignored"}, width=4)
+    return made(data_of(table, None, [(0, 0)], [[0]]), configured, **options), table
 
 
 def test_feature_dropout_shows_defaults_for_a_share_of_the_items_in_training():
@@ -338,16 +330,15 @@ def test_saved_and_loaded_it_encodes_the_same(tmp_path):
     tower = made()
     tower.save(tmp_path)
     loaded = FeatureTower.load(tmp_path, **tower.settings())
+    loaded.describe(ITEMS)
     assert loaded.settings() == tower.settings()
-    assert loaded.settings() == {"layers": [12, 8], "dropout": 0.0, "feature_dropout": 0.0}
     np.testing.assert_array_equal(vectors(loaded, items(loaded)), vectors(tower, items(tower)))
     np.testing.assert_array_equal(vectors(loaded, queries(loaded)), vectors(tower, queries(tower)))
 
 
 def test_an_id_that_nobody_trained_on_leaves_an_empty_table(tmp_path):
-    schema = schema_of(counts=[0] * 5)
-    assert len(schema.readers["id"]) == 0
-    tower = made(schema)
+    tower = made(data_of(pairs=[]))
+    assert len(tower.schema.encoders["id"]) == 0
     found = gradients(tower, items(tower)[:])
     assert found["id"] is None
     tower.save(tmp_path)
@@ -355,27 +346,31 @@ def test_an_id_that_nobody_trained_on_leaves_an_empty_table(tmp_path):
     np.testing.assert_array_equal(vectors(loaded, items(loaded)), vectors(tower, items(tower)))
 
 
-def test_parameters_are_tables_or_dense():
+def test_parameters_are_tables_or_layers():
     tower = made()
-    own = {id(p) for p in (*tower.tables(), *tower.dense())}
+    groups = tower.parameter_groups()
+    own = {id(p) for group in groups.values() for p in group}
     assert own == {id(p) for p in tower.parameters()}
-    assert len(tower.tables()) == len(tower.known().readers)
+    assert len(groups["table"]) == len(tower.schema.encoders)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"layers": ()}, r"tower\.layers must be widths of 1 or more, got \[\]"),
-        ({"layers": (8, 0)}, r"got \[8, 0\]"),
+        ({"layers": (8, 0)}, r"tower\.layers must be widths of 1 or more, got \[8, 0\]"),
         ({"dropout": 1.0}, r"tower\.dropout must lie in \[0, 1\), got 1\.0"),
         ({"feature_dropout": -0.1}, r"tower\.feature_dropout must lie in \[0, 1\), got -0\.1"),
+        ({"encoder": "gru"}, r"read histories in a sum; with combine = 'concat' leave them out"),
+        ({"interests": 2}, r"read histories in a sum"),
+        ({"combine": "sum", "layers": (8,)}, r"leave them out of a sum"),
+        ({"combine": "product"}, r"tower\.combine is 'product'"),
     ],
 )
 def test_settings_out_of_range(options, words):
     with pytest.raises(InputError, match=words):
-        FeatureTower(**options)
+        FeatureTower(**{"combine": "concat", **options})
 
 
-def test_a_tower_that_knows_no_features():
-    with pytest.raises(InputError, match="knows no features yet; give it a schema"):
-        FeatureTower().known()
+def test_a_tower_without_a_catalogue():
+    with pytest.raises(InputError, match="no catalogue yet; call fit or describe first"):
+        FeatureTower().items()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from thresher.data import Relation
 from thresher.errors import InputError
-from thresher.negatives import mined
-from thresher.negatives.mined import mine
+from thresher.negatives import hard as module
+from thresher.negatives.hard import hard_negatives
 from thresher.retrieve import build
 
 
@@ -35,10 +35,10 @@ def test_true_and_ignored_items_leave_and_the_others_move_up():
         return Rows(found)
 
     vectors = np.zeros((2, 3), np.float32)
-    hard = mine(vectors, search, relation, depth=4)
+    hard = hard_negatives(vectors, search, relation, depth=4)
     # query 0: 4 is true; query 1: 2 and 0 are
     assert hard.tolist() == [[0, 1, -1, -1], [3, 4, -1, -1]]
-    hard = mine(vectors, search, relation, depth=4, ignored=ignored)
+    hard = hard_negatives(vectors, search, relation, depth=4, ignored=ignored)
     # and now query 1 loses 3 too
     assert hard.tolist() == [[0, 1, -1, -1], [4, -1, -1, -1]]
     assert hard.dtype == np.int64
@@ -53,8 +53,8 @@ def test_it_is_the_ranking_of_all_items_without_those_that_are_known(seed, depth
     ignored = random_relation(draw, 9, 12, 0.2) if some else None
     index = build(items, kind="exact")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mined, "_QUERIES", 4)
-        hard = mine(queries, index.search, relation, depth=depth, ignored=ignored)
+        patch.setattr(module, "_QUERIES", 4)
+        hard = hard_negatives(queries, index.search, relation, depth=depth, ignored=ignored)
     assert hard.shape == (9, min(depth, 12))
     for q, row in enumerate(hard.tolist()):
         known = {*relation.items_of(q)} | ({*ignored.items_of(q)} if some else set())
@@ -68,14 +68,14 @@ def test_vectors_and_depths_that_do_not_fit():
     vectors = np.zeros((2, 3), np.float32)
     search = build(np.eye(3, dtype=np.float32), kind="exact").search
     with pytest.raises(InputError, match=r"1 query vectors do not fit the 2 queries"):
-        mine(vectors[:1], search, relation, depth=2)
+        hard_negatives(vectors[:1], search, relation, depth=2)
     with pytest.raises(InputError, match=r"2 query vectors do not fit the 2 queries .* ignored"):
-        mine(vectors, search, relation, depth=2, ignored=relation.take(np.array([0])))
-    with pytest.raises(InputError, match=r"depth of mining is 0"):
-        mine(vectors, search, relation, depth=0)
+        hard_negatives(vectors, search, relation, depth=2, ignored=relation.take(np.array([0])))
+    with pytest.raises(InputError, match=r"searched among 0 items"):
+        hard_negatives(vectors, search, relation, depth=0)
 
 
 def test_no_queries():
     relation = Relation.from_pairs(np.array([], np.int64), np.array([], np.int64), shape=(0, 3))
     search = build(np.eye(3, dtype=np.float32), kind="exact").search
-    assert mine(np.zeros((0, 3), np.float32), search, relation, depth=2).shape == (0, 2)
+    assert hard_negatives(np.zeros((0, 3), np.float32), search, relation, depth=2).shape == (0, 2)

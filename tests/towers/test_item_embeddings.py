@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from thresher.errors import InputError
-from thresher.towers.classifiers import ClassifierRows, fused
+from thresher.towers.item_embeddings import ClassifierRows, fused
 
 
 def unit(*shape, seed):

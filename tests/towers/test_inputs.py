@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from thresher.data.sequences import Sequences
+from oracles.tables import histories
 from thresher.towers.bags import Bags
-from thresher.towers.feature_inputs import Features, FeatureTable, QueryTable
-from thresher.towers.histories import Histories
+from thresher.towers.inputs import Features, QueryTable
 from thresher.types import Inputs, Table
 
 SHELF = np.array([[1, 0, 0], [0, 0.6, 0.8], [0, 0, 0], [0, 1, 0]])
 PRICE = np.array([[0.25, 0.75], [1, 0], [0, 1], [0, 0]])
-OWN = {"age": np.array([[1.0, 0], [0.5, 0.5], [0, 0]])}  # the last row: nothing
+OWN = {"age": np.array([[1.0, 0], [0.5, 0.5]])}
 LISTS = [[0, 1], [], [1, 3, 1], [2]]
 
 
@@ -26,7 +25,7 @@ def csr(rows):
 
 
 def table(side="item"):
-    return FeatureTable.of(side, {"shelf": csr(SHELF), "price": csr(PRICE)})
+    return Features.of(side, {"shelf": csr(SHELF), "price": csr(PRICE)})
 
 
 def dense(bags, width):
@@ -41,16 +40,10 @@ def same(features, shelf, price):
     np.testing.assert_allclose(dense(features.bags["price"], 2), price, rtol=1e-6)
 
 
-def histories(lists=LISTS, longest=9):
-    starts = np.cumsum([0] + [len(items) for items in lists])
-    items = np.array([item for items in lists for item in items], np.int64)
-    return Histories.of(Sequences(starts, items), longest)
-
-
 def queries(rows=(1, -1, 0, 0), lists=LISTS, longest=9):
     own = {name: Bags.from_csr(csr(values)) for name, values in OWN.items()}
     items = {"shelf": csr(SHELF), "price": csr(PRICE)}
-    return QueryTable(own, torch.tensor(rows), histories(lists, longest), items)
+    return QueryTable(own, torch.tensor(rows), histories(*lists), items, longest)
 
 
 def test_they_are_tables_and_inputs():
@@ -135,18 +128,28 @@ def test_queries_are_taken_and_cut_one_by_one(chosen, first, last):
 
 def test_a_table_alone_and_histories_alone():
     whole = queries()
-    alone = QueryTable(whole.own, whole.rows, None, {})
+    alone = QueryTable(whole.own, whole.rows, None, None, 9)
     assert len(alone) == 4
     assert list(alone[1:3].bags) == ["age"]
     assert len(alone[1:3]) == 2
-    only = QueryTable({}, None, histories(), {"price": csr(PRICE)})
+    only = QueryTable({}, None, histories(*LISTS), {"price": csr(PRICE)}, 9)
     assert len(only) == 4
     assert list(only[:].bags) == ["history.price"]
 
 
 def test_vectors_that_cancel_out_are_a_history_of_nothing():
     opposite = {"picture": csr([[0.6, 0.8], [-0.6, -0.8]])}
-    found = QueryTable({}, None, histories([[0, 1], [1]]), opposite)[:]
+    found = QueryTable({}, None, histories([0, 1], [1]), opposite, 9)[:]
     bags = found.bags["history.picture"]
     assert bags.offsets.tolist() == [0, 0, 2]
     assert sorted(bags.weights.tolist()) == pytest.approx([-0.8, -0.6])
+
+
+def test_histories_that_are_read_one_by_one_are_handed_on():
+    whole = queries()
+    table = QueryTable(whole.own, whole.rows, whole.histories, None, 9)
+    found = table.take(torch.tensor([2, 0]))
+    assert list(found.bags) == ["age"]
+    assert found.histories.lengths().tolist() == [3, 2]
+    assert found[1:].histories.lengths().tolist() == [2]
+    assert len(found) == 2
