@@ -206,7 +206,9 @@ def test_each_query_draws_its_own_hard_items_once_and_others_when_they_run_out(s
     relation, draw = random_relation(seed), np.random.default_rng(seed)
     hard = np.argsort(draw.random((30, 12)), axis=1)[:, :width].astype(np.int64)
     hard[draw.random(hard.shape) < 0.4] = -1
-    sampler = PairSampler(relation, np.arange(30), batch_size=6, seed=seed, hard_negatives=hard_columns)
+    sampler = PairSampler(
+        relation, np.arange(30), batch_size=6, seed=seed, hard_negatives=hard_columns
+    )
     for batch in sampler.epoch(0, None, hard):
         extra = batch.item_rows[6:].reshape(6, many)
         assert 0 <= extra.min() <= extra.max() < 12

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from oracles.tables import dataset, queries_of
 from thresher.errors import InputError
-from thresher.towers.bags import Bags
 from thresher.towers.encode import vectors
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
@@ -25,7 +24,9 @@ ITEMS = pa.table(
         "blurb": ["a mug", "", "none", "of clay", "new"],
     }
 )
-USERS = pa.table({"id": ["u", "v", "w"], "age": [20.0, None, 7.0], "maker": ["north", "west", None]})
+USERS = pa.table(
+    {"id": ["u", "v", "w"], "age": [20.0, None, 7.0], "maker": ["north", "west", None]}
+)
 OPTIONS = FeatureOptions(
     item={"blurb": {"kind": "text", "width": 4}},
     query={"id": "ignored"},

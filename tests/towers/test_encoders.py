@@ -1,4 +1,4 @@
-"""What every encoder does: rows alone as in a batch, missing values, new values, saving, learning."""
+"""What every encoder does: alone as in a batch, missing and new values, saving, learning."""
 
 import numpy as np
 import pyarrow as pa

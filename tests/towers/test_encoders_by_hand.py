@@ -25,7 +25,9 @@ def fitted(values, kind, *, counts=None, type=None, more=(), **how):
     seen = []
     for each in (values, *more):
         own = column(each, type)
-        seen.append(Seen(own, np.ones(len(own), np.int64) if counts is None else np.array(counts), "x"))
+        seen.append(
+            Seen(own, np.ones(len(own), np.int64) if counts is None else np.array(counts), "x")
+        )
     return ENCODERS[kind].fit(seen, Reading(kind=kind, **how))
 
 
@@ -276,7 +278,10 @@ def test_vectors_by_hand():
     expected = [about({0: 0.6, 1: -0.8}), {}, {1: 1}, {}]
     assert rows(encoder, given) == expected
     assert rows(encoder, given, pa.list_(pa.float64(), 2)) == expected
-    assert rows(encoder, [[6, 8], [1, 0]], pa.list_(pa.int16())) == [about({0: 0.6, 1: 0.8}), {0: 1}]
+    assert rows(encoder, [[6, 8], [1, 0]], pa.list_(pa.int16())) == [
+        about({0: 0.6, 1: 0.8}),
+        {0: 1},
+    ]
 
 
 def test_a_projected_vector_keeps_its_length():

@@ -1,6 +1,5 @@
 """A sum with histories: items by id, words and categories, users by what they did."""
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -14,7 +13,6 @@ from thresher.objective import Objective, Term
 from thresher.towers.encode import vectors
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
-from thresher.towers.inputs import Features
 from thresher.towers.interests import closest_interest
 from thresher.train.optimizer import RowAdagrad
 from thresher.train.step import cached_step, plain_step
@@ -97,7 +95,9 @@ def options(request):
 
 def test_a_mean_by_hand():
     t = FeatureTower(dim=2, max_history=2)
-    t.fit(dataset({"id": [*"abc"]}, None, [(0, i) for i in range(3)], history=[[0]]), FeatureOptions())
+    t.fit(
+        dataset({"id": [*"abc"]}, None, [(0, i) for i in range(3)], history=[[0]]), FeatureOptions()
+    )
     with torch.no_grad():
         t.tables[0].copy_(torch.tensor([[1.0, 2.0], [3.0, -4.0], [0.0, 5.0]]))
         t.history.linear.weight.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
@@ -187,7 +187,9 @@ def test_an_item_without_training_event_is_its_words_and_categories():
 
 def test_ids_are_left_out_in_training_where_something_else_is_there():
     t = tower(id_dropout=0.5)
-    whole, without = (F.normalize(summed(t, n), dim=1) for n in (["id", "kind", "text"], ["kind", "text"]))
+    whole, without = (
+        F.normalize(summed(t, n), dim=1) for n in (["id", "kind", "text"], ["kind", "text"])
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         t.train()

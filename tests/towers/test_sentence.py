@@ -117,7 +117,7 @@ def passes(request, monkeypatch):
 
 def test_the_vectors_are_those_of_sentence_transformers(tower, passes):
     expected = tower.encoder.encode(TEXTS, normalize_embeddings=True)
-    np.testing.assert_allclose(tower.encode(TEXTS), expected, atol=1e-6)
+    np.testing.assert_allclose(tower.encode(tower.prepare(TEXTS)), expected, atol=1e-6)
     with torch.no_grad():
         np.testing.assert_allclose(tower(tower.prepare(TEXTS)), expected, atol=1e-6)
 
@@ -156,10 +156,10 @@ def test_a_checkpoint_that_says_more_than_tokens_reads_texts_itself(tower, passe
     assert isinstance(texts, Table)
     with torch.no_grad():
         found = tower(texts)
-        np.testing.assert_allclose(found, tower.encode(TEXTS), atol=1e-6)
+        np.testing.assert_allclose(found, tower.encode(tower.prepare(TEXTS)), atol=1e-6)
         np.testing.assert_allclose(tower(texts[1:3]), found[1:3], atol=1e-6)
     monkeypatch.undo()
-    np.testing.assert_allclose(found, tower.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(found, tower.encode(tower.prepare(TEXTS)), atol=1e-6)
 
 
 def test_the_gradient_is_the_same_in_one_pass_or_many(checkpoint, monkeypatch):

@@ -11,7 +11,9 @@ from thresher.objective import Objective, Term
 from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
-OPTIONS = TrainOptions(epochs=2, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=1)
+OPTIONS = TrainOptions(
+    epochs=2, batch_size=24, cluster_from_epoch=1, cluster_size=6, hard_negatives=1
+)
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -27,7 +29,9 @@ def trained(folder, device, labels="text", objective=None, options=OPTIONS):
 
 @pytest.mark.parametrize("labels", ["text", "shared", "prototype"])
 def test_weights_are_those_of_the_cpu(tmp_path, labels):
-    options = replace(OPTIONS, hard_negatives=0, cluster_from_epoch=-1)  # neither follows a rounding
+    options = replace(
+        OPTIONS, hard_negatives=0, cluster_from_epoch=-1
+    )  # neither follows a rounding
     want = trained(tmp_path / "cpu", "cpu", labels, options=options)
     got = trained(tmp_path / "cuda", "cuda", labels, options=options)
     for name, value in want.items():

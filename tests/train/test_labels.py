@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.tables import dataset
 from oracles.synonyms import ITEMS, Watched, goal, made, precision
+from oracles.tables import dataset
 from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.towers.feature_tower import FeatureTower
@@ -77,7 +77,7 @@ def test_hard_negatives_are_further_columns_and_never_a_query_s_own(tmp_path):
         return watched(m)
 
     trained(tmp_path, replace(OPTIONS, epochs=2), "text", seen)
-    # There are no weights to search with before the first epoch: its extra columns are drawn blindly.
+    # Before the first epoch there are no weights to search with: extra columns are drawn blindly.
     assert shapes == [(24, 72)] * 20
     for links in watched.seen:
         assert links.pos[:, 1].max() == 23
@@ -128,7 +128,10 @@ def test_sizes_out_of_range(wrong):
     ("wrong", "says"),
     [
         ({"hard_negatives": -1}, r"train\.hard_negatives must be 0 or more, got -1"),
-        ({"hard_negatives": 1, "negatives": "catalogue"}, r"add nothing to train\.negatives = 'catalogue'"),
+        (
+            {"hard_negatives": 1, "negatives": "catalogue"},
+            r"add nothing to train\.negatives = 'catalogue'",
+        ),
         ({"hard_negatives": 1, "logq": True}, r"set it to false with train\.hard_negatives"),
         ({"cluster_growth": 0.5}, "cluster_size and cluster_growth must be at least 1"),
     ],

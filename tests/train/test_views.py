@@ -35,7 +35,16 @@ def table(count=COUNT, names=NAMES):
 def views(count=COUNT, names=NAMES, masked=True, **options):
     made = ViewOptions(**{"masking": "random", "value_dropout": 0.0, **options})
     own = table(count, names)
-    return ItemViews(own, made, ["id"], ["title", "shelf"], INFORMATION, seed=3, masked=masked, joined=lambda rows: rows)
+    return ItemViews(
+        own,
+        made,
+        ["id"],
+        ["title", "shelf"],
+        INFORMATION,
+        seed=3,
+        masked=masked,
+        joined=lambda rows: rows,
+    )
 
 
 def seen(features):
@@ -364,7 +373,9 @@ def test_features_that_cannot_be_hidden():
     with pytest.raises(InputError, match=r"of 1 feature\(s\) 1 can be masked"):
         batches(["views"], one)
     # as they are, they need no other
-    assert len(first_batch(batches(["spread_out"], replace(one, masked=False))).inputs["alone"]) == 6
+    assert (
+        len(first_batch(batches(["spread_out"], replace(one, masked=False))).inputs["alone"]) == 6
+    )
     unknown = replace(views(masking="correlated"), information=None)
     with pytest.raises(
         InputError, match="needs the mutual information of the 4 features, got none"

@@ -12,7 +12,12 @@ from thresher.train.loop import train
 from thresher.train.options import TrainOptions
 
 KILLED = TrainOptions(
-    epochs=4, batch_size=24, cluster_from_epoch=2, cluster_size=6, checkpoint_steps=3, mini_batch_size=0
+    epochs=4,
+    batch_size=24,
+    cluster_from_epoch=2,
+    cluster_size=6,
+    checkpoint_steps=3,
+    mini_batch_size=0,
 )
 SHARED = TrainOptions(epochs=2, batch_size=24, logq=True, cluster_from_epoch=1, cluster_size=6)
 
