@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import Relation
-from thresher.data.links import LogQ, catalogue_links, text_query_links, batch_links
+from thresher.data.links import LogQ, batch_links, catalogue_links, text_query_links
 from thresher.data.sampler import PairSampler, Sampled
 from thresher.errors import InputError
 
