@@ -28,7 +28,8 @@ def test_everything_that_is_wrong_is_found_at_once(folder):
     result = audit(UNSAID, at)
     findings = found(result)
     # two queries are left out, as long as nobody says what they are
-    assert (result.items, result.queries, result.pairs) == (5, 4, 4)
+    assert (result.items, result.queries, result.pairs) == (5, 6, 4)
+    assert result.splits["unlabelled"] == 2
     counts = {
         "duplicate-item-id": 1,  # A
         "unknown-query": 1,  # 9
@@ -77,7 +78,7 @@ def test_sound_data_has_no_errors(folder):
     )
     result = audit(SPEC, at)
     assert result.ok
-    assert set(found(result)) == {"query-without-item", "query-without-pairs"}
+    assert set(found(result)) == {"query-without-item"}
     assert all(finding.severity == "note" for finding in result.findings)
     assert result.splits == {"train": 1, "validation": 1, "calibration": 1, "test": 1}
 

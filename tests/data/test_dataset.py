@@ -148,20 +148,20 @@ def test_queries_without_pairs_are_what_the_user_says(folder):
     at = folder()
     with pytest.raises(
         InputError,
-        match=r"queries\.csv: 1 of 4 queries have no pair in .*pairs\.csv \(such as '4'\); "
+        match=r"queries\.csv: 1 of 4 queries has no pair in .*pairs\.csv \(such as '4'\); "
         r'set without_pairs = "unlabelled" in \[data\].*or "no_item"',
     ):
         load_dataset(replace(OPTIONS, without_pairs=None), at)
     data = load_dataset(replace(OPTIONS, without_pairs="unlabelled"), at)
     assert everything(data) == {"1": [0], "2": [1], "3": [2]}
-    assert "1 of 4 queries have no pair" in data.findings[0]
+    assert "1 of 4 queries has no pair" in data.findings[0]
     assert everything(load_dataset(OPTIONS, at))["4"] == []
 
 
 def test_an_ignored_pair_is_no_label(folder):
     at = folder()
     (at / "ignored.csv").write_text("query_id,item_id\n4,A\n")
-    with pytest.raises(InputError, match="1 of 4 queries have no pair"):
+    with pytest.raises(InputError, match="1 of 4 queries has no pair"):
         load_dataset(replace(OPTIONS, ignored="ignored.csv", without_pairs=None), at)
 
 
@@ -447,7 +447,7 @@ def test_queries_that_are_labelled_later_are_one_part(folder):
     part = labelled(left, items=data.items, queries=queries, pairs=pairs)
     assert truth(part) == {"8": [2], "9": [0, 1]}
     assert part.queries.text(["title"]) == ["b", "c"]
-    with pytest.raises(InputError, match=r"new\.csv: 1 of 3 queries have no pair"):
+    with pytest.raises(InputError, match=r"new\.csv: 1 of 3 queries has no pair"):
         labelled(
             replace(options, without_pairs=None),
             items=data.items,

@@ -44,6 +44,7 @@ class Assembled(NamedTuple):
         item_text: columns of the items' text.
         query_text: columns of the queries' text.
         findings: what was left out, or may not be.
+        unlabelled: number of queries that are in no part, because no pair names them.
     """
 
     items: pa.Table
@@ -52,6 +53,7 @@ class Assembled(NamedTuple):
     item_text: tuple[str, ...]
     query_text: tuple[str, ...]
     findings: tuple[Finding, ...]
+    unlabelled: int = 0
 
 
 def assemble(sources: Sources, options: DataOptions) -> Assembled:
@@ -88,30 +90,24 @@ def without_pairs(
     A query of an item that the catalogue lacks is named by a pair, and is not one of them.
     """
     rows = np.flatnonzero(~joined.named)
-    if not len(rows):
-        return rows, []
-    kind, number = options.without_pairs, len(rows)
-    is_no_item = kind == "no_item"
-    remedy = {
-        "unlabelled": "nothing to do: they are left out, since their items are unknown",
-        "no_item": "nothing to do: accepting an answer to one of them counts as an error",
-    }
-    ids = joined.queries["id"].take(pa.array(rows[:100])).to_pylist()
+    if not len(rows) or options.without_pairs == "no_item":
+        return rows[:0], []
+    told = options.without_pairs is not None
     finding = Finding(
         "query-without-pairs",
-        "note" if kind else "error",
-        number,
-        examples_of(ids),
-        f"{sources.paths['queries']}: {number:,} of "
-        f"{counted(len(joined.queries), 'query has', 'queries have')} no pair in "
-        f"{sources.paths['pairs']}",
-        remedy[kind]
-        if kind
+        "note" if told else "error",
+        len(rows),
+        examples_of(joined.queries["id"].take(pa.array(rows[:100])).to_pylist()),
+        f"{sources.paths['queries']}: {len(rows):,} of "
+        f"{counted(len(joined.queries), 'query', 'queries')} {'has' if len(rows) == 1 else 'have'} "
+        f"no pair in {sources.paths['pairs']}",
+        "nothing to do: they are left out, since nobody has labelled them"
+        if told
         else 'set without_pairs = "unlabelled" in [data] to leave them out because nobody has '
         'labelled them, or "no_item" if their items are not in the catalogue, so that accepting an '
         "answer is an error",
     )
-    return np.empty(0, np.int64) if is_no_item else rows, [finding]
+    return rows, [finding]
 
 
 def text_columns(
@@ -139,15 +135,16 @@ def _of_pairs(sources: Sources, options: DataOptions) -> Assembled:
     if not same or options.query_text:
         query_text = text_columns(queries, options.query_text, sources.paths["queries"])
     findings = list(joined.findings)
+    left = 0
     if sources.protocol == "pairs":
         parts = _by_pair(joined, options)
     else:
         unlabelled, more = without_pairs(joined, sources, options)
-        findings += more
+        findings, left = findings + more, len(unlabelled)
         split = _by_text(joined, query_text, options)
         split[unlabelled] = UNASSIGNED
         parts = _by_query(joined, split, options)
-    return Assembled(items, queries, parts, item_text, query_text, tuple(findings))
+    return Assembled(items, queries, parts, item_text, query_text, tuple(findings), left)
 
 
 def _by_text(

@@ -78,9 +78,10 @@ def _audit(findings: list[Finding], found: Assembled | None) -> Audit:
     truths = [part.truth for part in parts.values()]
     return Audit(
         items=len(found.items),
-        queries=sum(map(len, truths)),
+        queries=sum(map(len, truths)) + found.unlabelled,
         pairs=sum(len(truth.indices) for truth in truths),
-        splits={name: len(part) for name, part in parts.items()},
+        splits={name: len(part) for name, part in parts.items()}
+        | ({"unlabelled": found.unlabelled} if found.unlabelled else {}),
         items_per_query=_histogram(np.concatenate([truth.counts() for truth in truths])),
         queries_per_item=_histogram(np.sum([truth.item_counts() for truth in truths], axis=0)),
         findings=tuple(order),
@@ -92,20 +93,25 @@ def _splits(
 ) -> Iterator[Finding]:
     """Splits that are too small for what reads them."""
     sizes = {name: len(part.truth.indices) for name, part in found.parts.items()}
-    pairs, what = sizes["train"], "pairs"
-    if pairs < batch_size:
+    pairs = sizes["train"]
+    if not pairs and batch_size:
         where = ", ".join(f"{size:,} in {name}" for name, size in sizes.items() if size)
         yield Finding(
-            "no-training-pairs" if not pairs else "few-training-pairs",
+            "no-training-pairs",
+            "error",
+            0,
+            (),
+            f"no true pair is in train ({where or 'none is anywhere'})",
+            "give queries of train, in a column split or by [data] shares",
+        )
+    elif pairs < batch_size:
+        yield Finding(
+            "few-training-pairs",
             "error",
             pairs,
             (),
-            f"no true pair is in train ({where or 'none is anywhere'})"
-            if not pairs
-            else f"there are {pairs:,} training {what}, fewer than one batch of {batch_size:,}",
-            "give queries of train, in a column split or by [data] shares"
-            if not pairs
-            else "lower train.batch_size, or give more pairs or a larger share for train",
+            f"there are {pairs:,} training pairs, fewer than one batch of {batch_size:,}",
+            "lower train.batch_size, or give more pairs or a larger share for train",
         )
     labelled = len(found.parts["calibration"])
     if labelled < calibration:
@@ -121,8 +127,8 @@ def _splits(
     shares = options.split_shares(read.protocol)
     for name, use in _USES.items():
         if shares.get(name, 0) and not len(found.parts[name]):
-            meaning, remedy = f"no query is in {name}: {use}", f"give {name} queries or a share"
-            yield Finding("empty-split", "warning", 1, (), meaning, remedy)
+            remedy = f"give it queries, or set the share of {name} to 0 if that is meant"
+            yield Finding("empty-split", "warning", 1, (), f"no query is in {name}: {use}", remedy)
 
 
 class _Texts(NamedTuple):

@@ -46,7 +46,7 @@ class Audit:
         items: number of items in the catalogue.
         queries: number of queries.
         pairs: number of true pairs.
-        splits: number of queries in each split.
+        splits: number of queries in each split, and of those that are left out for want of a label.
         items_per_query: how many queries have 0, 1, 2, ... true items.
         queries_per_item: how many items are true for 0, 1, 2, ... queries.
         findings: errors, then warnings, then notes.
