@@ -213,7 +213,7 @@ def test_the_histories_of_users_who_come_later():
     assert queries.histories.sequences().items.tolist() == [1, 2, 0]
     assert queries.column("age") == ["9", None]
     assert findings == (
-        "the table of events: 1 item is not in the catalogue, named by 2 events",
+        "the table of events: 1 item is not in the catalogue, named by 2 events left out",
         "1 event not in the order of time, sorted",
     )
     with pytest.raises(InputError, match=r"has 5 rows, none of them an event with a user and an"):

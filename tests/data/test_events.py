@@ -114,7 +114,7 @@ def test_a_catalogue_gives_the_rows_and_keeps_cold_items(events):
         events(text, catalogue=catalogue)
     lenient = events(text, catalogue=catalogue, strict=False)
     assert items(lenient) == {"u": "a"}
-    assert said(lenient)[0].endswith("2 items are not in the catalogue, named by 3 events")
+    assert said(lenient)[0].endswith("2 items are not in the catalogue, named by 3 events left out")
 
 
 DAY = 86_400_000_000  # microseconds

@@ -9,7 +9,8 @@ import pyarrow as pa
 from jaxtyping import Int64, UInt8
 
 from thresher.data.events import Events, events_of
-from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.finding_texts import found
+from thresher.data.findings import Finding, counted
 from thresher.data.histories import Histories
 from thresher.data.join import Joined, Tables, join, unique_rows
 from thresher.data.options import DataOptions
@@ -92,22 +93,14 @@ def without_pairs(
     rows = np.flatnonzero(~joined.named)
     if not len(rows) or options.without_pairs == "no_item":
         return rows[:0], []
-    told = options.without_pairs is not None
-    finding = Finding(
-        "query-without-pairs",
-        "note" if told else "error",
+    return rows, found(
+        "query-without-pairs/said" if options.without_pairs else "query-without-pairs",
         len(rows),
-        examples_of(joined.queries["id"].take(pa.array(rows[:100])).to_pylist()),
-        f"{sources.paths['queries']}: {len(rows):,} of "
-        f"{counted(len(joined.queries), 'query', 'queries')} {'has' if len(rows) == 1 else 'have'} "
-        f"no pair in {sources.paths['pairs']}",
-        "nothing to do: they are left out, since nobody has labelled them"
-        if told
-        else 'set without_pairs = "unlabelled" in [data] to leave them out because nobody has '
-        'labelled them, or "no_item" if their items are not in the catalogue, so that accepting an '
-        "answer is an error",
+        joined.queries["id"].take(pa.array(rows[:100])).to_pylist(),
+        path=sources.paths["queries"],
+        other=sources.paths["pairs"],
+        total=counted(len(joined.queries), "query", "queries"),
     )
-    return rows, [finding]
 
 
 def text_columns(
@@ -213,12 +206,12 @@ def _kept(count: int, options: DataOptions) -> Int64[np.ndarray, " kept"]:
 
 def _of_events(sources: Sources, options: DataOptions) -> Assembled:
     items, users = sources.tables.get("items"), sources.tables.get("queries")
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if items is not None:
-        items, found = unique_rows(items, sources.paths["items"], "item")
+        items, findings = unique_rows(items, sources.paths["items"], "item")
     if users is not None:
-        users, bad = unique_rows(users, sources.paths["queries"], "query")
-        found += bad
+        users, bad = unique_rows(users, sources.paths["queries"], "user")
+        findings += bad
     events = events_of(
         sources.tables["events"],
         sources.paths["events"],
@@ -230,11 +223,11 @@ def _of_events(sources: Sources, options: DataOptions) -> Assembled:
     items = pa.table({"id": events.catalogue}) if items is None else items
     cut = _cut(events, sources, options)
     asking = _Users(events, users, len(items))
-    found += events.findings
+    findings += events.findings
     parts = {name: asking.none() for name in SPLITS} | {"train": asking.train(cut, options)}
     for name, span in cut.spans.items():
-        one, said = evaluated(events, span, name)
-        found += said
+        one, more = evaluated(events, span, name)
+        findings += more
         parts[name] = asking.part(one.users, Histories.of(one.histories), one.targets)
     query_text: tuple[str, ...] = ()
     if users is not None or options.query_text:
@@ -242,7 +235,7 @@ def _of_events(sources: Sources, options: DataOptions) -> Assembled:
         path = sources.paths["queries"]
         query_text = text_columns(table, options.query_text, path, default=False)
     item_text = text_columns(items, options.item_text, sources.paths["items"])
-    return Assembled(items, users, parts, item_text, query_text, tuple(found))
+    return Assembled(items, users, parts, item_text, query_text, tuple(findings))
 
 
 def _cut(events: Events, sources: Sources, options: DataOptions) -> Cut:
@@ -284,13 +277,13 @@ class _Users:
 
     def train(self, cut: Cut, options: DataOptions) -> Part:
         """The training examples, each a query of one true item."""
-        found = examples(self.events, cut.train)
-        kept = np.arange(len(found.users))
+        every = examples(self.events, cut.train)
+        kept = np.arange(len(every.users))
         if options.train_share < 1 and len(kept):
             kept = _kept(len(kept), options)
-        first, target, users, weights = (column[kept] for column in found[1:])
-        histories = Histories.windows(found.items, first, target)
-        truth = Relation(np.arange(len(kept) + 1), found.items[target], self.columns)
+        first, target, users, weights = (column[kept] for column in every[1:])
+        histories = Histories.windows(every.items, first, target)
+        truth = Relation(np.arange(len(kept) + 1), every.items[target], self.columns)
         none = Relation.none(truth.shape)
         weight = weights.astype(np.float64) if len(np.unique(weights)) > 1 else None
         return Part(self.queries(users, histories), truth, none, None, users, weight)

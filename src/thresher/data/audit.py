@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,7 +10,8 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from thresher.data.assembly import Assembled, assemble
-from thresher.data.findings import SEVERITIES, Audit, Finding, counted, examples_of
+from thresher.data.finding_texts import found
+from thresher.data.findings import SEVERITIES, Audit, Finding, counted
 from thresher.data.options import DataOptions
 from thresher.data.sources import Sources, sources
 from thresher.data.split import normalised
@@ -53,224 +53,120 @@ def audit(
     """
     read = sources(options, base, {})
     try:
-        found = assemble(read, options)
+        data = assemble(read, options)
     except InputError as error:
-        return _audit([Finding("refused", "error", 1, (), str(error), "")], None)
-    findings = list(found.findings)
-    if not any(finding.code == "no-pairs" for finding in findings):
-        findings += _splits(found, read, options, batch_size, calibration_queries)
-    items = _Texts.of(found.items, found.item_text, "item")
-    findings += [*_twin_items(items), *_textless(items), *_oddities(items)]
-    if found.queries is not None and found.queries is not found.items:
-        queries = _Texts.of(found.queries, found.query_text, "query")
-        findings += [*_textless(queries), *_oddities(queries)]
+        return _audit(found("refused", 1, sentence=error), None)
+    findings = list(data.findings)
+    if len(read.tables["pairs" if "pairs" in read.tables else "events"]):
+        findings += _splits(data, read, options, batch_size, calibration_queries)
+    items = _Texts.of(data.items, data.item_text)
+    twins = {key: n for key, n in Counter(items.keys).items() if key and n > 1}
+    findings += found("same-item-text", sum(twins.values()), twins)
+    findings += _oddities(items, "item")
+    if data.queries is not None and data.queries is not data.items:
+        queries = _Texts.of(data.queries, data.query_text)
+        findings += _oddities(queries, "query")
         if read.protocol == "queries":
-            findings += [*_groups(found, queries), *_copies(queries, items)]
-    findings += [*_untrue(found)]
-    return _audit(findings, found)
+            findings += _groups(data, queries, set(items.keys) - {""})
+    return _audit(findings + _untrue(data), data)
 
 
-def _audit(findings: list[Finding], found: Assembled | None) -> Audit:
-    order = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-    if found is None:
-        return Audit(0, 0, 0, {}, {}, {}, tuple(order))
-    parts = found.parts
-    truths = [part.truth for part in parts.values()]
+def _audit(findings: list[Finding], data: Assembled | None) -> Audit:
+    order = tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+    if data is None:
+        return Audit(0, 0, 0, {}, {}, {}, order)
+    truths = [part.truth for part in data.parts.values()]
+    left = {"unlabelled": data.unlabelled} if data.unlabelled else {}
     return Audit(
-        items=len(found.items),
-        queries=sum(map(len, truths)) + found.unlabelled,
+        items=len(data.items),
+        queries=sum(map(len, truths)) + data.unlabelled,
         pairs=sum(len(truth.indices) for truth in truths),
-        splits={name: len(part) for name, part in parts.items()}
-        | ({"unlabelled": found.unlabelled} if found.unlabelled else {}),
+        splits={name: len(part) for name, part in data.parts.items()} | left,
         items_per_query=_histogram(np.concatenate([truth.counts() for truth in truths])),
         queries_per_item=_histogram(np.sum([truth.item_counts() for truth in truths], axis=0)),
-        findings=tuple(order),
+        findings=order,
     )
 
 
 def _splits(
-    found: Assembled, read: Sources, options: DataOptions, batch_size: int, calibration: int
-) -> Iterator[Finding]:
+    data: Assembled, read: Sources, options: DataOptions, batch_size: int, calibration: int
+) -> list[Finding]:
     """Splits that are too small for what reads them."""
-    sizes = {name: len(part.truth.indices) for name, part in found.parts.items()}
-    pairs = sizes["train"]
-    if not pairs and batch_size:
-        where = ", ".join(f"{size:,} in {name}" for name, size in sizes.items() if size)
-        yield Finding(
-            "no-training-pairs",
-            "error",
-            0,
-            (),
-            f"no true pair is in train ({where or 'none is anywhere'})",
-            "give queries of train, in a column split or by [data] shares",
-        )
-    elif pairs < batch_size:
-        yield Finding(
-            "few-training-pairs",
-            "error",
-            pairs,
-            (),
-            f"there are {pairs:,} training pairs, fewer than one batch of {batch_size:,}",
-            "lower train.batch_size, or give more pairs or a larger share for train",
-        )
-    labelled = len(found.parts["calibration"])
+    findings: list[Finding] = []
+    pairs = {name: len(part.truth.indices) for name, part in data.parts.items()}
+    if batch_size and not pairs["train"]:
+        where = ", ".join(f"{size:,} in {name}" for name, size in pairs.items() if size)
+        findings += found("no-training-pairs", 1, where=where or "none is anywhere")
+    elif pairs["train"] < batch_size:
+        findings += found("few-training-pairs", pairs["train"], batch_size=f"{batch_size:,}")
+    labelled = len(data.parts["calibration"])
     if labelled < calibration:
-        yield Finding(
-            "few-calibration-queries",
-            "error",
-            labelled,
-            (),
-            f"{counted(labelled, 'query is', 'queries are')} in calibration, and a threshold needs "
-            f"{calibration:,} or more",
-            "label more of them, or give calibration a larger share in [data] shares",
-        )
+        there = counted(labelled, "query is", "queries are")
+        findings += found("few-calibration-queries", 1, there=there, needed=f"{calibration:,}")
     shares = options.split_shares(read.protocol)
-    for name, use in _USES.items():
-        if shares.get(name, 0) and not len(found.parts[name]):
-            remedy = f"give it queries, or set the share of {name} to 0 if that is meant"
-            yield Finding("empty-split", "warning", 1, (), f"no query is in {name}: {use}", remedy)
+    for split, use in _USES.items():
+        if shares.get(split, 0) and not len(data.parts[split]):
+            findings += found("empty-split", 1, split=split, use=use)
+    return findings
 
 
 class _Texts(NamedTuple):
-    """The texts of a table, raw and normalised, of items or queries."""
+    """The texts of a table, raw and normalised."""
 
-    kind: Literal["item", "query"]
     raw: list[str]
     keys: list[str]
 
     @classmethod
-    def of(
-        cls, table: pa.Table, columns: tuple[str, ...], kind: Literal["item", "query"]
-    ) -> "_Texts":
+    def of(cls, table: pa.Table, columns: tuple[str, ...]) -> "_Texts":
         """None of them where there are no columns of text."""
         raw = text_of(table, columns) if columns else []
-        return cls(kind, raw, [normalised(text) for text in raw])
-
-    def counted(self, number: int, one: str, many: str) -> str:
-        """A number of items or queries, and a verb."""
-        nouns = {"item": ("item", "items"), "query": ("query", "queries")}[self.kind]
-        return counted(number, f"{nouns[0]} {one}", f"{nouns[1]} {many}")
+        return cls(raw, [normalised(text) for text in raw])
 
 
-def _groups(found: Assembled, texts: _Texts) -> Iterator[Finding]:
-    """Equal query texts in several splits, or with different truth."""
+def _groups(data: Assembled, texts: _Texts, known: set[str]) -> list[Finding]:
+    """Equal query texts in several splits, with different truth, or that are texts of items."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
     truth: defaultdict[str, list[bytes]] = defaultdict(list)
-    for name, part in found.parts.items():
+    for name, part in data.parts.items():
         rows = part.queries.rows if texts.keys else None
         for at, row in enumerate([] if rows is None else rows.tolist()):
             if key := texts.keys[row]:
                 splits[key].add(name)
                 truth[key].append(part.truth.items_of(at).tobytes())
     torn = [key for key, names in splits.items() if len(names) > 1]
-    if torn:
-        yield Finding(
-            "leak",
-            "error",
-            len(torn),
-            examples_of(torn),
-            f"{counted(len(torn), 'query text stands', 'query texts stand')} in several splits, so "
-            "that results on one split were partly learnt from another",
-            "put equal texts in one split, or leave the column split out and let the text decide",
-        )
     mixed = {key: len(each) for key, each in truth.items() if len(set(each)) > 1}
-    if mixed:
-        number = sum(mixed.values())
-        yield Finding(
-            "same-text-different-truth",
-            "warning",
-            number,
-            examples_of(mixed),
-            f"{counted(number, 'query shares its', 'queries share their')} text with a query "
-            "that has another true item: no model that reads the text alone gets all of them right",
-            "add a column that tells them apart to query_text, or correct the pairs",
-        )
+    same = [text for text, key in zip(texts.raw, texts.keys, strict=True) if key in known]
+    share = f"{len(same) / max(len(texts.raw), 1):.1%}"
+    return [
+        *found("leak", len(torn), torn),
+        *found("same-text-different-truth", sum(mixed.values()), mixed),
+        *found("query-is-item-text", len(same), same, share=share),
+    ]
 
 
-def _twin_items(texts: _Texts) -> Iterator[Finding]:
-    twins = {key: n for key, n in Counter(texts.keys).items() if key and n > 1}
-    if twins:
-        number = sum(twins.values())
-        yield Finding(
-            "same-item-text",
-            "warning",
-            number,
-            examples_of(twins),
-            f"{number:,} items share their text with another item: which of them comes first is "
-            "chance",
-            "merge them, or add a column that tells them apart to item_text",
-        )
-
-
-def _textless(texts: _Texts) -> Iterator[Finding]:
-    rows = [row for row, text in enumerate(texts.raw, 1) if not text.strip()]
-    if rows:
-        yield Finding(
-            f"{texts.kind}-without-text",
-            "warning",
-            len(rows),
-            examples_of(f"row {row}" for row in rows),
-            f"{texts.counted(len(rows), 'has', 'have')} no text",
-            f"remove them, or name a column that has their text in {texts.kind}_text",
-        )
-
-
-def _oddities(texts: _Texts) -> Iterator[Finding]:
+def _oddities(texts: _Texts, kind: Literal["item", "query"]) -> list[Finding]:
+    empty = [row for row, text in enumerate(texts.raw, 1) if not text.strip()]
     odd = [text for text in texts.raw if _ODD.search(text)]
-    if odd:
-        yield Finding(
-            f"{texts.kind}-encoding",
-            "warning",
-            len(odd),
-            examples_of(map(ascii, odd)),
-            f"{texts.counted(len(odd), 'has', 'have')} text with broken characters",
-            "read the source again with its own encoding and save it as UTF-8",
-        )
+    return [
+        *found(f"{kind}-without-text", len(empty), (f"row {row}" for row in empty)),
+        *found(f"{kind}-encoding", len(odd), map(ascii, odd)),
+    ]
 
 
-def _untrue(found: Assembled) -> Iterator[Finding]:
+def _untrue(data: Assembled) -> list[Finding]:
     """Queries without a true item, and items that are true for no query."""
-    truths = [part.truth for part in found.parts.values()]
-    ids = pa.chunked_array([part.queries.ids for part in found.parts.values()], pa.string())
-    idle = np.concatenate([truth.counts() for truth in truths]) == 0
-    if idle.any():
-        number = int(idle.sum())
-        yield Finding(
-            "query-without-item",
-            "note",
-            number,
-            examples_of(ids.filter(pa.array(idle)).slice(0, 100).to_pylist()),
-            f"{counted(number, 'query has', 'queries have')} no true item",
-            "right if their item is not in the catalogue: accepting an answer to them then counts "
-            "as an error",
-        )
-    idle = np.sum([truth.item_counts() for truth in truths], axis=0) == 0
-    if idle.any():
-        number = int(idle.sum())
-        yield Finding(
-            "item-without-query",
-            "note",
-            number,
-            examples_of(found.items["id"].filter(pa.array(idle)).slice(0, 100).to_pylist()),
-            f"{counted(number, 'item is', 'items are')} true for no query",
-            "nothing to do: they are wrong answers to be told from right ones",
-        )
-
-
-def _copies(queries: _Texts, items: _Texts) -> Iterator[Finding]:
-    known = set(items.keys) - {""}
-    same = [text for text, key in zip(queries.raw, queries.keys, strict=True) if key in known]
-    if same:
-        share = len(same) / len(queries.raw)
-        yield Finding(
-            "query-is-item-text",
-            "note",
-            len(same),
-            examples_of(same),
-            f"{queries.counted(len(same), 'is', 'are')} word for word the text of an item "
-            f"({share:.1%})",
-            "nothing to do, but a lookup finds these without a model",
-        )
+    parts = data.parts.values()
+    ids = pa.chunked_array([part.queries.ids for part in parts], pa.string())
+    idle = np.concatenate([part.truth.counts() for part in parts]) == 0
+    unused = np.sum([part.truth.item_counts() for part in parts], axis=0) == 0
+    queries, items = (
+        every.filter(pa.array(mask)).slice(0, 100).to_pylist()
+        for every, mask in ((ids, idle), (data.items["id"], unused))
+    )
+    return [
+        *found("query-without-item", int(idle.sum()), queries),
+        *found("item-without-query", int(unused.sum()), items),
+    ]
 
 
 def _histogram(counts: Int[np.ndarray, " rows"]) -> dict[str, int]:

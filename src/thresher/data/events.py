@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int64
 
 from thresher.data.columns import Column, Times
-from thresher.data.findings import Finding, counted, examples_of
+from thresher.data.finding_texts import found
+from thresher.data.findings import Finding, counted
 from thresher.data.queries import rows_of
 from thresher.data.sequences import Sequences, bounds
 from thresher.data.tables import require_columns
@@ -95,14 +96,14 @@ def events_of(
             `strict` says.
     """
     _check_columns(table, event_kinds, path, strict=strict)
-    kept, found = _usable(table, event_kinds, path)
+    kept, findings = _usable(table, event_kinds)
     of_item = _flat(table["item_id"])
     if catalogue is None:
         catalogue = pc.unique(of_item.filter(pa.array(kept))).sort()
     known = rows_of(of_item, catalogue)
     strange = of_item.filter(pa.array(kept & (known < 0)))
     if len(strange):
-        found += [_unknown_items(strange, path, strict=strict)]
+        findings += _unknown_items(strange, path, strict=strict)
         kept &= known >= 0
     if not kept.any():
         raise InputError(
@@ -133,15 +134,14 @@ def events_of(
             "or lower min_events"
         )
     log = log.take(np.flatnonzero(enough[log.users]))
-    what = f"with fewer than {min_events} events left out"
-    few = _noted("user-left-out", (~enough).sum(), "user", "users", what)
+    findings += more + found("short-history", int((~enough).sum()), min_events=min_events)
     return Events(
         users=users.filter(pa.array(enough)),
         catalogue=catalogue,
         sequences=Sequences(bounds(counts[enough]), log.items),
         times=log.times,
         weights=log.weights,
-        findings=(*found, *more, *few),
+        findings=tuple(findings),
     )
 
 
@@ -167,41 +167,31 @@ def _check_columns(
 
 
 def _usable(
-    table: pa.Table, event_kinds: Sequence[str], path: str | Path
+    table: pa.Table, event_kinds: Sequence[str]
 ) -> tuple[Bool[np.ndarray, " rows"], list[Finding]]:
     """Which rows are of the right kind and name a user and an item."""
     findings = []
     kept = np.ones(len(table), dtype=bool)
     if event_kinds:
         kept = _truth(pc.is_in(table["event"].cast(pa.string()), value_set=pa.array(event_kinds)))
-        what = f"of another kind than {', '.join(event_kinds)} left out"
-        findings += _noted("other-event-kind", (~kept).sum(), "event", "events", what)
-    for name in ("user", "item"):
-        given = _truth(pc.not_equal(table[f"{name}_id"], ""))
-        number = (kept & ~given).sum()
-        findings += _noted(
-            f"event-without-{name}", number, "row", "rows", f"without {name}_id left out"
-        )
+        others = int((~kept).sum())
+        findings += found("other-event-kind", others, kinds=", ".join(event_kinds))
+    for column in ("user_id", "item_id"):
+        given = _truth(pc.not_equal(table[column], ""))
+        findings += found("event-without-id", int((kept & ~given).sum()), column=column)
         kept = kept & given
     return kept, findings
 
 
-def _unknown_items(ids: pa.StringArray, path: str | Path, *, strict: bool) -> Finding:
+def _unknown_items(ids: pa.StringArray, path: str | Path, *, strict: bool) -> list[Finding]:
+    """A note on events of items that the catalogue lacks; refused where they should be there."""
     names = pc.unique(ids).sort()
-    finding = Finding(
-        "unknown-item",
-        "error" if strict else "note",
-        len(names),
-        examples_of(names.to_pylist()),
-        f"{path}: {counted(len(names), 'item is', 'items are')} not in the catalogue, named by "
-        f"{counted(len(ids), 'event', 'events')}",
-        "add them to the items, remove their events, or leave the items file out"
-        if strict
-        else "these events are left out",
-    )
+    code = "unknown-item/event" if strict else "unknown-item/passed"
+    events = counted(len(ids), "event", "events")
+    findings = found(code, len(names), names.to_pylist(), path=path, events=events)
     if strict:
-        raise InputError(finding.sentence())
-    return finding
+        raise InputError(findings[0].sentence())
+    return findings
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
@@ -218,18 +208,13 @@ def _in_order(
     """Events by user and time, each once."""
     alike = log.take(np.lexsort((log.places, log.items, log.times, log.users)))
     once = _merged(alike, alike.users, alike.times, alike.items)
-    number = len(log.users) - len(once.users)
-    findings = _noted("repeated-event", number, "event", "events", "listed twice, counted once")
+    findings = found("repeated-event", len(log.users) - len(once.users))
     log = once.take(np.lexsort((once.places, once.times, once.users)))
     early = (np.diff(log.places) < 0) & (np.diff(log.users) == 0)
-    findings += _noted(
-        "unordered-events", early.sum(), "event", "events", "not in the order of time, sorted"
-    )
+    findings += found("unordered-events", int(early.sum()))
     if repeated_events == "merge":
         once = _merged(log, log.users, log.items)
-        number = len(log.users) - len(once.users)
-        what = "of the same item as just before, merged"
-        findings += _noted("merged-events", number, "event", "events", what)
+        findings += found("merged-events", len(log.users) - len(once.users))
         log = once
     return log, findings
 
@@ -240,10 +225,3 @@ def _merged(log: _Log, *keys: np.ndarray) -> _Log:
     new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     first = np.flatnonzero(new)
     return log.take(first)._replace(weights=np.maximum.reduceat(log.weights, first))
-
-
-def _noted(code: str, number: int | np.integer, one: str, many: str, what: str) -> list[Finding]:
-    """A note, unless there is nothing to say."""
-    if not number:
-        return []
-    return [Finding(code, "note", int(number), (), f"{counted(int(number), one, many)} {what}", "")]

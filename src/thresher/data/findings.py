@@ -33,10 +33,6 @@ class Finding:
         such = f" (such as {', '.join(map(repr, self.examples))})" if self.examples else ""
         return f"{self.meaning}{such}" + (f"; {self.remedy}" if self.remedy else "")
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
-        return asdict(self) | {"examples": list(self.examples)}
-
 
 @dataclass(frozen=True)
 class Audit:
@@ -67,16 +63,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return {
-            "ok": self.ok,
-            "items": self.items,
-            "queries": self.queries,
-            "pairs": self.pairs,
-            "splits": self.splits,
-            "items_per_query": self.items_per_query,
-            "queries_per_item": self.queries_per_item,
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
+        return {"ok": self.ok, **asdict(self)}
 
     def lines(self) -> list[str]:
         """The audit as lines of text for a terminal."""

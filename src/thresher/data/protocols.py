@@ -12,7 +12,8 @@ from jaxtyping import Float32, Int64
 
 from thresher.data.columns import Times
 from thresher.data.events import Events
-from thresher.data.findings import Finding, counted
+from thresher.data.finding_texts import found
+from thresher.data.findings import Finding
 from thresher.data.sequences import Sequences, bounds, ranges
 from thresher.data.split import SPLITS
 
@@ -207,21 +208,18 @@ def evaluated(events: Events, span: Span, split: str) -> tuple[Evaluated, list[F
     meant, ready = span.end > 0, (span.known > 0) & (targets > 0)
     rows = np.flatnonzero(ready)
     histories = items[ranges(starts[rows], span.known[rows])]
-    found = Evaluated(
+    part = Evaluated(
         users=rows,
         histories=Sequences(bounds(span.known[rows]), histories),
         targets=Sequences(bounds(targets[rows]), items[places[wanted]][ready[users]]),
     )
-    reasons = {
-        "without a history": meant & (span.known == 0),
-        "without a target": meant & (span.known > 0) & (targets == 0),
-    }
-    findings = []
-    for why, left in reasons.items():
-        if number := int(left.sum()):
-            meaning = f"{split}: {counted(number, 'user', 'users')} {why} left out"
-            findings.append(Finding("user-left-out", "note", number, (), meaning, ""))
-    return found, findings
+    known = span.known > 0
+    lacking = {"history": meant & ~known, "target": meant & known & (targets == 0)}
+    return part, [
+        finding
+        for what, left in lacking.items()
+        for finding in found("user-left-out", int(left.sum()), split=split, what=what)
+    ]
 
 
 def _ends(size: int, shares: Mapping[str, float]) -> Int64[np.ndarray, " 4"]:

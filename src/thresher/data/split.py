@@ -100,17 +100,6 @@ def fill(
     return np.where(given == UNASSIGNED, followed, given)
 
 
-def straddling(texts: Sequence[str], split: UInt8[np.ndarray, " Q"]) -> list[str]:
-    """The normalised texts that stand in more than one split; empty texts are not looked at."""
-    first: dict[str, int] = {}
-    torn: dict[str, None] = {}
-    for text, number in zip(texts, split.tolist(), strict=True):
-        key = normalised(text)
-        if key and first.setdefault(key, number) != number:
-            torn[key] = None
-    return list(torn)
-
-
 def check_shares(shares: Mapping[str, float]) -> list[float]:
     """The shares of all splits, in the order of `SPLITS`; one left out is 0.
 
