@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Integer, UInt8
 
 from thresher.data.events import Events, events_of
 from thresher.data.finding_texts import found
 from thresher.data.findings import Finding, counted
 from thresher.data.histories import Histories
-from thresher.data.join import Joined, Tables, join, unique_rows
+from thresher.data.join import Joined, join, unique_rows
 from thresher.data.options import DataOptions
 from thresher.data.parts import Part
 from thresher.data.protocols import (
@@ -68,25 +68,10 @@ def assemble(sources: Sources, options: DataOptions) -> Assembled:
     return _of_pairs(sources, options)
 
 
-def joined_tables(sources: Sources, options: DataOptions) -> Joined:
-    """The tables of pairs, joined."""
-    return join(
-        Tables(
-            items=sources.tables["items"],
-            queries=sources.tables.get("queries", sources.tables["items"]),
-            pairs=sources.tables["pairs"],
-            ignored=sources.tables.get("ignored"),
-            **{f"{name}_path": path for name, path in sources.paths.items() if name != "events"},
-        ),
-        open_catalogue=options.open_catalogue,
-        by_pair=sources.protocol == "pairs",
-    )
-
-
 def without_pairs(
     joined: Joined, sources: Sources, options: DataOptions
 ) -> tuple[Int64[np.ndarray, " unlabelled"], list[Finding]]:
-    """The queries that are left out for want of a label, and what to say of those without a pair.
+    """The queries without a label, which are left out, and a finding on queries without a pair.
 
     A query of an item that the catalogue lacks is named by a pair, and is not one of them.
     """
@@ -94,7 +79,7 @@ def without_pairs(
     if not len(rows) or options.without_pairs == "no_item":
         return rows[:0], []
     return rows, found(
-        "query-without-pairs/said" if options.without_pairs else "query-without-pairs",
+        "query-without-pairs/left-out" if options.without_pairs else "query-without-pairs",
         len(rows),
         joined.queries["id"].take(pa.array(rows[:100])).to_pylist(),
         path=sources.paths["queries"],
@@ -120,24 +105,22 @@ def text_columns(
 
 
 def _of_pairs(sources: Sources, options: DataOptions) -> Assembled:
-    joined = joined_tables(sources, options)
-    same = joined.queries is joined.items
+    joined = join(sources, open_catalogue=options.open_catalogue)
     items, queries = joined.items, joined.queries
     item_text = text_columns(items, options.item_text, sources.paths["items"])
     query_text = item_text
-    if not same or options.query_text:
+    if "queries" in sources.tables or options.query_text:
         query_text = text_columns(queries, options.query_text, sources.paths["queries"])
-    findings = list(joined.findings)
-    left = 0
+    findings, left = joined.findings, 0
     if sources.protocol == "pairs":
-        parts = _by_pair(joined, options)
+        parts = by_pair(joined, options)
     else:
         unlabelled, more = without_pairs(joined, sources, options)
-        findings, left = findings + more, len(unlabelled)
+        findings, left = (*findings, *more), len(unlabelled)
         split = _by_text(joined, query_text, options)
         split[unlabelled] = UNASSIGNED
-        parts = _by_query(joined, split, options)
-    return Assembled(items, queries, parts, item_text, query_text, tuple(findings), left)
+        parts = by_query(joined, split, options)
+    return Assembled(items, queries, parts, item_text, query_text, findings, left)
 
 
 def _by_text(
@@ -151,55 +134,58 @@ def _by_text(
     return fill(joined.split, keys, shares=shares, seed=options.seed)
 
 
-def _by_query(
+def by_query(
     joined: Joined, split: UInt8[np.ndarray, " Q"], options: DataOptions
 ) -> dict[str, Part]:
-    everything = Queries.of_table(joined.queries)
-    parts = {}
-    for number, name in enumerate(SPLITS):
-        rows, truth = np.flatnonzero(split == number), joined.relation
-        if name == "train" and options.train_share < 1:
-            there = truth.take(rows)
-            thinned = _thinned(there, options)
-            kept = (thinned.counts() > 0) | (there.counts() == 0)
-            parts[name] = _part(everything, rows[kept], thinned.take(np.flatnonzero(kept)), joined)
-        else:
-            parts[name] = _part(everything, rows, truth.take(rows), joined)
-    return parts
+    """The queries of each split with all their pairs; `UNASSIGNED` leaves a query out."""
+    of_pair = split[joined.relation.pairs()[:, 0]]
+    without = np.where(joined.relation.counts() == 0, split, UNASSIGNED)
+    return _parts(joined, of_pair, without, options)
 
 
-def _part(queries: Queries, rows: Int64[np.ndarray, " n"], truth: Relation, joined: Joined) -> Part:
-    return Part(queries.take(rows), truth, joined.ignored.take(rows))
-
-
-def _by_pair(joined: Joined, options: DataOptions) -> dict[str, Part]:
-    """Each pair by itself: what is known of a query from an earlier split is never ranked again."""
-    pairs, split = joined.relation.pairs(), joined.pair_split.copy()
+def by_pair(joined: Joined, options: DataOptions) -> dict[str, Part]:
+    """Each pair in the split that is given or drawn, and the queries that have pairs there."""
+    given, count = joined.pair_split, len(joined.pair_split)
+    order = np.random.default_rng((options.seed, _BY_PAIR)).permutation(count)
     shares = options.split_shares("pairs")
-    drawn = np.random.default_rng((options.seed, _BY_PAIR)).permutation(len(pairs))
-    ends = np.round(np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * len(pairs))
-    open_ = split == UNASSIGNED
-    split[open_] = np.searchsorted(ends[:-1], drawn, side="right")[open_]
-    everything = Queries.of_table(joined.queries)
-    parts = {}
+    ends = np.round(np.cumsum([shares.get(name, 0.0) for name in SPLITS]) * count)
+    drawn = np.searchsorted(ends[:-1], order, side="right")
+    of_pair = np.where(given == UNASSIGNED, drawn, given)
+    return _parts(joined, of_pair, np.full(len(joined.relation), UNASSIGNED), options)
+
+
+def _parts(
+    joined: Joined,
+    of_pair: Integer[np.ndarray, " P"],
+    without: Integer[np.ndarray, " Q"],
+    options: DataOptions,
+) -> dict[str, Part]:
+    """The queries of each split. What is known from an earlier split is never ranked again.
+
+    Args:
+        joined: the tables.
+        of_pair: split of each true pair.
+        without: split of each query that has no true item; `UNASSIGNED` for others.
+        options: `train_share` is used.
+    """
+    pairs, shape = joined.relation.pairs(), joined.relation.shape
+    everything, parts = Queries.of_table(joined.queries), {}
     for number, name in enumerate(SPLITS):
-        mine = Relation.from_pairs(*pairs[split == number].T, shape=joined.relation.shape)
+        truth, earlier = (
+            Relation.from_pairs(*pairs[mask].T, shape=shape)
+            for mask in (of_pair == number, of_pair < number)
+        )
         if name == "train" and options.train_share < 1:
-            mine = _thinned(mine, options)
-        rows = np.flatnonzero(mine.counts())
-        earlier = Relation.from_pairs(*pairs[split < number].T, shape=mine.shape)
-        ignored = joined.ignored.union(earlier).take(rows)
-        parts[name] = Part(everything.take(rows), mine.take(rows), ignored)
+            kept = _kept(len(truth.indices), options)
+            truth = Relation.from_pairs(*truth.pairs()[kept].T, shape=shape)
+        rows = np.flatnonzero((truth.counts() > 0) | (without == number))
+        ignored = joined.ignored.take(rows).union(earlier.take(rows))
+        parts[name] = Part(everything.take(rows), truth.take(rows), ignored)
     return parts
-
-
-def _thinned(relation: Relation, options: DataOptions) -> Relation:
-    """Fewer training pairs; those of a smaller share are among those of a larger one."""
-    pairs = relation.pairs()[_kept(len(relation.indices), options)]
-    return Relation.from_pairs(*pairs.T, shape=relation.shape)
 
 
 def _kept(count: int, options: DataOptions) -> Int64[np.ndarray, " kept"]:
+    """Which training pairs stay; those of a smaller share are among those of a larger one."""
     order = np.random.default_rng((options.seed, _THINNED)).permutation(count)
     return np.sort(order[: max(1, round(options.train_share * count))]).astype(np.int64)
 

@@ -3,22 +3,23 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from thresher.data.assembly import Assembled, assemble, joined_tables, without_pairs
+from thresher.data.assembly import Assembled, assemble, by_query, without_pairs
 from thresher.data.events import events_of
 from thresher.data.findings import Finding
 from thresher.data.histories import Histories
+from thresher.data.join import join
 from thresher.data.options import DataOptions, Protocol
 from thresher.data.parts import Part
 from thresher.data.queries import Queries, rows_of
 from thresher.data.sources import Sources, renamed, sources
-from thresher.data.split import SPLITS, split_number
+from thresher.data.split import SPLITS, UNASSIGNED, split_number
 from thresher.errors import InputError
 
 __all__ = ["Dataset", "Part", "dataset_of", "history_queries", "labelled", "load_dataset"]
@@ -71,7 +72,7 @@ class Dataset:
     def aliases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The text of the query of each training pair, and the id of its item; none without texts.
 
-        They say what an item is called by those who look for it.
+        Each text is another name for its item.
         """
         train = self.parts["train"]
         texts, ids = train.queries.text(self.query_text), self.items["id"].to_pylist()
@@ -167,7 +168,7 @@ def as_dataset(assembled: Assembled, read: Sources) -> Dataset:
     """What was assembled, unless something in it may not be.
 
     Raises:
-        InputError: a finding is an error; the first is said.
+        InputError: a finding is an error; its sentence is the message.
     """
     _refuse(assembled.findings)
     return Dataset(
@@ -212,17 +213,15 @@ def labelled(
     }
     protocol: Protocol = "pairs" if queries is None else "queries"
     read = Sources({**tables, "items": items}, paths, protocol)
-    joined = joined_tables(read, options)
-    chosen = joined.named
-    findings = list(joined.findings)
+    joined = join(read, open_catalogue=options.open_catalogue)
+    split = np.where(joined.named, 0, UNASSIGNED).astype(np.uint8)
+    findings = joined.findings
     if protocol == "queries":
         unlabelled, more = without_pairs(joined, read, options)
-        findings += more
-        chosen = np.isin(np.arange(len(joined.queries)), unlabelled, invert=True)
+        split[:], findings = 0, (*findings, *more)
+        split[unlabelled] = UNASSIGNED
     _refuse(findings)
-    rows = np.flatnonzero(chosen)
-    truth, ignored_pairs = joined.relation.take(rows), joined.ignored.take(rows)
-    return Part(Queries.of_table(joined.queries).take(rows), truth, ignored_pairs)
+    return by_query(joined, split, replace(options, train_share=1.0))["train"]
 
 
 def history_queries(

@@ -42,7 +42,7 @@ _TEXTS: Mapping[str, tuple[Severity, str, str]] = {
         'set without_pairs = "unlabelled" in [data] to leave them out because nobody has labelled '
         'them, or "no_item" if their items are not in the catalogue, so that accepting an answer '
         'is an error'),
-    "query-without-pairs/said": ("note",
+    "query-without-pairs/left-out": ("note",
         "{path}: {n} of {total} {has|have} no pair in {other} and {is|are} left out",
         "nothing to do, if nobody has labelled them"),
     "other-event-kind": ("note", "{n} {event|events} of another kind than {kinds} left out", ""),
@@ -71,7 +71,7 @@ _TEXTS: Mapping[str, tuple[Severity, str, str]] = {
         "give it queries, or set the share of {split} to 0 if that is meant"),
     "leak": ("error",
         "{n} query {text stands|texts stand} in several splits, so that results on one split were "
-        "partly learnt from another",
+        "partly learned from another",
         "put equal texts in one split, or leave the column split out and let the text decide"),
     "same-text-different-truth": ("warning",
         "{n} {query shares its|queries share their} text with a query that has another true item: "
@@ -93,7 +93,7 @@ _TEXTS: Mapping[str, tuple[Severity, str, str]] = {
         "right if their item is not in the catalogue: accepting an answer to them then counts as "
         "an error"),
     "item-without-query": ("note", "{n} {item is|items are} true for no query",
-        "nothing to do: they are wrong answers to be told from right ones"),
+        "nothing to do: they are negatives"),
     "query-is-item-text": ("note",
         "{n} {query is|queries are} word for word the text of an item ({share})",
         "nothing to do, but a lookup finds these without a model"),

@@ -12,6 +12,7 @@ from thresher.data.finding_texts import found
 from thresher.data.findings import Finding
 from thresher.data.queries import rows_of
 from thresher.data.relation import Relation
+from thresher.data.sources import Sources
 from thresher.data.split import SPLITS, UNASSIGNED, normalised
 
 _FALSE = {"false", "f", "no", "n", "negative", "neg", "wrong", "incorrect", "non-match", "nonmatch"}
@@ -19,16 +20,12 @@ _FALSE = {"false", "f", "no", "n", "negative", "neg", "wrong", "incorrect", "non
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables as read, and what to call them in messages (their paths)."""
+    """The tables that an importer writes."""
 
     items: pa.Table
     queries: pa.Table
     pairs: pa.Table
     ignored: pa.Table | None = None
-    items_path: str = "items"
-    queries_path: str = "queries"
-    pairs_path: str = "pairs"
-    ignored_path: str = "ignored"
 
 
 @dataclass(frozen=True)
@@ -56,48 +53,48 @@ class Joined:
     findings: tuple[Finding, ...]
 
 
-def join(tables: Tables, *, open_catalogue: bool = False, by_pair: bool = False) -> Joined:
+def join(sources: Sources, *, open_catalogue: bool = False) -> Joined:
     """Join pairs to queries and items by id.
 
     Args:
-        tables: items and queries with a column `id`, pairs with `query_id` and `item_id`, ignored
-            pairs likewise; pairs or queries may have a column `split`. A pair that is both true
-            and ignored is ignored: an item that may not be ranked cannot be found either.
+        sources: items, pairs, perhaps queries (the items themselves without them) and ignored
+            pairs. A pair that is both true and ignored is ignored: an item that may not be ranked
+            cannot be found either. With the protocol "pairs", pairs of one query may be in several
+            splits.
         open_catalogue: whether a query's item may be missing from the catalogue. Then a pair with
             an unknown item is left out (its query stays, perhaps without a true item) and is a
             note rather than an error.
-        by_pair: whether pairs of one query may be in several splits.
     """
-    same = tables.queries is tables.items
-    items, findings = unique_rows(tables.items, tables.items_path, "item")
-    queries = items
+    tables, paths = sources.tables, sources.paths
+    items, findings = unique_rows(tables["items"], paths["items"], "item")
+    queries, same = items, "queries" not in tables
     if not same:
-        queries, bad = unique_rows(tables.queries, tables.queries_path, "query")
+        queries, bad = unique_rows(tables["queries"], paths["queries"], "query")
         findings += bad
-    known = {"query": queries["id"], "item": items["id"]}
-    true = _Pairs.of(tables.pairs, tables.pairs_path, known)
-    ignored = Relation.none((len(queries), len(items)))
-    sized = {"items": items, "pairs": tables.pairs} | ({} if same else {"queries": queries})
-    for name, table in sized.items():
-        path = getattr(tables, f"{name}_path")
-        findings += found("no-{table}", int(not len(table)), path=path, table=name)
-    findings += _negative(tables)
-    findings += true.unknown(tables, open_catalogue=open_catalogue)
-    if tables.ignored is not None:
-        listed = _Pairs.of(tables.ignored, tables.ignored_path, known)
-        ignored = listed.relation
-        findings += listed.unknown(tables, open_catalogue=open_catalogue)
-    if same:
-        itself = np.arange(len(items))
-        ignored = ignored.union(Relation(np.arange(len(items) + 1), itself, len(items)))
-    split, bad = _query_split(queries, true, tables, by_pair=by_pair)
+    for name in ("items", "queries", "pairs"):
+        if name in tables:
+            rowless = int(not len(tables[name]))
+            findings += found("no-{table}", rowless, path=paths[name], table=name)
+    listed = {
+        name: _Pairs.of(tables[name], queries, items)
+        for name in ("pairs", "ignored")
+        if name in tables
+    }
+    for name, table in listed.items():
+        findings += table.unknown(paths, name, open_catalogue=open_catalogue)
+    true, itself = listed["pairs"], np.arange(len(items) if same else 0)
+    ignored = Relation.from_pairs(itself, itself, shape=true.shape)
+    if "ignored" in listed:
+        ignored = ignored.union(listed["ignored"].relation)
+    findings += _negative(true.table, paths["pairs"])
+    split, bad = _query_split(queries, true, sources)
     findings += bad
     pairs = true.relation.pairs()
     kept = ~ignored.contains(pairs[:, 0], pairs[:, 1])
     own = same & (pairs[:, 0] == pairs[:, 1])
-    repeated, path = int(true.known.sum()) - len(pairs), tables.pairs_path
+    repeated, path = int(true.known.sum()) - len(pairs), paths["pairs"]
     findings += found("repeated-pair", repeated, path=path)
-    also = {"path": tables.ignored_path, "other": path}
+    also = {"path": paths["ignored"], "other": path}
     findings += found("true-and-ignored", int((~kept & ~own).sum()), **also)
     findings += found("pair-with-itself", int(own.sum()), path=path)
     return Joined(
@@ -117,17 +114,15 @@ class _Pairs:
     """A table of pairs, and the rows that its ids stand for; -1 where an id is unknown."""
 
     table: pa.Table
-    path: str
     query_rows: Int64[np.ndarray, " P"]
     item_rows: Int64[np.ndarray, " P"]
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, table: pa.Table, path: str, known: Mapping[str, pa.ChunkedArray]) -> "_Pairs":
-        query_rows, item_rows = (
-            rows_of(table[f"{side}_id"], ids.combine_chunks()) for side, ids in known.items()
-        )
-        return cls(table, path, query_rows, item_rows, (len(known["query"]), len(known["item"])))
+    def of(cls, table: pa.Table, queries: pa.Table, items: pa.Table) -> "_Pairs":
+        query_rows = rows_of(table["query_id"], queries["id"].combine_chunks())
+        item_rows = rows_of(table["item_id"], items["id"].combine_chunks())
+        return cls(table, query_rows, item_rows, (len(queries), len(items)))
 
     @property
     def known(self) -> Bool[np.ndarray, " P"]:
@@ -143,21 +138,21 @@ class _Pairs:
         rows = self.query_rows[self.query_rows >= 0]
         return np.bincount(rows, minlength=self.shape[0]) > 0
 
-    def unknown(self, tables: Tables, *, open_catalogue: bool) -> list[Finding]:
-        """What to say of ids that are in no other table."""
-        queries, items = self.query_rows < 0, self.item_rows < 0
-        code = "unknown-item/open" if open_catalogue else "unknown-item"
-        return [
-            *self._unknown("unknown-query", "query_id", queries, tables.queries_path),
-            *self._unknown(code, "item_id", items, tables.items_path),
-        ]
-
-    def _unknown(
-        self, code: str, column: str, mask: Bool[np.ndarray, " P"], other: str
+    def unknown(
+        self, paths: Mapping[str, str], name: str, *, open_catalogue: bool
     ) -> list[Finding]:
-        names = self.table[column].filter(pa.array(mask)).unique().to_pylist()
-        examples = ("" if name is None else name for name in names)
-        return found(code, int(mask.sum()), examples, path=self.path, other=other)
+        """Findings on ids that are in no other table."""
+        findings = []
+        item = "unknown-item/open" if open_catalogue else "unknown-item"
+        for code, column, rows, other in (
+            ("unknown-query", "query_id", self.query_rows, "queries"),
+            (item, "item_id", self.item_rows, "items"),
+        ):
+            names = self.table[column].filter(pa.array(rows < 0)).unique().to_pylist()
+            examples = ("" if name is None else name for name in names)
+            number, where = int((rows < 0).sum()), {"path": paths[name], "other": paths[other]}
+            findings += found(code, number, examples, **where)
+        return findings
 
 
 def unique_rows(table: pa.Table, path: str, kind: str) -> tuple[pa.Table, list[Finding]]:
@@ -179,15 +174,15 @@ def unique_rows(table: pa.Table, path: str, kind: str) -> tuple[pa.Table, list[F
     return table, findings
 
 
-def _negative(tables: Tables) -> list[Finding]:
+def _negative(pairs: pa.Table, path: str) -> list[Finding]:
     """Pairs labelled as false: somebody gave judged pairs for true ones."""
     false: dict[str, int] = {}
-    for name in tables.pairs.column_names:
+    for name in pairs.column_names:
         if name.casefold() == "label":
-            labels = pc.value_counts(tables.pairs[name].combine_chunks())
+            labels = pc.value_counts(pairs[name].combine_chunks())
             each = zip(*(labels.field(n).to_pylist() for n in ("values", "counts")), strict=True)
             false |= {str(value): number for value, number in each if is_false(value)}
-    return found("negative-pairs", sum(false.values()), false, path=tables.pairs_path)
+    return found("negative-pairs", sum(false.values()), false, path=path)
 
 
 def is_false(label: object) -> bool:
@@ -205,28 +200,28 @@ def is_false(label: object) -> bool:
 
 
 def _query_split(
-    queries: pa.Table, true: _Pairs, tables: Tables, *, by_pair: bool
+    queries: pa.Table, true: _Pairs, sources: Sources
 ) -> tuple[UInt8[np.ndarray, " Q"], list[Finding]]:
     """The split that the files give each query; where pairs have their own, that of `queries`."""
     findings = []
     lowest = np.full(len(queries), UNASSIGNED, dtype=np.int64)
     highest = np.full(len(queries), -1, dtype=np.int64)
     for table, path, rows in (
-        (true.table, true.path, true.query_rows),
-        (queries, tables.queries_path, np.arange(len(queries))),
+        (true.table, sources.paths["pairs"], true.query_rows),
+        (queries, sources.paths["queries"], np.arange(len(queries))),
     ):
         if "split" not in table.column_names:
             continue
         numbers, bad = _split_numbers(table, path)
         findings += bad
-        if by_pair and table is true.table:
+        if sources.protocol == "pairs" and table is true.table:
             continue
         used = (numbers >= 0) & (rows >= 0)
         np.minimum.at(lowest, rows[used], numbers[used])
         np.maximum.at(highest, rows[used], numbers[used])
     torn = (highest >= 0) & (lowest != highest)
     names = queries["id"].filter(pa.array(torn)).to_pylist()
-    findings += found("query-in-two-splits", len(names), names, path=true.path)
+    findings += found("query-in-two-splits", len(names), names, path=sources.paths["pairs"])
     return np.where(highest >= 0, highest, UNASSIGNED).astype(np.uint8), findings
 
 
@@ -238,7 +233,7 @@ def _pair_split(true: _Pairs, of_query: UInt8[np.ndarray, " Q"]) -> UInt8[np.nda
     queries = of_query[keys // columns]
     if "split" not in true.table.column_names:
         return queries
-    numbers = _split_numbers(true.table, true.path)[0][known][first]
+    numbers = _split_numbers(true.table, "")[0][known][first]
     return np.where(numbers >= 0, numbers, queries).astype(np.uint8)
 
 

@@ -22,8 +22,8 @@ _OF_EVENTS = ("users", "last", "time")
 class DataOptions:
     """Where the data of a run lies and how it is split; the keys of the `[data]` table.
 
-    A run has either `pairs` of queries and items, or `events` of users, whose next item is asked
-    for after their history.
+    A run has either `pairs` of queries and items, or `events` of users, whose next item is to be
+    found from their history.
 
     Args:
         items: file of the catalogue, a column `id` and any others; parquet, CSV, TSV, JSON lines.

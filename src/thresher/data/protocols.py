@@ -82,7 +82,7 @@ def by_users(
     Example:
         >>> half = {"train": 0.5, "test": 0.5}
         >>> cut = by_users(np.array([5, 5]), shares=half, history_share=0.8, seed=0)
-        >>> sorted(cut.train), sorted(cut.spans["test"].known)
+        >>> sorted(cut.train.tolist()), sorted(cut.spans["test"].known.tolist())
         ([0, 5], [0, 4])
     """
     split = split_of_places(len(counts), shares, seed)
