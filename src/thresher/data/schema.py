@@ -130,7 +130,9 @@ class FeatureOptions:
                 f"features.{side}.{name} has the kind {keys['kind']!r}; known are "
                 f"{', '.join(KINDS)} and {IGNORED}{hint}"
             )
-        wrong = [k for k in ("width", "min_count", "buckets") if not isinstance(keys.get(k, 0), int)]
+        wrong = [
+            k for k in ("width", "min_count", "buckets") if not isinstance(keys.get(k, 0), int)
+        ]
         if wrong or not isinstance(keys.get("table", ""), str):
             raise InputError(
                 f"features.{side}.{name}.{(wrong or ['table'])[0]} is "
@@ -141,7 +143,10 @@ class FeatureOptions:
 
     def usual(self, kind: Kind) -> dict[str, Any]:
         """What a feature of this kind has that says nothing else."""
-        return {"width": self.width, "min_count": self.id_min_count if kind == "id" else self.min_count}
+        return {
+            "width": self.width,
+            "min_count": self.id_min_count if kind == "id" else self.min_count,
+        }
 
 
 def features_of(
