@@ -3,27 +3,25 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from oracles.tables import dataset
 from thresher.adapters import SentenceTransformersLoss
-from thresher.data import Relation
-from thresher.data.features import Counted, Schema
-from thresher.data.links import asked_links, batch_links
+from thresher.data.links import batch_links, text_query_links
 from thresher.data.masking import ViewOptions
+from thresher.data.relation import Relation
 from thresher.data.sampler import PairSampler
-from thresher.data.schema import FeatureOptions
 from thresher.distributed import average_gradients
-from thresher.losses import HardestPairs, Softmax, ThresholdConsistentMargin
-from thresher.losses.croloss import CROLoss
+from thresher.losses import CROLoss, HardestPairs, Softmax, ThresholdConsistentMargin
 from thresher.objective import Objective, Term
-from thresher.towers.feature_inputs import FeatureTable
-from thresher.towers.features import FeatureTower
-from thresher.train.batches import Batches, Pairs
+from thresher.towers.feature_tower import FeatureTower
+from thresher.towers.features import FeatureOptions
+from thresher.towers.model import RetrievalModel
+from thresher.train.batches import Batches, Pairs, pairs_of
 from thresher.train.options import TrainOptions
-from thresher.train.views import ItemViews
+from thresher.train.views import views_of
 from thresher.types import Batch, Links
 
 QUERIES, ITEMS, VIEWS, WIDTH, DIM = 12, 18, 6, 6, 4
@@ -62,7 +60,7 @@ def objective(**options):
 def whole():
     """The batch of one process: item 18 rows against 12 queries, and two views of 6 items.
 
-    Some positives and dropped pairs lie far from the diagonal, hence on two processes later.
+    Some positives and ignored pairs lie far from the diagonal, hence on two processes later.
     """
     draw = torch.Generator().manual_seed(7)
     sizes = {"query": QUERIES, "item": ITEMS, "view_a": VIEWS, "view_b": VIEWS}
@@ -125,13 +123,13 @@ def mined_share(rank, world):
         rank=rank,
         world=world,
         positives="one",
-        mined=3,
+        hard_negatives=3,
     )
     rows = next(sampler.epoch(1, None, hard))
-    offered = batch_links(
+    query_item = batch_links(
         relation, rows.query_rows, rows.columns, offset=sampler.offset, ignored=ignored
     )
-    asked = asked_links(
+    text_query = text_query_links(
         relation,
         rows.item_rows,
         rows.queries,
@@ -140,7 +138,10 @@ def mined_share(rank, world):
         ignored=ignored,
     )
     query, item = tables[0][rows.query_rows], tables[1][rows.item_rows]
-    return Batch({"query": query, "item": item, "text": item}, {"offered": offered, "asked": asked})
+    return Batch(
+        {"query": query, "item": item, "text": item},
+        {"query_item": query_item, "text_query": text_query},
+    )
 
 
 def sampled_share(rank, world, *, in_batch):
@@ -156,9 +157,14 @@ def sampled_share(rank, world, *, in_batch):
     tables = [torch.from_numpy(draw.normal(size=(n, WIDTH))) for n in (20, 15)]
     rows = [torch.arange(n) for n in (20, 15)]
     options = TrainOptions(
-        batch_size=QUERIES, sampled=2, sampled_power=0.7, logq=True, in_batch=in_batch, seed=3
+        batch_size=QUERIES,
+        num_sampled_negatives=2,
+        sampling_power=0.7,
+        logq=True,
+        in_batch_negatives=in_batch,
+        seed=3,
     )
-    pairs = Pairs(*rows, relation, np.arange(20), ignored, often=draw.random(20) + 0.1)
+    pairs = Pairs(*rows, relation, np.arange(20), ignored, sample_weight=draw.random(20) + 0.1)
     batches = Batches(pairs, options, prototypes=False, device=torch.device("cpu"))
     assert batches.sampler.offset == rank * 3 * QUERIES // world
     batch = batches.of(next(batches.sampler.epoch(1)), 1, 0)
@@ -166,27 +172,19 @@ def sampled_share(rank, world, *, in_batch):
     return Batch({name: sides[name][batch.inputs[name]] for name in sides}, batch.links)
 
 
-def featured(**options):
-    """A tower of features, and the tables of 20 queries and 15 items that it reads."""
+def featured_data():
+    """20 queries, 15 items of some features, and which of them are true."""
     draw = np.random.default_rng(8)
     tables = [
-        pa.table(
-            {
-                "id": [f"{side}{n}" for n in range(count)],
-                "shelf": [draw.choice([*"pqrs"], 2).tolist() for _ in range(count)],
-                # Of some the size is not known, so that defaults learn too.
-                "size": [draw.normal() if n % 3 else None for n in range(count)],
-            }
-        )
-        for side, count in (("i", 15), ("q", 20))
+        {
+            "shelf": [draw.choice([*"pqrs"], 2).tolist() for _ in range(count)],
+            # Of some the size is not known, so that defaults learn too.
+            "size": [draw.normal() if n % 3 else None for n in range(count)],
+        }
+        for count in (15, 20)
     ]
-    counts = (np.ones(len(table), np.int64) for table in tables)
-    parts = (Counted(*part, "t.csv") for part in zip(tables, counts, strict=True))
-    schema = Schema.fitted(*parts, FeatureOptions(width=WIDTH, id_pairs=1), histories=False)
-    tower = FeatureTower(layers=(8, DIM), **options)
-    tower.start_from(schema)
-    bags = {"query": schema.of_queries(tables[1]), "item": schema.of_items(tables[0])}
-    return tower, {side: FeatureTable.of(side, own) for side, own in bags.items()}, bags["item"]
+    truth = np.random.default_rng(6).random((20, 15)) < 0.3
+    return dataset(*tables, zip(*np.nonzero(truth), strict=True))
 
 
 class Featured(nn.Module):
@@ -194,7 +192,11 @@ class Featured(nn.Module):
 
     def __init__(self, dropout=0.0, **options):
         super().__init__()
-        self.tower = featured(dropout=dropout, **options)[0]
+        self.data = featured_data()
+        self.tower = FeatureTower(
+            combine="concat", layers=(8,), dim=DIM, dropout=dropout, **options
+        )
+        self.tower.fit(self.data, FeatureOptions(width=WIDTH, id_min_count=1))
 
     def forward(self, name, inputs):
         return self.tower(inputs)
@@ -202,21 +204,16 @@ class Featured(nn.Module):
 
 def featured_share(masking="correlated"):
     """The share of this process in a batch of 12 pairs and two views of 6 items."""
-    draw = np.random.default_rng(6)
-    truth = draw.random((20, 15)) < 0.3
-    relation = Relation.from_pairs(*np.nonzero(truth), shape=truth.shape)
-    tower, tables, bags = featured()
-    views = ItemViews(
-        tables["item"],
+    towers = Featured()
+    views = views_of(
         ViewOptions(masking=masking, value_dropout=0.0, items=VIEWS),
-        ids=["id"],
-        several=["shelf"],
-        information=tower.known().information(bags),
+        towers.tower,
+        [{"links": "views"}, {"links": "spread_out"}],
         seed=3,
     )
-    pairs = Pairs(tables["query"], tables["item"], relation, np.arange(20), views=views)
+    pairs = pairs_of(RetrievalModel(towers.tower), towers.data.part("train"), views=views)
     options = TrainOptions(batch_size=QUERIES, logq=True, seed=3)
-    read = {"offered", "views", "spread"}
+    read = {"query_item", "views", "spread_out"}
     batches = Batches(pairs, options, prototypes=False, read=read, device=torch.device("cpu"))
     return batches.of(next(batches.sampler.epoch(1)), 1, 0)
 
@@ -225,9 +222,9 @@ def featured_objective():
     """The main task, and two views of items, and items beside each other."""
     return Objective(
         [
-            Term("main", Softmax(temperature=0.1), "offered"),
+            Term("main", Softmax(temperature=0.1), "query_item"),
             Term("ssl", Softmax(temperature=0.2), "views", weight=0.3),
-            Term("so", Softmax(temperature=0.2), "spread", weight=0.2),
+            Term("so", Softmax(temperature=0.2), "spread_out", weight=0.2),
         ]
     )
 
@@ -241,9 +238,9 @@ def mined_objective():
     """Losses in both directions; neither depends on the order of the columns."""
     return Objective(
         [
-            Term("main", Softmax(temperature=0.1), "offered"),
-            Term("tcm", ThresholdConsistentMargin(margin_neg=0.3), "offered", weight=0.5),
-            Term("back", Softmax(temperature=0.2), "asked", weight=0.7),
+            Term("main", Softmax(temperature=0.1), "query_item"),
+            Term("tcm", ThresholdConsistentMargin(margin_neg=0.3), "query_item", weight=0.5),
+            Term("back", Softmax(temperature=0.2), "text_query", weight=0.7),
         ]
     ).double()
 
@@ -252,8 +249,8 @@ def sampled_objective():
     """Losses that compare a query with every column, corrected for how often that is drawn."""
     return Objective(
         [
-            Term("main", Softmax(temperature=0.3), "offered"),
-            Term("cro", CROLoss(temperature=0.3, rank_kernel="sigmoid"), "offered", weight=0.5),
+            Term("main", Softmax(temperature=0.3), "query_item"),
+            Term("cro", CROLoss(temperature=0.3, rank_kernel="sigmoid"), "query_item", weight=0.5),
         ]
     ).double()
 

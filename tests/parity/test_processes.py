@@ -59,7 +59,7 @@ def test_several_processes_equal_one(found, one_process, step):
             torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), want)
 
 
-def test_mined_columns_and_asked_links_of_several_processes_equal_those_of_one(found):
+def test_mined_columns_and_text_query_links_of_several_processes_equal_those_of_one(found):
     # One process has its mined columns behind all own ones, several have theirs in between.
     towers, goal, batch = Towers(), mined_objective(), mined_share(0, 1)
     logs = plain_step(towers, batch, goal)
@@ -75,7 +75,7 @@ def test_mined_columns_and_asked_links_of_several_processes_equal_those_of_one(f
 def test_sampled_columns_and_how_often_they_are_drawn_equal_those_of_one(found, in_batch):
     towers, goal = Towers(), sampled_objective()
     batch = sampled_share(0, 1, in_batch=in_batch)
-    log_q = batch.links["offered"].log_q
+    log_q = batch.links["query_item"].log_q
     assert len(log_q) == len(batch.inputs["item"]) == 36
     assert len(log_q.unique()) > 5  # a factor of all would have no effect
     logs = plain_step(towers, batch, goal)

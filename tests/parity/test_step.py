@@ -18,7 +18,7 @@ def run(step, *, dropout=0.0, **options):
 
 
 def cached(chunk):
-    return lambda *args: cached_step(*args, chunk=chunk)
+    return lambda *args: cached_step(*args, mini_batch_size=chunk)
 
 
 def assert_same(a, b):
@@ -65,7 +65,7 @@ def test_dropout_is_replayed(chunk):
         seen.append((name, vectors.detach().clone()))
         return vectors
 
-    cached_step(spy, whole(), objective(), chunk=chunk)
+    cached_step(spy, whole(), objective(), mini_batch_size=chunk)
     first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
     assert [name for name, _ in first] == [name for name, _ in second]
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first, second, strict=True))
@@ -89,7 +89,7 @@ def test_dropout_is_replayed_on_a_gpu():
     link = batch.links["same_item"]
     link = type(link)("a", "b", link.pos.cuda(), link.ignored.cuda())
     goal = Objective([Term("main", Softmax(), "l")])
-    cached_step(encode, Batch({"a": x, "b": x}, {"l": link}), goal, chunk=3)
+    cached_step(encode, Batch({"a": x, "b": x}, {"l": link}), goal, mini_batch_size=3)
     first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[3])
@@ -101,20 +101,20 @@ def test_two_cached_steps_draw_different_random_numbers():
     towers = Towers(dropout=0.5)
     goal = Objective([Term("main", Softmax(), "bought")])
     torch.manual_seed(0)
-    a, b = (cached_step(towers, whole(), goal, chunk=5) for _ in range(2))
+    a, b = (cached_step(towers, whole(), goal, mini_batch_size=5) for _ in range(2))
     assert a["main"] != pytest.approx(b["main"], rel=1e-6)
     torch.manual_seed(0)
     plain_step(towers, whole(), goal)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    cached_step(towers, whole(), goal, chunk=100)
+    cached_step(towers, whole(), goal, mini_batch_size=100)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_gradients_add_up_over_steps():
     towers, goal = Towers(), objective()
     plain_step(towers, whole(), goal)
-    cached_step(towers, whole(), goal, chunk=5)
+    cached_step(towers, whole(), goal, mini_batch_size=5)
     for p, once in zip(parameters(towers, goal), run(plain_step)[1], strict=True):
         torch.testing.assert_close(p.grad, 2 * once)
 
@@ -135,7 +135,7 @@ def test_an_input_without_rows_is_encoded():
     empty = type(link)("view_a", "view_b", link.pos[:0], link.ignored)
     inputs = {**batch.inputs, "view_a": batch.inputs["view_a"][:0]}
     goal = Objective([Term("ssl", Softmax(), "same_item")])
-    logs = cached_step(Towers(), Batch(inputs, {"same_item": empty}), goal, chunk=5)
+    logs = cached_step(Towers(), Batch(inputs, {"same_item": empty}), goal, mini_batch_size=5)
     assert logs == {"ssl": 0, "total": 0}
 
 
@@ -158,6 +158,6 @@ def test_mixed_precision_reaches_the_weights_in_both_steps():
 
 
 @pytest.mark.parametrize("chunk", [0, -1])
-def test_a_chunk_below_one_is_refused(chunk):
+def test_a_mini_batch_below_one_is_refused(chunk):
     with pytest.raises(InputError, match="1 or more"):
-        cached_step(Towers(), whole(), objective(), chunk=chunk)
+        cached_step(Towers(), whole(), objective(), mini_batch_size=chunk)

@@ -17,7 +17,7 @@ def run(step, batch=None, **options):
 
 
 def cached(chunk):
-    return lambda *args: cached_step(*args, chunk=chunk)
+    return lambda *args: cached_step(*args, mini_batch_size=chunk)
 
 
 def assert_same(a, b):
@@ -50,7 +50,7 @@ def test_what_is_left_out_is_replayed(chunk):
         seen.append((name, vectors.detach().clone()))
         return vectors
 
-    cached_step(spy, featured_share(), featured_objective(), chunk=chunk)
+    cached_step(spy, featured_share(), featured_objective(), mini_batch_size=chunk)
     first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
     assert {name for name, _ in first} == {"query", "item", "view_a", "view_b", "alone"}
     assert [name for name, _ in first] == [name for name, _ in second]

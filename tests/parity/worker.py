@@ -64,7 +64,7 @@ def work(rank, world, port, folder):
 
 
 def cached(*args):
-    return cached_step(*args, chunk=2)
+    return cached_step(*args, mini_batch_size=2)
 
 
 def gradients(step, batch, goal, towers=None):
