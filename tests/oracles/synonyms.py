@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from thresher.towers.pair import TwoTower, halves
 
 from thresher.data.relation import Relation
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
 from thresher.retrieve.exact import Exact
 from thresher.towers.labels import LabelTable
-from thresher.towers.pair import TwoTower, halves
 from thresher.towers.text import BagTower
 from thresher.train.batches import Pairs
 from thresher.train.labels import LABELS

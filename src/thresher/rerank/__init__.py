@@ -1,10 +1,9 @@
 """Pair features of a query and its candidates, and the re-ranker that weighs them."""
 
+from thresher.rerank.aliases import QueryAliases
 from thresher.rerank.columns import Compared, compared_columns
-from thresher.rerank.cross_fit import cross_fit
-from thresher.rerank.features import PairFeatures
-from thresher.rerank.pair_features import QueryAliases
-from thresher.rerank.reranker import Reranker
+from thresher.rerank.pair_features import PairFeatures
+from thresher.rerank.reranker import Reranker, cross_fit
 
 __all__ = [
     "Compared",

@@ -1,29 +1,45 @@
 """Columns that stand on both sides, compared: equal, near, contradicting, missing."""
 
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64
 
-from thresher.data.tables import text_of
+from thresher.data.tables import require_columns, text_of
+from thresher.data.tokens import words
+from thresher.errors import InputError
+from thresher.rerank import pairs
+from thresher.rerank.texts import Texts, flat_text
 
-Kind = Literal["code", "number", "category"]
-PARTS = {
-    "number": ("equal", "within 5 %", "difference", "missing"),
-    "category": ("equal", "in the other's text", "differ", "missing"),
-    "code": ("equal", "prefix", "in the other's text", "differ", "missing"),
+Kind = Literal["text", "code", "number", "category"]
+_NAMES = (
+    "equal",
+    "one begins the other",
+    "item's in the query's text",
+    "query's in the item's text",
+    "contradicting",
+    "missing",
+)
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "text": ("item words found", "query words found", "missing"),
+    "code": (*_NAMES, "one character apart"),
+    "number": ("equal", "relative difference", "within 5 %", "contradicting", "missing"),
+    "category": _NAMES,
 }
-_SIGNS = re.compile(r"[\W_]+")
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
-NEAR = 0.05
-"""Relative difference up to which two numbers, such as prices, count as near."""
-_MOSTLY = 0.6  # share of the values of a code column that hold a digit
-_LOOKED_AT = 10_000  # rows whose values decide how a column is compared
+_NUMBER = re.compile(r"-?\d[\d.,]*")
+_ONLY_NUMBER = re.compile(r"\W*\d[\d.,]*\W*")
+_GROUPED = {
+    ",": re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d*)?"),
+    ".": re.compile(r"-?\d{1,3}(?:\.\d{3})+,\d*"),
+}
+# A column is of numbers, of codes, of text when so many of its values look like it; long numbers,
+# such as EANs, are codes.
+_NUMBERS, _CODES, _LONG_TEXT, _LONG_NUMBER = 0.95, 0.6, 4, 7
+_LOOKED_AT = 10_000  # rows whose values decide
 
 
 @dataclass(frozen=True)
@@ -32,18 +48,31 @@ class Compared:
 
     Args:
         name: of the column on both sides.
-        kind: "number" by their difference; "category" as names; "code" as names of which one may
-            be a prefix of the other.
+        kind: "text" by the words in common, "code" letter by letter, "number" by the difference,
+            "category" (a brand, a colour) as names.
+
+    Raises:
+        InputError: there is no such kind.
     """
 
     name: str
     kind: Kind
 
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(
+                f"column {self.name!r} is compared as {self.kind!r}; use one of "
+                f"{', '.join(get_args(Kind))}"
+            )
+
 
 def compared_columns(
-    items: pa.Table, queries: pa.Table | None, text: Sequence[str], ignored: Sequence[str] = ()
+    items: pa.Table,
+    queries: pa.Table | None,
+    text: Sequence[str] = (),
+    ignored: Sequence[str] = (),
 ) -> tuple[Compared, ...]:
-    """The columns that queries and items share, and how each is compared.
+    """Propose which columns to compare, and how: those of the same name on both sides.
 
     Args:
         items: the catalogue.
@@ -53,117 +82,145 @@ def compared_columns(
     """
     if queries is None:
         return ()
-    left = {"id", "split", *text, *ignored}
-    shared = [n for n in items.column_names if n in queries.column_names and n not in left]
+    left_out = {"id", "split", *text, *ignored}
     found = []
-    for name in shared:
-        kinds = {_kind(table[name].slice(0, _LOOKED_AT)) for table in (items, queries)}
-        if None in kinds:
-            continue
-        kind: Kind = "category" if len(kinds) > 1 else next(iter(k for k in kinds if k))
-        found.append(Compared(name, kind))
+    for name in items.column_names:
+        if name in queries.column_names and name not in left_out:
+            kind, other = (_kind_of(table, name) for table in (items, queries))
+            if kind and other:
+                # Codes on one side and numbers on the other are names on both.
+                found.append(Compared(name, kind if kind == other else "category"))
     return tuple(found)
 
 
-def column_names(compare: Sequence[Compared]) -> tuple[str, ...]:
-    """The names of the features of some columns, in order."""
-    return tuple(f"{c.name}, {part}" for c in compare for part in PARTS[c.kind])
+@dataclass(frozen=True)
+class CompareColumns:
+    """The values of items in compared columns, as flat arrays.
+
+    Args:
+        compare: the columns.
+        values: of each: numbers; or where the bytes of each value begin, and the bytes, without
+            spaces and signs; or where the words of each value begin, their numbers, the vocabulary
+            and the idf.
+    """
+
+    compare: tuple[Compared, ...]
+    values: tuple[tuple[np.ndarray, ...], ...]
+
+    @classmethod
+    def build(cls, items: pa.Table, compare: Sequence[Compared]) -> "CompareColumns":
+        """Read the values of the items.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        require_columns(items, [c.name for c in compare], "the table of items")
+        found = [(c.kind, text_of(items, [c.name])) for c in compare]
+        values = (_vocabulary(v) if kind == "text" else _values(kind, v) for kind, v in found)
+        return cls(tuple(compare), tuple(values))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features, in order."""
+        return tuple(f"{c.name}, {part}" for c in self.compare for part in PARTS[c.kind])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What there is to save; `of` takes it back."""
+        return {f"column_{i}_{j}": a for i, v in enumerate(self.values) for j, a in enumerate(v)}
+
+    @classmethod
+    def of(cls, compare: Sequence[Compared], arrays: Mapping[str, np.ndarray]) -> "CompareColumns":
+        """The columns of saved arrays."""
+        sizes = {"number": 1, "text": 4}
+        values = (
+            tuple(arrays[f"column_{i}_{j}"] for j in range(sizes.get(c.kind, 2)))
+            for i, c in enumerate(compare)
+        )
+        return cls(tuple(compare), tuple(values))
+
+    def read(
+        self,
+        queries: pa.Table,
+        query: Texts,
+        items: Texts,
+        rows: Int64[np.ndarray, "Q k"],
+        out: Float32[np.ndarray, "Q k F"],
+    ) -> None:
+        """Fill in how each query and candidate agree; places without a candidate stay as they are.
+
+        Args:
+            queries: their columns.
+            query: texts of the queries, in which values of items are looked for.
+            items: texts of the items.
+            rows: candidates.
+            out: the features in the order of `names`.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        require_columns(queries, [c.name for c in self.compare], "the table of queries")
+        at = 0
+        for column, values in zip(self.compare, self.values, strict=True):
+            part = out[..., at : at + len(PARTS[column.kind])]
+            at += part.shape[-1]
+            given = text_of(queries, [column.name])
+            if column.kind == "number":
+                pairs.number_features(_values("number", given)[0], values[0], rows, part)
+            elif column.kind == "text":
+                found = Texts.of(given)
+                pairs.shared_words((found.word_start, found.word), values, rows, part)
+            else:
+                own = _values(column.kind, given)
+                pairs.name_features(own, values, query, items, rows, part)
 
 
-def column_features(
-    compare: Sequence[Compared],
-    items: pa.Table,
-    queries: pa.Table,
-    rows: Int64[np.ndarray, "Q k"],
-    item_text: Sequence[str],
-    query_text: Sequence[str],
-) -> Float32[np.ndarray, "Q k F"]:
-    """How the columns of each query and candidate agree; zeros where there is no candidate."""
-    query, item = np.repeat(np.arange(len(rows)), rows.shape[1]), np.maximum(rows, 0).ravel()
-    needed = pa.array(np.unique(item))
-    place = np.searchsorted(needed.to_numpy(), item)
-    taken = items.take(needed)
-    texts = [_plain(t) for t in text_of(taken, item_text)] if item_text else [""] * len(taken)
-    own = [_plain(t) for t in text_of(queries, query_text)] if query_text else [""] * len(queries)
-    parts = []
-    for column in compare:
-        if column.kind == "number":
-            left, right = _numbers(queries[column.name]), _numbers(taken[column.name])
-            parts.append(_by_difference(left[query], right[place]))
-        else:
-            left, right = _names(queries[column.name]), _names(taken[column.name])
-            pairs = zip(query.tolist(), place.tolist(), strict=True)
-            code = column.kind == "code"
-            table = [_as_names(left[q], right[i], own[q], texts[i], code=code) for q, i in pairs]
-            parts.append(np.array(table, np.float32).reshape(len(query), -1))
-    features = np.concatenate(parts, axis=1).reshape(*rows.shape, -1)
-    return np.where((rows < 0)[..., None], np.float32(0), features).astype(np.float32)
+def _values(kind: str, values: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Numbers, or the letters and digits of values, so that "PS-LX300" meets "pslx300"."""
+    if kind == "number":
+        return (np.array([_number(value) for value in values], np.float64),)
+    return flat_text(["".join(words(value)) for value in values])
 
 
-def _by_difference(
-    query: Float32[np.ndarray, " P"], item: Float32[np.ndarray, " P"]
-) -> Float32[np.ndarray, "P 4"]:
-    missing = np.isnan(query) | np.isnan(item)
-    larger = np.maximum(np.maximum(abs(query), abs(item)), 1e-9)
-    with np.errstate(invalid="ignore"):
-        difference = np.where(missing, 0.0, abs(query - item) / larger)
-    near = ~missing & (difference <= NEAR)
-    parts = (~missing & (difference < 1e-6), near, difference, missing)
-    return np.stack(parts, axis=1).astype(np.float32)
+def _vocabulary(values: Sequence[str]) -> tuple[np.ndarray, ...]:
+    texts = Texts.of(values)
+    whole = (texts.word & 1).astype(bool)
+    vocabulary, word = np.unique(texts.word[whole], return_inverse=True)
+    start = np.concatenate([[0], np.cumsum(whole)])[texts.word_start]
+    seen = np.append(np.bincount(word, minlength=len(vocabulary)), 0)
+    idf = np.log((1 + len(values)) / (1 + seen)) + 1
+    return start.astype(np.int64), word.astype(np.int32), vocabulary, idf.astype(np.float32)
 
 
-def _as_names(
-    query: str, item: str, query_text: str, item_text: str, *, code: bool
-) -> tuple[float, ...]:
-    missing = not query or not item
-    equal = not missing and query == item
-    prefix = not missing and not equal and (query.startswith(item) or item.startswith(query))
-    inside = bool(query and query in item_text) or bool(item and item in query_text)
-    differ = not missing and not equal and not (code and prefix)
-    flags = (equal, prefix, inside, differ, missing) if code else (equal, inside, differ, missing)
-    return tuple(map(float, flags))
+def _number(value: str) -> float:
+    """The first number of a value, NaN where there is none: "$1,299.00", "12,5", "2.499,00 EUR"."""
+    found = _NUMBER.search(value)
+    if not found:
+        return np.nan
+    text = found[0]
+    for mark, grouped in _GROUPED.items():
+        if grouped.fullmatch(text):
+            text = text.replace(mark, "")
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:  # a version, such as 1.2.3
+        return np.nan
 
 
-def _plain(text: str) -> str:
-    """Letters and digits alone, in lower case, so that "PS-LX300" meets "pslx300"."""
-    return _SIGNS.sub("", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _names(column: pa.ChunkedArray) -> list[str]:
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        return [_plain(" ".join(map(str, value or ()))) for value in column.to_pylist()]
-    return [_plain(str(value)) if value is not None else "" for value in column.to_pylist()]
-
-
-def _numbers(column: pa.ChunkedArray) -> Float32[np.ndarray, " n"]:
-    """The first number of each value; NaN where there is none."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return column.cast(pa.float32()).to_numpy().astype(np.float32)
-    found = []
-    for value in column.to_pylist():
-        match = _NUMBER.search("" if value is None else str(value))
-        found.append(float(match[0].replace(",", ".")) if match else np.nan)
-    return np.array(found, np.float32)
-
-
-def _kind(column: pa.ChunkedArray) -> Kind | None:
+def _kind_of(table: pa.Table, name: str) -> Kind | None:
     """How a column is compared; None for one that cannot be, such as a vector."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return "category" if pa.types.is_string(kind.value_type) else None
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+    column = table[name].slice(0, _LOOKED_AT)
+    if pa.types.is_nested(column.type) and not pa.types.is_string(column.type.value_type):
         return None
-    given = [text for text in column.cast(pa.string()).to_pylist() if text and text.strip()]
+    try:
+        given = [v for v in text_of(pa.table({name: column}), [name]) if v.strip()]
+    except InputError:
+        return None
     if not given:
         return None
-    whole = sum(bool(re.fullmatch(r"\W*\d+(?:[.,]\d+)?\W*", text.strip())) for text in given)
-    if whole >= 0.95 * len(given):
-        return "number"
-    digits = sum(any(c.isdigit() for c in text) for text in given)
-    one_word = sum(len(text.split()) <= 2 for text in given)
-    mostly = digits >= _MOSTLY * len(given) and one_word >= _MOSTLY * len(given)
-    return "code" if mostly else "category"
-
-
+    sizes = [len(v.split()) for v in given]
+    digits = [sum(c.isdigit() for c in v) for v in given]
+    if np.mean([_ONLY_NUMBER.fullmatch(v) is not None for v in given]) >= _NUMBERS:
+        return "number" if np.median(digits) < _LONG_NUMBER else "code"
+    if np.mean([d > 0 and size <= 2 for d, size in zip(digits, sizes, strict=True)]) >= _CODES:
+        return "code"
+    return "text" if np.mean(sizes) > _LONG_TEXT else "category"

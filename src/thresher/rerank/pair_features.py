@@ -1,345 +1,420 @@
 """Pair features of a query and a candidate: the numbers that the re-ranker weighs."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int64
-from scipy import sparse
+import pyarrow as pa
+from jaxtyping import Bool, Float32, Int64
 
-from thresher.data.codes import AGREEMENT, Codes, agreement, codes_of
-from thresher.data.tokens import Tokens, idf, log_counts, words
-from thresher.rerank.term_weights import TERM_FEATURES, TermWeights
-from thresher.rerank.rowwise import overlap, present, unit_rows, weighted_overlap
+from thresher.data.histories import Histories
+from thresher.data.tables import read_table, text_of, write_table
+from thresher.errors import InputError
+from thresher.files import make_folder, read_json, write_json
+from thresher.rerank import pairs
+from thresher.rerank.aliases import QueryAliases
+from thresher.rerank.columns import CompareColumns, Compared
+from thresher.rerank.term_weights import TERM_WEIGHTS, TermWeights
+from thresher.rerank.texts import Catalogue, Texts, scratch
+from thresher.rerank.tokenise import TOKEN_BITS
 
-TOKENS = Tokens(bits=17)
-WORDS = Tokens(bits=20, ngram_range=(0, 0), pairs=False, parts=False)
-# Words, joined neighbours and the letters and digits of codes: what term weights are learnt of.
-SPELLINGS = Tokens(bits=20, ngram_range=(0, 0))
-BLOCK = 2048
-MOST_NAMES = 16
+MAX_ALIASES = 16
+"""Most aliases that are kept of an item: a candidate is compared with all of its own."""
+BLOCK = 4096
 
-ABSOLUTE = (
-    "score",
-    "tf-idf",
-    "best alias, score",
-    "best alias, tf-idf",
-    "aliases, log",
-    "rare pieces of the item found",
-    "rare pieces of the query found",
-    "rare words of the item found",
-    "rare words of the query found",
-    "rare words of the item missing",
-    "rare words of the query missing",
-    *TERM_FEATURES,
-    *AGREEMENT,
+BASE = ("score", "training pairs, log")
+OF_TOKENS = ("tf-idf", "best alias, tf-idf", "item tokens found", "query tokens found")
+OF_WORDS = (
+    "item words found",
+    "query words found",
+    "item words missing",
+    "query words missing",
+    *TERM_WEIGHTS,
 )
-# Features that say more beside the best other candidate than alone: all but the count.
-RELATIVE = tuple(name for name in ABSOLUTE if name != "aliases, log")
+OF_CODES = (
+    "item code, share found in the query",
+    "item code in the query, characters",
+    "query code in the item, characters",
+    "query code not in the item, characters",
+    "numbers only in the item",
+    "numbers only in the query",
+    "numbers in both",
+    "units that agree",
+    "units that differ",
+)
+OF_TEXT = ("best alias, score", *OF_TOKENS, *OF_WORDS, *OF_CODES)
+OF_HISTORY = ("times in the history, log", "recency in the history")
+OF_CANDIDATES = (
+    "candidates within 0.02",
+    "candidates within 0.05",
+    "candidates within 0.10",
+    "spread of the candidates",
+)
+OF_QUERY = ("words", "characters", "rarest word")
 # Of these the lowest leads, not the highest.
-AGAINST = (
-    "rare words of the item missing",
-    "rare words of the query missing",
-    *TERM_FEATURES[:2],
+LOWEST_LEADS = (
+    *OF_WORDS[2:6],
     "query code not in the item, characters",
     "numbers only in the item",
     "numbers only in the query",
     "units that differ",
 )
-_WAY = np.array([-1 if name in AGAINST else 1 for name in RELATIVE], np.float32)
-OF_QUERY = (
-    "candidates within .02",
-    "candidates within .05",
-    "candidates within .10",
-    "spread of the candidates",
-    "words",
-    "characters",
-    "rarest word",
-)
-NAMES = (*ABSOLUTE, *(f"{name}, lead" for name in RELATIVE), *OF_QUERY)
+_LEAD = ", lead"
 
 
 @dataclass(frozen=True)
-class QueryAliases:
-    """Training queries and the item of each: other names under which an item goes.
+class PairFeatures:
+    """What is known of each item besides its vector, worked out once and kept in flat arrays.
+
+    Without text on either side the features are the score, the number of training pairs, and what
+    the history of the query says of the candidate.
 
     Args:
-        texts: of the queries.
-        item_ids: the item of each.
-        counts: how many training pairs an item has, where more than stand here.
+        text: columns that make up the text of an item; perhaps none.
+        query_text: the same for queries.
+        histories: whether queries have histories.
+        aliases: training queries that are kept, ordered by item.
+        train_counts: training pairs of each item.
+        texts: of the items, as flat arrays.
+        catalogue: of the items and their aliases.
+        alias_vectors: float16 [M, D] as uint16, or (indptr, indices, data) of sparse ones.
+        columns: that stand on both sides.
     """
 
-    texts: tuple[str, ...]
-    item_ids: tuple[str, ...]
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    def few(self, most: int) -> "QueryAliases":
-        """At most so many names an item, spread evenly over those it has; all are counted."""
-        have = Counter(self.item_ids)
-        seen: Counter[str] = Counter()
-        kept = []
-        for i, item in enumerate(self.item_ids):
-            place, total = seen[item], have[item]
-            seen[item] += 1
-            # The j-th of `most` shares of `total` begins where place * most // total steps up.
-            if total <= most or place * most // total != (place - 1) * most // total:
-                kept.append(i)
-        asked = {item: total for item, total in have.items() if total > most}
-        texts, ids = (tuple(x[i] for i in kept) for x in (self.texts, self.item_ids))
-        return QueryAliases(texts, ids, {**asked, **self.counts})
-
-
-Encode = Callable[[Sequence[str]], Any]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of each item besides its vector: tokens, codes, and the queries it had.
-
-    Args:
-        texts: of the items.
-        counts: token counts of the items [N, V].
-        word_counts: word counts of the items.
-        aliases: training queries, sorted by item row.
-        alias_vectors: their unit vectors, dense or sparse [M, D].
-        alias_counts: their token counts [M, V].
-        alias_start: where each item's aliases begin; the last entry is M.
-        asked: how many training queries each item had, those not kept included.
-    """
-
-    texts: list[str]
-    counts: sparse.csr_matrix
-    word_counts: sparse.csr_matrix
+    text: tuple[str, ...]
+    query_text: tuple[str, ...]
+    histories: bool
     aliases: QueryAliases
-    alias_vectors: Any
-    alias_counts: sparse.csr_matrix
-    alias_start: Int64[np.ndarray, " N1"]
-    asked: Int64[np.ndarray, " N"]
+    train_counts: Int64[np.ndarray, " N"]
+    texts: Texts
+    catalogue: Catalogue
+    alias_vectors: tuple[np.ndarray, ...]
+    columns: CompareColumns
 
     @classmethod
     def build(
-        cls, texts: list[str], ids: Sequence[str], aliases: QueryAliases | None, encode: Encode
-    ) -> "Evidence":
-        """Tokenises the items and the aliases; aliases of other items are left out.
+        cls,
+        items: pa.Table,
+        *,
+        text: Sequence[str],
+        query_text: Sequence[str],
+        compare: Sequence[Compared] = (),
+        aliases: QueryAliases | None = None,
+        train_counts: Int64[np.ndarray, " N"] | None = None,
+        encode: Callable[[Sequence[str]], Any],
+        histories: bool = False,
+    ) -> "PairFeatures":
+        """Work out what belongs to items and aliases; aliases of other items are left out.
 
-        Of an item with many aliases 16 stay: each candidate is compared with all of its own.
+        Args:
+            items: the catalogue, with `id`.
+            text: columns that make up the text of an item; perhaps none.
+            query_text: the same for queries.
+            compare: columns that stand on both sides.
+            aliases: training queries and the item of each.
+            train_counts: training pairs of each item; none when left out.
+            encode: gives the unit vectors of texts of queries, dense or sparse.
+            histories: whether queries have text and histories; those without text have histories.
         """
-        rows = {item: row for row, item in enumerate(ids)}
-        given = (aliases or QueryAliases((), ())).few(MOST_NAMES)
-        inside = [i for i, item in enumerate(given.item_ids) if item in rows]
-        inside.sort(key=lambda i: rows[given.item_ids[i]])
-        kept = QueryAliases(
-            tuple(given.texts[i] for i in inside),
-            tuple(given.item_ids[i] for i in inside),
-            {item: count for item, count in given.counts.items() if item in rows},
-        )
-        at = np.array([rows[item] for item in kept.item_ids], np.int64)
-        start = np.searchsorted(at, np.arange(len(ids) + 1)).astype(np.int64)
-        vectors = encode(kept.texts)
-        if isinstance(vectors, np.ndarray):
-            vectors = vectors.astype(np.float16)
-        counts = TOKENS.counts(kept.texts)
-        asked = np.diff(start)
-        asked[[rows[item] for item in kept.counts]] = list(kept.counts.values())
-        own = (TOKENS.counts(texts), WORDS.counts(texts))
-        return cls(texts, *own, kept, vectors, counts, start, asked)
-
-    def save(self, folder: Path) -> None:
-        """Writes the arrays; texts of items are the catalogue's to keep."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("counts", "word_counts", "alias_counts"):
-            sparse.save_npz(folder / f"{name}.npz", getattr(self, name))
-        if isinstance(self.alias_vectors, np.ndarray):
-            np.save(folder / "alias_vectors.npy", self.alias_vectors, allow_pickle=False)
-        else:
-            sparse.save_npz(folder / "alias_vectors.npz", self.alias_vectors)
-        np.save(folder / "alias_start.npy", self.alias_start, allow_pickle=False)
-        np.save(folder / "asked.npy", self.asked, allow_pickle=False)
-        aliases = self.aliases
-        lines = {"texts": aliases.texts, "item_ids": aliases.item_ids, "counts": dict(aliases.counts)}
-        (folder / "aliases.json").write_text(json.dumps(lines, ensure_ascii=False), "utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, texts: list[str]) -> "Evidence":
-        """Reads what `save` wrote."""
-        lines = json.loads((folder / "aliases.json").read_text("utf-8"))
-        dense = folder / "alias_vectors.npy"
-        vectors = (
-            np.load(dense, allow_pickle=False)
-            if dense.exists()
-            else sparse.load_npz(folder / "alias_vectors.npz")
-        )
+        ids = items["id"].to_pylist()
+        counts = np.zeros(len(ids), np.int64) if train_counts is None else train_counts
+        both = bool(text and query_text)
+        rows = {item: row for row, item in enumerate(ids)} if both else {}
+        kept = (aliases or QueryAliases()).of_rows(rows, MAX_ALIASES)
+        item_of = np.array([rows[item] for item in kept.item_ids], np.int64)
+        plain = text_of(items, text) if both else [""] * len(ids)
+        texts, catalogue = _catalogue(plain, kept.texts, item_of)
         return cls(
+            tuple(text),
+            tuple(query_text),
+            histories or not both,
+            kept,
+            counts,
             texts,
-            sparse.load_npz(folder / "counts.npz"),
-            sparse.load_npz(folder / "word_counts.npz"),
-            QueryAliases(tuple(lines["texts"]), tuple(lines["item_ids"]), lines["counts"]),
-            vectors,
-            sparse.load_npz(folder / "alias_counts.npz"),
-            np.load(folder / "alias_start.npy", allow_pickle=False),
-            np.load(folder / "asked.npy", allow_pickle=False),
+            catalogue,
+            _halved(encode(kept.texts) if kept.texts else np.zeros((0, 1), np.float32)),
+            CompareColumns.build(items, compare),
         )
 
+    @property
+    def compare(self) -> tuple[Compared, ...]:
+        """The columns that stand on both sides."""
+        return self.columns.compare
 
-class Reader:
-    """Reads the evidence for candidates: everything of the catalogue that is worked out once.
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features, in order."""
+        alone = (*self._alone, *self.columns.names)
+        leads = tuple(f"{name}{_LEAD}" for name in self._alone if name != BASE[1])
+        of_query = OF_QUERY if self._has_text else ()
+        return (*alone, *leads, *OF_CANDIDATES, *of_query)
 
-    Args:
-        evidence: of the catalogue.
-    """
+    @property
+    def _has_text(self) -> bool:
+        return bool(self.text and self.query_text)
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        both = sparse.vstack([evidence.counts, evidence.alias_counts]).tocsr()
-        self._rarity = idf(both)
-        self._items = unit_rows(log_counts(evidence.counts), self._rarity)
-        self._alias_lexical = unit_rows(log_counts(evidence.alias_counts), self._rarity)
-        self._pieces = present(evidence.counts)
-        self._piece_total = self._pieces @ self._rarity
-        self._word_rarity = idf(evidence.word_counts)
-        self._words = present(evidence.word_counts)
-        self._word_total = self._words @ self._word_rarity
-        self._terms = TermWeights.learn(
-            present(SPELLINGS.counts(evidence.texts)),
-            present(SPELLINGS.counts(evidence.aliases.texts)),
-            np.repeat(np.arange(len(evidence.texts)), np.diff(evidence.alias_start)),
-        )
-        self._codes = [codes_of(text) for text in evidence.texts]
+    @property
+    def _alone(self) -> tuple[str, ...]:
+        own = OF_TEXT if self._has_text else ()
+        return (*BASE, *own, *(OF_HISTORY if self.histories else ()))
 
     def read(
         self,
-        texts: Sequence[str],
+        queries: pa.Table,
         vectors: Any,
         rows: Int64[np.ndarray, "Q k"],
         scores: Float32[np.ndarray, "Q k"],
+        *,
+        histories: Histories | None = None,
     ) -> Float32[np.ndarray, "Q k F"]:
-        """The features of every candidate, in the order of `NAMES`; a missing one has zeros.
+        """The features of every candidate, in the order of `names`.
+
+        What belongs to a candidate is 0 where there is none.
 
         Args:
-            texts: of the queries.
-            vectors: their unit rows.
-            rows: candidates of each query.
+            queries: their columns, a row each.
+            vectors: their unit rows, dense or sparse.
+            rows: candidates of each query, -1 for none.
             scores: their scores.
+            histories: the items that each query has had, oldest first.
 
-        Memory: a block of 2,048 queries x k candidates x the tokens of both texts.
+        Raises:
+            InputError: a column of the queries is missing.
         """
-        blocks = [slice(i, i + BLOCK) for i in range(0, len(texts), BLOCK)]
-        read = [self._block(texts[b], vectors[b], rows[b], scores[b]) for b in blocks]
-        return np.concatenate(read) if read else np.zeros((0, rows.shape[1], len(NAMES)), "f4")
+        rows = np.ascontiguousarray(rows, np.int64)
+        missing = rows < 0
+        names = self.names
+        out = np.zeros((*rows.shape, len(names)), np.float32)
+        out[..., 0] = np.where(missing, 0.0, scores)
+        out[..., 1] = np.where(missing, 0.0, np.log1p(self.train_counts[np.maximum(rows, 0)]))
+        texts = _texts(queries, self.query_text) if self._has_text else [""] * len(rows)
+        at = len(self._alone)
+        for i in range(0, len(rows), BLOCK):
+            some = slice(i, i + BLOCK)
+            block, query = out[some], Texts.of(texts[some])
+            if self._has_text:
+                self._read_text(query, vectors[some], rows[some], block)
+            compared = block[..., at : at + len(self.columns.names)]
+            self.columns.read(queries[some], query, self.texts, rows[some], compared)
+        if self.histories and histories is not None:
+            at -= len(OF_HISTORY)
+            events = (histories.items.numpy(), histories.first.numpy(), histories.last.numpy())
+            pairs.history_features(events, rows, out[..., at : at + 2])
+        compare_candidates(out, missing, names)
+        return out
 
-    def _block(
-        self,
-        texts: Sequence[str],
-        vectors: Any,
-        rows: Int64[np.ndarray, "Q k"],
-        scores: Float32[np.ndarray, "Q k"],
-    ) -> Float32[np.ndarray, "Q k F"]:
-        shape, missing = rows.shape, rows < 0
-        query = np.repeat(np.arange(shape[0]), shape[1])
-        item = np.maximum(rows, 0).ravel()
-        counts = TOKENS.counts(texts)
-        lexical = unit_rows(log_counts(counts), self._rarity)
-        found = WORDS.counts(texts)
-        pieces = self._coverage(
-            present(counts), self._pieces, self._piece_total, self._rarity, query, item
-        )
-        word = self._coverage(
-            present(found), self._words, self._word_total, self._word_rarity, query, item
-        )
-        features = [
-            scores.ravel(),
-            overlap(lexical, self._items, query, item),
-            *self._alias_features(vectors, lexical, query, item),
-            *pieces[:2],
-            *word,
-            *self._terms.features(present(SPELLINGS.counts(texts)), query, item),
-            *_agreements([codes_of(t) for t in texts], self._codes, query, item),
-        ]
-        absolute = np.stack(features, axis=-1).astype(np.float32).reshape(*shape, -1)
-        absolute[missing] = np.nan
-        relative = leads(_WAY * absolute[..., [ABSOLUTE.index(name) for name in RELATIVE]])
-        of_query = self._of_query(texts, absolute, found)
-        spread = np.broadcast_to(of_query[:, None], (*shape, of_query.shape[1]))
-        return np.nan_to_num(np.concatenate([absolute, relative, spread], axis=-1))
+    def _read_text(self, query: Texts, vectors: Any, rows: np.ndarray, out: np.ndarray) -> None:
+        at = len(BASE)
+        c, end = self.catalogue, out.shape[-1]
+        slot, seen = scratch((1 << TOKEN_BITS, "u2"), (len(c.vocabulary) + 1, "u1"))
+        self._read_aliases(vectors, rows, out[..., at])
+        at += 1
+        pairs.token_features(query, self.texts, c, rows, slot, out[..., at : at + 4])
+        at += 4
+        rarest = pairs.word_features(query, self.texts, c, rows, seen, out[..., at : at + 7])
+        at += 7
+        pairs.code_features(query, self.texts, rows, out[..., at : at + 9])
+        out[..., end - 3 : end - 1] = query.length[:, None]
+        out[..., end - 1] = rarest[:, None]
 
-    @staticmethod
-    def _coverage(
-        left: sparse.csr_matrix,
-        right: sparse.csr_matrix,
-        right_total: np.ndarray,
-        rarity: np.ndarray,
-        query: np.ndarray,
-        item: np.ndarray,
-    ) -> list[np.ndarray]:
-        """Shares of the item's and the query's rarity that the other has; what each lacks."""
-        shared = weighted_overlap(left, right, query, item, rarity[:, None])[:, 0]
-        mine, theirs = (left @ rarity)[query], right_total[item]
-        return [
-            shared / np.maximum(theirs, 1e-6),
-            shared / np.maximum(mine, 1e-6),
-            theirs - shared,
-            mine - shared,
-        ]
+    def _read_aliases(self, vectors: Any, rows: np.ndarray, out: np.ndarray) -> None:
+        start = self.catalogue.alias_start
+        if not len(self.aliases.texts):
+            return
+        if len(self.alias_vectors) == 1:
+            dense = np.ascontiguousarray(vectors, np.float32)
+            pairs.best_dense(dense, self.alias_vectors[0], start, rows, out)
+            return
+        (weight,) = scratch((vectors.shape[1], "f4"))
+        pairs.best_sparse(_csr(vectors), self.alias_vectors, start, rows, weight, out)
 
-    def _alias_features(
-        self, vectors: Any, lexical: sparse.csr_matrix, query: np.ndarray, item: np.ndarray
-    ) -> list[np.ndarray]:
-        """How close the closest alias of each candidate is, by vector and by words."""
-        start, stop = self.evidence.alias_start[item], self.evidence.alias_start[item + 1]
-        many = stop - start
-        first = np.concatenate([[0], np.cumsum(many)])
-        known = np.repeat(start - first[:-1], many) + np.arange(first[-1])
-        asked = np.repeat(query, many)
-        close = overlap(vectors, self.evidence.alias_vectors, asked, known)
-        alike = overlap(lexical, self._alias_lexical, asked, known)
-        best = [np.full(len(item), 0.0, np.float32) for _ in range(2)]
-        has = many > 0
-        for value, out in ((close, best[0]), (alike, best[1])):
-            if has.any():
-                out[has] = np.maximum.reduceat(value, first[:-1][has])
-        return [*best, np.log1p(self.evidence.asked[item])]
+    _ABOUT: ClassVar[tuple[str, ...]] = ("text", "query_text", "histories")
 
-    def _of_query(
-        self, texts: Sequence[str], absolute: np.ndarray, found: sparse.csr_matrix
-    ) -> np.ndarray:
-        """What holds for all candidates of a query: how many are close, how much text there is."""
-        mixed = 0.6 * absolute[..., 0] + 0.4 * absolute[..., 1]
-        there = ~np.isnan(mixed)
-        best = np.max(mixed, axis=1, initial=-np.inf, where=there)
-        close = [np.sum(mixed > best[:, None] - gap, axis=1) for gap in (0.02, 0.05, 0.10)]
-        below = np.subtract(best[:, None], mixed, out=np.zeros_like(mixed), where=there)
-        spread = below.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-        length = [words(text) for text in texts]
-        rarest = present(found).multiply(self._word_rarity).tocsr().max(axis=1).toarray()[:, 0]
-        return np.stack(
-            [
-                *close,
-                spread,
-                [len(w) for w in length],
-                [sum(map(len, w)) for w in length],
-                rarest,
-            ],
-            axis=-1,
-        ).astype(np.float32)
+    def save(self, folder: Path) -> None:
+        """Write what was worked out, as arrays that `load` maps into memory."""
+        make_folder(folder)
+        about = {name: getattr(self, name) for name in self._ABOUT}
+        compare = [[c.name, c.kind] for c in self.compare]
+        write_json(folder / "pair_features.json", {**about, "compare": compare})
+        named = {"text": pa.array(self.aliases.texts, pa.string())}
+        named["item_id"] = pa.array(self.aliases.item_ids, pa.string())
+        write_table(pa.table(named), folder / "aliases.parquet")
+        for name, array in self._arrays().items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        vectors = {f"alias_vectors_{i}": array for i, array in enumerate(self.alias_vectors)}
+        own = {**self.texts._asdict(), **self.catalogue._asdict(), **vectors}
+        return {**own, **self.columns.arrays(), "train_counts": self.train_counts}
 
-def leads(features: Float32[np.ndarray, "Q k S"]) -> Float32[np.ndarray, "Q k S"]:
-    """Each candidate's feature minus the best of the others; 0 for a candidate without others."""
-    padded = np.where(np.isnan(features), -np.inf, features)
-    ordered = np.sort(padded, axis=1)
-    best, second = ordered[:, -1:], ordered[:, -2:-1] if features.shape[1] > 1 else ordered[:, -1:]
-    others = np.where(padded == best, second, best)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(others), features - others, 0.0)
+    @classmethod
+    def load(cls, folder: Path, items: pa.Table) -> "PairFeatures":
+        """Map what `save` wrote into memory.
+
+        Args:
+            folder: see above.
+            items: the catalogue that it was built of.
+
+        Raises:
+            InputError: when a file is missing or damaged, or belongs to another catalogue.
+        """
+        path = folder / "pair_features.json"
+        about = read_json(path, what="the pair features", fix="run `thresher index` again")
+        try:
+            found = {p.stem: _mapped(p) for p in sorted(folder.glob("*.npy"))}
+            table = read_table(folder / "aliases.parquet")
+            kept = QueryAliases(table["text"].to_pylist(), table["item_id"].to_pylist())
+            compare = tuple(Compared(*column) for column in about["compare"])
+            made = cls(
+                tuple(about["text"]),
+                tuple(about["query_text"]),
+                about["histories"],
+                kept,
+                found["train_counts"],
+                Texts(*(found[name] for name in Texts._fields)),
+                Catalogue(*(found[name] for name in Catalogue._fields)),
+                tuple(found[name] for name in found if name.startswith("alias_vectors_")),
+                CompareColumns.of(compare, found),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"the pair features in {folder} cannot be read ({error}); run `thresher index` "
+                "again"
+            ) from error
+        if len(made.train_counts) != len(items):
+            raise InputError(
+                f"the pair features in {folder} are of {len(made.train_counts):,} items, the "
+                f"catalogue has {len(items):,}; run `thresher index` again"
+            )
+        return made
 
 
-def _agreements(
-    queries: list[Codes], items: list[Codes], query: np.ndarray, item: np.ndarray
-) -> list[np.ndarray]:
-    pairs = zip(query.tolist(), item.tolist(), strict=True)
-    table = np.array([agreement(queries[q], items[i]) for q, i in pairs], np.float32)
-    return list(table.reshape(-1, len(AGREEMENT)).T)
+def compare_candidates(
+    features: Float32[np.ndarray, "Q k F"],
+    missing: Bool[np.ndarray, "Q k"],
+    names: Sequence[str],
+) -> None:
+    """Fill in the features that compare the candidates of a query with each other.
+
+    Equation: lead of j = x_j - max over others x_i, with -x for features of which the lowest leads;
+    candidates within g = the number of j with m_j > max m - g, m = 0.6 score + 0.4 tf-idf (the
+    score alone without text); spread = mean of max m - m_j.
+
+    Args:
+        features: those of each candidate alone are read, the others written.
+        missing: places without a candidate, hidden ones included.
+        names: of the features.
+    """
+    pairs.compare_candidates(features, missing, *_layout(tuple(names)))
+
+
+def hide(
+    features: Float32[np.ndarray, "Q k F"],
+    missing: Bool[np.ndarray, "Q k"],
+    hidden: Bool[np.ndarray, "Q k"],
+    names: Sequence[str],
+) -> Float32[np.ndarray, "Q k F"]:
+    """The features as they are when some candidates are not in the catalogue.
+
+    Args:
+        features: of the candidates.
+        missing: places without a candidate.
+        hidden: candidates to leave out.
+        names: of the features.
+    """
+    left = features.copy()
+    compare_candidates(left, missing | hidden, names)
+    return left
+
+
+@lru_cache(16)
+def _layout(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, int, int, int]:
+    """Which features lead and which way, the column of tf-idf, and where to write the rest."""
+    place = {name: i for i, name in enumerate(names)}
+    leading = [name.removesuffix(_LEAD) for name in names if name.endswith(_LEAD)]
+    columns = np.array([place[name] for name in leading], np.int64)
+    sign = np.array([-1 if name in LOWEST_LEADS else 1 for name in leading], np.float32)
+    second = place.get(OF_TOKENS[0], -1)
+    return columns, sign, second, place[leading[0] + _LEAD], place[OF_CANDIDATES[0]]
+
+
+def _texts(table: pa.Table, columns: tuple[str, ...]) -> list[str]:
+    """As `text_of`, which takes longer than all the rest for a single query."""
+    if len(columns) == 1 and columns[0] in table.column_names:
+        column = table[columns[0]]
+        if pa.types.is_string(column.type):
+            return [text or "" for text in column.to_pylist()]
+    return text_of(table, columns)
+
+
+def _catalogue(
+    items: Sequence[str], aliases: Sequence[str], item_of: Int64[np.ndarray, " M"]
+) -> tuple[Texts, Catalogue]:
+    """The flat arrays of items and of aliases."""
+    texts, names = Texts.of(items), Texts.of(aliases)
+    tokens = np.concatenate([texts.token, names.token]) & ((1 << TOKEN_BITS) - 1)
+    seen = np.bincount(tokens, minlength=1 << TOKEN_BITS)
+    token_idf = _idf(len(items) + len(aliases), seen)
+    norm, total = pairs.token_sums(texts.token_start, texts.token, token_idf)
+    alias_norm, _ = pairs.token_sums(names.token_start, names.token, token_idf)
+    vocabulary = np.unique(np.concatenate([texts.word, names.word]) >> 1)
+    own, other = (np.searchsorted(vocabulary, t.word >> 1).astype(np.int32) for t in (texts, names))
+    whole = (texts.word & 1).astype(bool)
+    size = len(vocabulary) + 1  # the last is any word that is not in it
+    weights = TermWeights.learn(
+        (texts.word_start, own), (names.word_start, other), item_of, size
+    ).values
+    word_idf = _idf(len(items), np.bincount(own[whole], minlength=size))
+    catalogue = Catalogue(
+        token_idf=token_idf,
+        token_norm=norm,
+        token_total=total,
+        vocabulary=vocabulary.astype(np.int32),
+        word_weights=np.column_stack([weights, word_idf]),
+        word_total=_sums(texts.word_start, np.where(whole, word_idf[own], 0)),
+        expected_total=_sums(texts.word_start, weights[own, 0]),
+        alias_start=np.searchsorted(item_of, np.arange(len(items) + 1)).astype(np.int64),
+        alias_token_start=names.token_start,
+        alias_token=names.token,
+        alias_norm=alias_norm,
+    )
+    texts = texts._replace(word=2 * own + whole.astype(np.int32))
+    return Texts(*map(_fixed, texts)), Catalogue(*map(_fixed, catalogue))
+
+
+def _idf(rows: int, seen: np.ndarray) -> Float32[np.ndarray, " V"]:
+    """ln((1 + rows) / (1 + rows with the token)) + 1."""
+    return (np.log((1 + rows) / (1 + seen)) + 1).astype(np.float32)
+
+
+def _sums(start: np.ndarray, values: np.ndarray) -> Float32[np.ndarray, " N"]:
+    """The sum of each row's values."""
+    running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    return (running[start[1:]] - running[start[:-1]]).astype(np.float32)
+
+
+def _halved(vectors: Any) -> tuple[np.ndarray, ...]:
+    """Vectors of aliases as they are kept: in half precision, or sparse."""
+    if isinstance(vectors, np.ndarray):
+        return (_fixed(vectors.astype(np.float16).view(np.uint16)),)
+    return tuple(map(_fixed, _csr(vectors)))
+
+
+def _csr(matrix: Any) -> tuple[np.ndarray, ...]:
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype("f4")
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """An array that cannot be written to, as those read from files: one type to compile for."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """An array of a file, read when it is looked at."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.asarray(array)

@@ -1,7 +1,6 @@
 """The re-ranker: how probable it is that a candidate is the match, given all pair features."""
 
-import json
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,18 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.optimize import minimize
 
+from thresher.data.relation import Relation
 from thresher.errors import InputError
+from thresher.files import read_json, write_json
+from thresher.rerank.pair_features import hide
 
 # Strength of the pull of the weights to 0, as if on scaled features: that of about one query.
 RIDGE = 1.0
 STEPS = 500
+FOLDS = 5
+# Far from the seeds that split data.
+_FOLD_SEED, _HIDDEN_SEED = 2_000_003, 3_000_017
+_ARRAYS = ("mean", "scale", "weights")
 
 
 @dataclass(frozen=True)
@@ -50,27 +56,43 @@ class Reranker:
         correct: Bool[np.ndarray, "Q k"],
         missing: Bool[np.ndarray, "Q k"],
         *,
-        names: tuple[str, ...],
+        names: Sequence[str],
+        absent: float = 0.0,
     ) -> "Reranker":
-        """Fits the weights on candidates whose truth is known.
+        """Fit the weights on candidates whose truth is known.
+
+        With `absent` above 0 every query that has its item among the candidates is seen twice: as
+        it is, with weight 1 - absent, and with its true items hidden from the catalogue, with
+        weight absent, so that "none of them" is learnt from as many queries as traffic has.
 
         Args:
             features: as `PairFeatures.read` gives them.
             correct: whether each candidate is a true item of its query.
             missing: places without a candidate.
             names: of the features.
+            absent: share of the traffic whose item is not in the catalogue, a fraction below 1.
 
-        Memory: a float64 copy of the features.
+        Memory: a float64 copy of the features, two with `absent`.
 
         Raises:
-            InputError: when all candidates are right or all are wrong.
+            InputError: when all candidates are right or all are wrong, or `absent` is out of range.
         """
+        if not 0 <= absent < 1:
+            raise InputError(f"absent is {absent:g}; it must be 0 or more and below 1, as 0.1")
         seen = correct[~missing]
         if seen.all() or not seen.any():
             raise InputError(
                 f"the re-ranker needs right and wrong candidates to learn from, got "
                 f"{int(seen.sum())} right ones of {len(seen)}; use scorer = 'margin'"
             )
+        weight = np.ones(len(features))
+        if absent:
+            has = correct.any(axis=1)
+            weight = np.concatenate([np.where(has, 1 - absent, 1.0), np.full(has.sum(), absent)])
+            hidden = hide(features[has], missing[has], correct[has], names)
+            features = np.concatenate([features, hidden])
+            missing = np.concatenate([missing, missing[has] | correct[has]])
+            correct = np.concatenate([correct, np.zeros_like(correct[has])])
         x = features.astype(np.float64)
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
@@ -80,17 +102,26 @@ class Reranker:
         found = minimize(
             _loss,
             np.zeros(len(mean) + 1),
-            (x, missing, true),
+            (x, missing, true, weight),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": STEPS},
         )
-        return cls(names, mean, scale, found.x[:-1], float(found.x[-1]))
+        return cls(tuple(names), mean, scale, found.x[:-1], float(found.x[-1]))
 
     def probabilities(
         self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
     ) -> Float64[np.ndarray, "Q k"]:
-        """How probable it is that each candidate is the match; 0 where there is none."""
+        """How probable it is that each candidate is the match; 0 where there is none.
+
+        Raises:
+            InputError: there are more or fewer features than the re-ranker was fitted on.
+        """
+        if features.shape[-1] != len(self.names):
+            raise InputError(
+                f"the re-ranker was fitted on {len(self.names)} features, got "
+                f"{features.shape[-1]}; run `thresher calibrate` again"
+            )
         logits = (features - self.mean) / self.scale @ self.weights + self.bias
         return _softmax(logits, missing)[:, :-1]
 
@@ -109,34 +140,91 @@ class Reranker:
         return order, np.take_along_axis(p, order, axis=1)
 
     def save(self, path: Path) -> None:
-        """Writes JSON, aside and then renamed."""
-        values = {
-            "names": list(self.names),
-            **{name: getattr(self, name).tolist() for name in ("mean", "scale", "weights")},
-            "bias": self.bias,
-        }
-        aside = path.with_suffix(".partial")
-        aside.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
-        os.replace(aside, path)
+        """Write JSON."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        write_json(path, {"names": self.names, **arrays, "bias": self.bias})
 
     @classmethod
     def load(cls, path: Path) -> "Reranker":
-        """Reads what `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
-            InputError: when the file is damaged, or was fitted on other features.
+            InputError: when the file is missing or damaged.
         """
+        values = read_json(path, what="the re-ranker", fix="run `thresher calibrate` again")
         try:
-            values = json.loads(path.read_text("utf-8"))
-            mean, scale, weights = (np.array(values[n]) for n in ("mean", "scale", "weights"))
             names, bias = tuple(values["names"]), float(values["bias"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            mean, scale, weights = (np.array(values[name], np.float64) for name in _ARRAYS)
+            fits = all(array.shape == (len(names),) for array in (mean, scale, weights))
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} cannot be read ({error}); run `thresher calibrate`"
+                f"{path} cannot be read ({error}); run `thresher calibrate` again"
             ) from error
-        if any(array.shape != (len(names),) for array in (mean, scale, weights)):
-            raise InputError(f"{path} has weights of other features; run `thresher calibrate`")
+        if not fits:
+            raise InputError(
+                f"{path} has not one weight for each feature; run `thresher calibrate` again"
+            )
         return cls(names, mean, scale, weights, bias)
+
+
+def cross_fit(
+    features: Float32[np.ndarray, "Q k F"],
+    rows: Int64[np.ndarray, "Q k"],
+    truth: Relation,
+    *,
+    selection: Bool[np.ndarray, " Q"],
+    clusters: Int64[np.ndarray, " Q"],
+    names: Sequence[str],
+    seed: int,
+    absent: float = 0.0,
+) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
+    """Fit a re-ranker on the selection part, and judge every query by one that has not seen it.
+
+    With `absent` above 0 the true items of so large a share of the clusters are hidden from the
+    catalogue before they are judged, as traffic will be.
+
+    Args:
+        features: of the candidates.
+        rows: the candidates, -1 for none.
+        truth: the true items.
+        selection: queries that the re-ranker may be fitted on.
+        clusters: a number for each text; queries with the same text are in one fold.
+        names: of the features.
+        seed: of the folds, and of what is hidden.
+        absent: share of the traffic whose item is not in the catalogue.
+
+    Returns:
+        The re-ranker, the confidence in the first candidate of each query, and whether that is
+        right; for queries of the selection part out of fold.
+    """
+    true, missing = truth.correct(rows), rows < 0
+    hidden = true & (_drawn(clusters, (seed, _HIDDEN_SEED)) < absent)[:, None]
+    judged = hide(features, missing, hidden, names) if hidden.any() else features
+    confidence, correct = np.empty(len(rows)), np.empty(len(rows), bool)
+
+    def fit(part: np.ndarray) -> Reranker:
+        at = (features[part], true[part], missing[part])
+        return Reranker.fit(*at, names=names, absent=absent)
+
+    def judge(reranker: Reranker, part: np.ndarray) -> None:
+        gone = missing[part] | hidden[part]
+        order, chances = reranker.rank(judged[part], gone)
+        confidence[part] = chances[:, 0]
+        right = np.take_along_axis(true[part] & ~gone, order, axis=1)
+        correct[part] = right[:, 0]
+
+    fitted = fit(selection)
+    judge(fitted, ~selection)
+    fold = (_drawn(clusters, (seed, _FOLD_SEED)) * FOLDS).astype(int)
+    for number in np.unique(fold[selection]):
+        judge(fit(selection & (fold != number)), selection & (fold == number))
+    return fitted, confidence, correct
+
+
+def _drawn(clusters: Int64[np.ndarray, " Q"], seed: tuple[int, int]) -> Float64[np.ndarray, " Q"]:
+    """A number in [0, 1) for each cluster, at each of its rows."""
+    distinct, at = np.unique(clusters, return_inverse=True)
+    return np.random.default_rng(seed).random(len(distinct))[at.reshape(-1)]
 
 
 def _softmax(
@@ -153,11 +241,12 @@ def _loss(
     x: Float64[np.ndarray, "Q k F"],
     missing: Bool[np.ndarray, "Q k"],
     true: Bool[np.ndarray, "Q k1"],
+    weight: Float64[np.ndarray, " Q"],
 ) -> tuple[float, Float64[np.ndarray, " F1"]]:
-    """-sum_q ln(probability of a true choice) + RIDGE |weights, bias|^2, and its gradient."""
+    """-sum_q weight_q ln P(a true choice) + RIDGE |weights, bias|^2, and its gradient."""
     p = _softmax(x @ parameters[:-1] + parameters[-1], missing)
     right = np.maximum(np.where(true, p, 0.0).sum(axis=1, keepdims=True), 1e-300)
-    pull = (p - np.where(true, p, 0.0) / right)[:, :-1]
+    pull = (weight[:, None] * (p - np.where(true, p, 0.0) / right))[:, :-1]
     gradient = np.append(pull.ravel() @ x.reshape(-1, x.shape[-1]), pull.sum())
-    loss = -np.log(right).sum() + RIDGE * parameters @ parameters
+    loss = -(weight @ np.log(right[:, 0])) + RIDGE * parameters @ parameters
     return float(loss), gradient + 2 * RIDGE * parameters

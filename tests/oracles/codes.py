@@ -62,7 +62,7 @@ def agreement(query: Codes, item: Codes) -> tuple[int | float, ...]:
     prefix, in_query = 0.0, 0
     for code in item.codes:
         length = len(code)
-        while length > 2 and code[:length] not in query.joined:
+        while code[:length] not in query.joined:
             length -= 1
         if length == len(code):
             in_query = max(in_query, length)
