@@ -52,16 +52,12 @@ def token_features(
     start, token, idf = query.token_start, query.token, c.token_idf
     item_start, item_token = items.token_start, items.token
     item_norm, item_total = c.token_norm, c.token_total
-    alias_start, name_start, name_token, name_norm = (
-        c.alias_start,
-        c.alias_token_start,
-        c.alias_token,
-        c.alias_norm,
-    )
+    alias_start, name_start = c.alias_start, c.alias_token_start
+    name_token, name_norm = c.alias_token, c.alias_norm
     norms, totals = token_sums(start, token, idf)
     for q in range(len(rows)):
         # Tables of the query's own tokens stay in the fastest cache; slot 0 is of all others.
-        weight = np.zeros(start[q + 1] - start[q] + 1, np.float32)
+        weight = np.zeros(min(start[q + 1] - start[q], 65_535) + 1, np.float32)
         own = np.zeros(len(weight), np.float32)
         for i in range(1, len(weight)):
             t = token[start[q] + i - 1]
@@ -203,27 +199,22 @@ def code_features(query: Texts, items: Texts, rows: Any, out: Any) -> None:
         out: [Q, k, 9] to be filled.
     """
     letters, letter, codes, code_at, code, numbers, number, units, unit = query[4:13]
-    letters_i, letter_i, codes_i, code_at_i, code_i, numbers_i, number_i, units_i, unit_i = items[
-        4:13
-    ]
+    letters_i, letter_i, codes_i, code_at_i, code_i = items[4:9]
+    numbers_i, number_i, units_i, unit_i = items[9:13]
     for q in range(len(rows)):
         for j in range(rows.shape[1]):
             row = rows[q, j]
             if row < 0:
                 continue
             first, last = codes_i[row], codes_i[row + 1]
+            begin, end = letters[q], letters[q + 1]
             share, out[q, j, 1], _ = _codes_found(
-                first, last, code_at_i, code_i, letter, letters[q], letters[q + 1]
+                first, last, code_at_i, code_i, letter, begin, end
             )
             out[q, j, 0] = share if first < last else -1.0
+            first, last, begin, end = codes[q], codes[q + 1], letters_i[row], letters_i[row + 1]
             _, out[q, j, 2], out[q, j, 3] = _codes_found(
-                codes[q],
-                codes[q + 1],
-                code_at,
-                code,
-                letter_i,
-                letters_i[row],
-                letters_i[row + 1],
+                first, last, code_at, code, letter_i, begin, end
             )
             both = 0
             for i in range(numbers_i[row], numbers_i[row + 1]):
@@ -430,12 +421,8 @@ def name_features(own: Any, values: Any, query: Texts, items: Texts, rows: Any, 
     """
     start, letter = own
     item_start, item_letter = values
-    text_start, text, item_text_start, item_text = (
-        query.letter_start,
-        query.letter,
-        items.letter_start,
-        items.letter,
-    )
+    text_start, text = query.letter_start, query.letter
+    item_text_start, item_text = items.letter_start, items.letter
     for q in range(len(rows)):
         a, a_end = start[q], start[q + 1]
         for j in range(rows.shape[1]):
