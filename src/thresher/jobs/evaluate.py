@@ -33,6 +33,8 @@ from thresher.report import (
 
 REMOVED = (0.1, 0.3)
 """Shares of the catalogue that a report takes away, to show what the policy does then."""
+CATEGORIES = 30
+"""Values of the column `category` that are measured without being asked, at most."""
 REVIEWED = 200
 """Queries of the sample that goes to a person."""
 
@@ -201,9 +203,11 @@ def _over(model: Any, items: Path | None) -> Iterator[Any]:
 
 
 def _category(part: Any) -> str | None:
-    """The column that a report shows without being asked."""
+    """The column that is measured without being asked: `category`, if it has few values."""
     table = part.queries.table
-    return "category" if table is not None and "category" in table.column_names else None
+    if table is None or "category" not in table.column_names:
+        return None
+    return "category" if len(set(part.queries.column("category"))) <= CATEGORIES else None
 
 
 def _source(files: Mapping[str, Path], split: str) -> str | None:

@@ -22,10 +22,11 @@ ENCODED = 50_000
 
 def information_of(model: Any) -> tuple[tuple[str, ...], Float64[np.ndarray, "k k"]] | None:
     """The names of the item features and what they tell of each other; None of a single one."""
-    divide = getattr(model.tower, "parts", None)  # which towers of features have
-    if divide is None or len(model.tower.schema.items) < 2:
+    from thresher.towers.item_parts import Divides  # which imports torch
+
+    if not isinstance(model.tower, Divides) or len(model.tower.schema.items) < 2:
         return None
-    parts = divide(masked=False)
+    parts = model.tower.parts(masked=False)
     return tuple(parts.table.bags), parts.information()
 
 
