@@ -1,6 +1,8 @@
 """Progress on a terminal: what is done, how fast, and how long it still takes; silent elsewhere."""
 
+import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
@@ -11,6 +13,18 @@ from rich.progress import Task as _Task
 from rich.text import Text
 
 T = TypeVar("T")
+# Control characters, and marks that turn the direction of what follows or hide it.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def printable(text: str) -> str:
+    r"""Text from data as it may be sent to a terminal: control characters are shown, not obeyed.
+
+    Example:
+        >>> print(printable("red \x1b[31mmug\n"))
+        red \x1b[31mmug\n
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class _Speed(TextColumn):
@@ -26,14 +40,17 @@ class _Speed(TextColumn):
 
 
 class Bar:
-    """One progress bar on standard error; shows nothing when that is not a terminal.
+    """Progress bars on standard error, once there is something to wait for.
+
+    Nothing is shown where standard error is not a terminal, nor by what ends within `delay`.
 
     Args:
         unit: what is counted, as in "pairs".
         quiet: show nothing in any case.
+        delay: seconds before the bar appears.
     """
 
-    def __init__(self, unit: str, *, quiet: bool = False) -> None:
+    def __init__(self, unit: str, *, quiet: bool = False, delay: float = 2.0) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -44,9 +61,12 @@ class Bar:
             console=Console(stderr=True),
             disable=quiet or not sys.stderr.isatty(),
         )
+        self._timer = threading.Timer(delay, self._bar.start)
+        self._timer.daemon = True
 
     def __enter__(self) -> "Bar":
-        self._bar.start()
+        if not self._bar.disable:
+            self._timer.start()
         return self
 
     def __exit__(
@@ -55,19 +75,22 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()
         self._bar.stop()
 
     def start(self, description: str, *, total: int | None, done: int = 0) -> None:
-        """Begins a new bar; the one before stays above it. Without a total it only counts."""
+        """Begin a new bar; the one before stays above it. Without a total it only counts."""
         self._task = self._bar.add_task(description, total=total, completed=done, note="")
 
     def advance(self, by: int, note: str = "") -> None:
-        """Counts `by` more units as done."""
+        """Count `by` more units as done."""
         self._bar.update(self._task, advance=by, note=note)
 
 
 def track(
-    values: Iterable[T], description: str, *, total: int, unit: str, each: int = 1
+    values: Iterable[T], description: str, *, total: int | None, unit: str, each: int = 1
 ) -> Iterator[T]:
     """The values one by one under a bar; each counts for `each` units of the total."""
     with Bar(unit) as bar:

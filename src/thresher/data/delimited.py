@@ -131,7 +131,7 @@ def _layout(path: Path, suffix: str) -> _Layout:
         raise
     if suffix == ".tsv":
         layouts = [_Layout("\t", quoted=False)]
-    elif first[:4].lower() == "sep=" and len(first) == 5:
+    elif first[:4].lower() == "sep=" and len(first) == 5 and first[4] in ",;\t|":
         layouts = [_Layout(first[4], told=True)]
     else:
         layouts = [_Layout(separator) for separator in _SEPARATORS]
@@ -206,19 +206,21 @@ class _Checked:
         data: bytes = self._file.read(size)
         text = data if self._begun else data.removeprefix(_BOM)
         self._begun = True
-        self._check(np.frombuffer(self._tail + (text or b"\n"), np.uint8))
+        if self._inside or b'"' in text or b'"' in self._tail:
+            self._check(self._tail + (text or b"\n"))
         if not data and self._inside:
             raise ValueError("the file ends inside a quote")
-        self._tail = (self._tail + text)[-2:]
+        self._tail = (self._tail + text[-2:])[-2:]
         return data
 
-    def _check(self, data: np.ndarray) -> None:
+    def _check(self, window: bytes) -> None:
+        data = np.frombuffer(window, np.uint8)
         quotes = np.flatnonzero(data[1:-1] == 0x22) + 1
-        inside = (self._inside + np.arange(len(quotes))) % 2
-        beside = np.where(inside, data[quotes + 1], data[quotes - 1])
-        if not self._border[beside].all():
-            raise ValueError("a quote stands amid a value")
-        if len(quotes) or self._inside:
+        opening, closing = quotes[self._inside :: 2], quotes[1 - self._inside :: 2]
+        for beside in (data[opening - 1], data[closing + 1]):
+            if not self._border[beside].all():
+                raise ValueError("a quote stands amid a value")
+        if b"\r" in window:
             returns = np.flatnonzero(data[1:-1] == 0x0D) + 1
             if ((self._inside + np.searchsorted(quotes, returns)) % 2).any():
                 raise ValueError("a carriage return stands inside quotes")
@@ -285,6 +287,9 @@ def _check_line_breaks(table: pa.Table, layout: _Layout, done: int, path: Path) 
     if not layout.quoted or width < 2:
         return
     for at, column in enumerate(table.columns):
+        texts = (chunk.buffers()[2] for chunk in column.chunks)
+        if not any(b"\n" in text.to_pybytes() for text in texts if text):
+            continue
         for row in pc.indices_nonzero(pc.match_substring(column, "\n")).to_pylist():
             lines = column[row].as_py().split("\n")
             counts = [line.count(layout.separator) for line in lines]

@@ -1,12 +1,14 @@
 """Excel workbooks (.xlsx), by openpyxl, which the extra `excel` installs."""
 
 import datetime
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher.data.plain_types import check_names, textual
 from thresher.errors import InputError
@@ -54,32 +56,37 @@ def write(file: IO[bytes], tables: Iterator[pa.Table], path: Path) -> None:
         InputError: openpyxl is missing, or a value, or the number of rows, does not go into one.
     """
     openpyxl = _openpyxl(path)
+    rows = pa.concat_tables([textual(table, path, nested=False) for table in tables])
+    if len(rows) >= _ROWS:
+        raise InputError(f"{path}: a sheet holds {_ROWS:,} rows; write .csv or .parquet")
+    for column in (pa.array(rows.column_names), *rows.columns):
+        if column.type == pa.string():
+            _check_texts(column, path)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
-    rows = 0
-    for table in tables:
-        table = textual(table, path, nested=False)
-        if not rows:
-            sheet.append([_cell(sheet, name, path) for name in table.column_names])
-        rows += len(table)
-        if rows >= _ROWS:
-            raise InputError(f"{path}: a sheet holds {_ROWS:,} rows; write .csv or .parquet")
-        for row in table.to_pylist():
-            sheet.append([_cell(sheet, value, path) for value in row.values()])
+    for row in itertools.chain([rows.column_names], zip(*rows.to_pydict().values(), strict=True)):
+        sheet.append([_cell(sheet, value) for value in row])
     book.save(file)
 
 
-def _cell(sheet: Any, value: Any, path: Path) -> Any:
+def _check_texts(column: Any, path: Path) -> None:
+    for wrong in (
+        pc.greater(pc.utf8_length(column), _CHARACTERS),
+        pc.match_substring_regex(column, "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"),
+    ):
+        if pc.any(wrong).as_py():
+            shown = column.filter(wrong)[0].as_py()[:40]
+            raise InputError(
+                f"{path}: the text {shown!r} has more than {_CHARACTERS:,} characters or a control "
+                "character, which a cell cannot hold; write .csv or .parquet"
+            )
+
+
+def _cell(sheet: Any, value: Any) -> Any:
     from openpyxl.cell import WriteOnlyCell
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     if not isinstance(value, str):
         return value
-    if len(value) > _CHARACTERS or ILLEGAL_CHARACTERS_RE.search(value):
-        raise InputError(
-            f"{path}: the text {value[:40]!r} has more than {_CHARACTERS:,} characters or a "
-            "control character, which a cell cannot hold; write .csv or .parquet"
-        )
     cell = WriteOnlyCell(sheet, value=value)
     cell.data_type = "s"  # also where it begins with =, which would be a formula
     return cell

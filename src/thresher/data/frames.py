@@ -44,14 +44,15 @@ def to_table(frame: Frame, *, what: str) -> pa.Table:
     if isinstance(frame, str | Path):
         return read_table(frame)
     try:
-        table = _arrow(frame, what)
+        table = plain(_arrow(frame, what))
         table.validate(full=True)
         check_names(table.column_names, what)
-        table = ids_as_text(plain(table), what)
+        table = ids_as_text(table, what)
     except InputError:
         raise
     except _UNFIT as error:
-        raise InputError(f"{what} cannot be read as a table: {error}; {_fix()}") from error
+        said = " ".join(str(error).split())
+        raise InputError(f"{what} cannot be read as a table: {said}; {_fix()}") from error
     if "id" in table.column_names and table["id"].null_count:
         row = table["id"].is_null().index(True).as_py()
         raise InputError(f"{what}, row {row + 1}: the id is missing; give each row one, or drop it")

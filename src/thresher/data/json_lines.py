@@ -1,13 +1,16 @@
-"""JSON lines: one object a line. Read by Python's own parser, which no input can crash."""
+"""JSON lines: one object a line, read by parsers that no input can crash."""
 
+import contextlib
 import itertools
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from thresher.data.plain_types import textual
 from thresher.data.read_diagnostics import numbered_lines
@@ -98,49 +101,66 @@ def write(file: IO[bytes], table: pa.Table, path: Path) -> None:
         InputError: a column holds what JSON cannot, bytes or infinite numbers among them.
     """
     table = textual(table, path, nested=True)
-    for name in table.column_names:
-        table = table.set_column(
-            table.column_names.index(name), name, _without_nan(table[name], name, path)
-        )
     for batch in table.to_batches(max_chunksize=_BLOCK):
         for row in batch.to_pylist():
             try:
                 text = json.dumps(row, ensure_ascii=False, allow_nan=False)
             except ValueError:
-                text = json.dumps(_nan_as_null(row), ensure_ascii=False)
+                text = _without_nan(row, path)
             file.write(text.encode() + b"\n")
 
 
-def _without_nan(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
-    if not pa.types.is_floating(column.type):
-        return column
-    if pc.any(pc.is_inf(column)).as_py():
+def _without_nan(row: Record, path: Path) -> str:
+    try:
+        return json.dumps(_nan_as_null(row), ensure_ascii=False, allow_nan=False)
+    except ValueError:
         raise InputError(
-            f"{path}: column {name!r} holds an infinite number, which JSON cannot; replace it, or "
-            "write .parquet"
-        )
-    return pc.if_else(pc.is_nan(column), None, column)
+            f"{path}: the row {str(row)[:60]} holds an infinite number, which JSON cannot; replace "
+            "it, or write .parquet"
+        ) from None
 
 
 def _nan_as_null(value: Any) -> Any:
-    """Lists and objects with null for numbers that are not finite."""
+    """Lists and objects with null for NaN."""
     if isinstance(value, dict):
         return {key: _nan_as_null(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_nan_as_null(inner) for inner in value]
-    return value if not isinstance(value, float) or abs(value) < float("inf") else None
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _blocks(path: Path, rows: int) -> Iterator[list[Record]]:
-    records = (record for _, record in _records(path))
-    while block := list(itertools.islice(records, rows)):
-        yield block
+    lines = _lines(path)
+    while block := list(itertools.islice(lines, rows)):
+        yield _block(path, block)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    return ((number, line) for number, line in numbered_lines(path) if line.strip(" \t\r"))
+
+
+def _block(path: Path, lines: Sequence[tuple[int, str]]) -> list[Record]:
+    """The records of some lines: parsed in one go, those that this may read wrongly one by one."""
+    text = ",".join(line for _, line in lines)
+    found: Any = None
+    # Without a list in any of them, lines that only make sense together are no JSON.
+    if "[" not in text:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            found = orjson.loads(f"[{text}]")
+    if found is None or len(found) != len(lines) or set(map(type, found)) != {dict}:
+        return [parse(line, path, number) for number, line in lines]
+    # No key twice where there is a colon for each, no digits lost where no number has many.
+    long = re.search("[0-9]{16}", text) is not None
+    return [
+        record
+        if line.count(":") == len(record) and not (long and re.search("[0-9]{16}", line))
+        else parse(line, path, number)
+        for record, (number, line) in zip(found, lines, strict=True)
+    ]
 
 
 def _records(path: Path) -> Iterator[tuple[int, Record]]:
-    for number, line in numbered_lines(path):
-        if line.strip(" \t\r"):
-            yield number, parse(line, path, number)
+    return ((number, parse(line, path, number)) for number, line in _lines(path))
 
 
 def parse(line: str, path: Path, number: int) -> Record:
@@ -150,7 +170,7 @@ def parse(line: str, path: Path, number: int) -> Record:
         InputError: it is none, names a key twice, is nested too deep, or holds NaN.
     """
     try:
-        record = json.loads(line, object_pairs_hook=_object, parse_constant=_no_constant)
+        record = _CAREFUL.decode(line)
         if line.count("[") + line.count("{") > _DEPTH and _depth(record) > _DEPTH:
             raise RecursionError
         if "\\u" in line:
@@ -179,6 +199,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON; write null")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
+
+
+_CAREFUL = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
+)
 
 
 def _depth(value: Any) -> int:
@@ -213,8 +245,8 @@ def _kind(value: Any) -> str:
 
 
 def _refuse(path: Path, error: Exception) -> NoReturn:
-    """The line that does not go with those before it."""
-    if isinstance(error, InputError):
+    """The first line that is wrong or does not go with those before it, in blocks of any size."""
+    what = mismatch(_records(path), "line")
+    if what is None and isinstance(error, InputError):
         raise error
-    what = mismatch(_records(path), "line") or f"{error}; correct the file"
-    raise InputError(f"{path}, {what}") from error
+    raise InputError(f"{path}, {what}" if what else f"{path}: {error}; correct it") from error

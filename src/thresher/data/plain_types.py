@@ -32,6 +32,8 @@ def check_names(names: Sequence[str], path: str | Path) -> None:
 def textual(table: pa.Table, path: str | Path, *, nested: bool) -> pa.Table:
     """The same values as a text file holds them: ISO dates and times, exact decimals as text.
 
+    Times with a zone are written in UTC.
+
     Args:
         table: to write.
         path: of the file, for the message.
@@ -65,21 +67,22 @@ class _UnheldError(Exception):
 
 def _mapped(table: pa.Table, done: Callable[[pa.DataType], bool], leaf: Leaf) -> pa.Table:
     for at, field in enumerate(table.schema):
-        if done(field.type):
-            continue
-        column = table.column(at)
-        pieces = [
-            chunk.slice(start, _PIECE)
-            for chunk in column.chunks or [pa.array([], field.type)]
-            for start in range(0, max(len(chunk), 1), _PIECE)
-        ]
         try:
-            mapped = pa.chunked_array([_map(piece, leaf) for piece in pieces])
+            if not done(field.type):
+                table = table.set_column(at, field.name, _mapped_column(table.column(at), leaf))
         except _UnheldError as error:
             error.name = field.name
             raise
-        table = table.set_column(at, field.name, mapped)
     return table
+
+
+def _mapped_column(column: pa.ChunkedArray, leaf: Leaf) -> pa.ChunkedArray:
+    pieces = [
+        chunk.slice(start, _PIECE)
+        for chunk in column.chunks or [pa.array([], column.type)]
+        for start in range(0, max(len(chunk), 1), _PIECE)
+    ]
+    return pa.chunked_array([_map(piece, leaf) for piece in pieces])
 
 
 def _map(array: pa.Array, leaf: Leaf) -> pa.Array:
@@ -151,6 +154,8 @@ def _textual_leaf(array: pa.Array) -> pa.Array:
         return array.cast(pa.float32())
     if pa.types.is_decimal(kind):
         return array.cast(pa.string())
+    if pa.types.is_timestamp(kind) and kind.tz:  # local time may be off UTC by some seconds
+        array = array.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
         return pc.replace_substring(array.cast(pa.string()), " ", "T", max_replacements=1)
     if _is_textual(kind, nested=True):

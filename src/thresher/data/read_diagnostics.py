@@ -12,7 +12,7 @@ from typing import IO
 from thresher.errors import InputError
 
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
-WHOLE = "-?(?:0|[1-9][0-9]{0,17})"  # without what only `int` takes for one
+WHOLE = "(?:0|-?[1-9][0-9]{0,17})"  # without what only `int` takes for one
 _BOM = b"\xef\xbb\xbf"
 
 

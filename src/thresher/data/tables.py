@@ -150,7 +150,7 @@ def write_blocks(
     """
     path = Path(path)
     suffix = suffix_of(path)
-    stream = iter(blocks)
+    stream = (plain(block) for block in blocks)
     first = next(stream, None)
     if first is None:
         raise InputError(f"there are no rows to write to {path}; give at least one")
@@ -281,8 +281,9 @@ def parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError, TypeError) as error:
+        said = " ".join(str(error).split())
         raise InputError(
-            f"{path} is cut short, damaged or not a {suffix_of(path)[1:]} file ({error}); write it "
+            f"{path} is cut short, damaged or not a {suffix_of(path)[1:]} file ({said}); write it "
             "again"
         ) from error
 
@@ -314,7 +315,7 @@ def _writer(
 
         def write(table: pa.Table) -> None:
             nonlocal first
-            rows = delimited.without_formulas(plain(table)) if safe else table
+            rows = delimited.without_formulas(table) if safe else table
             delimited.write(file, rows, path, separator=DELIMITERS[suffix], header=first)
             first = False
 

@@ -4,9 +4,8 @@ import gzip
 
 import pytest
 
-from thresher.data import DataSpec, audit_files, load_dataset, read_table
+from thresher.data import DataOptions, audit, read_table
 from thresher.data.readers import beir
-from thresher.data.split import straddling
 from thresher.errors import InputError
 
 CORPUS = [
@@ -45,7 +44,7 @@ def source(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_folder(source, tmp_path, packed):
+def test_a_folder(source, tmp_path, loaded, packed):
     out = tmp_path / "out"
     summary = beir.convert(source(packed=packed), out, calibration=0.0)
     assert read_table(out / "items.parquet").to_pylist() == [
@@ -70,9 +69,9 @@ def test_a_folder(source, tmp_path, packed):
     assert [note[:29] for note in summary.notes] == [
         "1 query is judged in several ", "1 true pair names an unknown ",
     ]  # fmt: skip
-    spec = DataSpec("items.parquet", "queries.parquet", "pairs.parquet", item_text=("text",))
-    data = load_dataset(spec, out)
-    assert data.relation.counts().tolist() == [2, 2, 1, 1, 0, 0]
+    assert {query: len(items) for query, items in loaded(out).true.items()} == {
+        "q1": 2, "q2": 2, "q3": 1, "q4": 1, "q5": 0, "q6": 0,
+    }  # fmt: skip
     assert 'item_text = ["title", "text"]' in summary.lines()
 
 
@@ -85,7 +84,7 @@ def test_unjudged_queries_and_titles_that_are_all_empty_go(source, tmp_path):
     assert summary.notes == ("5 queries are judged nowhere and left out",)
 
 
-def test_a_share_of_train_becomes_calibration_and_twins_stay_together(source, tmp_path):
+def test_a_share_of_train_becomes_calibration_and_twins_stay_together(source, tmp_path, loaded):
     # 400 queries, each text twice
     queries = [f'{{"_id": "q{n}", "text": "Question {n // 2}"}}' for n in range(400)]
     qrels = {
@@ -98,14 +97,13 @@ def test_a_share_of_train_becomes_calibration_and_twins_stay_together(source, tm
     # 150 groups of two, a quarter of them: 37.5, standard deviation 5.3; four of them: 21
     assert abs(summary.splits["calibration"] / 2 - 37.5) < 21
     assert sum(summary.splits.values()) == 400
-    data = load_dataset(
-        DataSpec("items.parquet", "queries.parquet", "pairs.parquet"), tmp_path / "out"
-    )
-    assert straddling(data.query_text(), data.split) == []
+    split = loaded(tmp_path / "out").split
+    assert all(split[f"q{n}"] == split[f"q{n + 1}"] for n in range(0, 400, 2))
     assert "train queries became the calibration split" in summary.notes[-1]
     again = beir.convert(at, tmp_path / "again", calibration=0.25, seed=2)
     assert again.splits["test"] == 100
-    assert read_table(tmp_path / "again" / "queries.parquet") != data.queries
+    tables = [read_table(tmp_path / name / "queries.parquet") for name in ("out", "again")]
+    assert tables[0] != tables[1]
 
 
 def test_calibration_comes_from_test_where_there_is_nothing_else(source, tmp_path):
@@ -116,9 +114,8 @@ def test_calibration_comes_from_test_where_there_is_nothing_else(source, tmp_pat
     summary = beir.convert(at, tmp_path / "out", calibration=0.5)
     assert summary.splits["test"] + summary.splits["calibration"] == 50
     assert min(summary.splits["test"], summary.splits["calibration"]) > 0
-    codes = {f.code for f in audit_files(
-        DataSpec("items.parquet", "queries.parquet", "pairs.parquet"), tmp_path / "out"
-    ).findings}  # fmt: skip
+    files = {name: f"{name}.parquet" for name in ("items", "queries", "pairs")}
+    codes = {f.code for f in audit(DataOptions(**files), tmp_path / "out").findings}
     assert "empty-split" in codes
 
 
@@ -147,3 +144,16 @@ def test_a_missing_corpus_and_a_wrong_share(source, tmp_path):
     (at / "corpus.jsonl").unlink()
     with pytest.raises(InputError, match=r"has no corpus\.jsonl.*a BEIR folder has"):
         beir.convert(at, tmp_path / "out")
+
+
+def test_ids_and_scores_are_not_guessed(source, tmp_path):
+    corpus = ['{"_id": ["d1"], "text": "a"}', '{"_id": ["d2"], "text": "b"}']
+    with pytest.raises(InputError, match=r"corpus\.jsonl: column '_id' holds list<.*ids are text"):
+        beir.convert(source(corpus=corpus), tmp_path / "out")
+
+
+@pytest.mark.parametrize("score", ["1_0", "01", "+1", "1.0"])
+def test_a_score_is_a_whole_number(source, tmp_path, score):
+    with pytest.raises(InputError, match=r"test\.tsv, line 2: the score is .*; it must be a whole"):
+        beir.convert(source(qrels={"test": f"q1\td1\t{score}\n"}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

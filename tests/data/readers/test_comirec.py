@@ -1,9 +1,9 @@
 """ComiRec lines: the published layout, a single file, and each damaged line by its place."""
 
+import errno
 import gzip
 
 import pytest
-from thresher.data.history import HistorySpec, load_history
 
 from thresher.data import read_table
 from thresher.data.readers import comirec
@@ -43,26 +43,23 @@ def test_the_published_layout(source, tmp_path):
         "item_id": ["10", "11", "10", "12", "10", "10", "11", "11", "13"],
         "timestamp": [0, 1, 2, 0, 1, 0, 1, 0, 1],
     }
-    assert summary.lines()[-4:] == [
+    assert summary.lines()[-6:] == [
         "[data]",
         'events = "events.parquet"',
         'items = "items.parquet"',
-        'item_categories = ["category"]',
+        "",
+        "[features]",
+        'item = { category = "categories" }',
     ]
     assert summary.to_dict()["events"] == 9
 
 
-def test_what_it_writes_is_a_history(source, tmp_path):
+def test_what_it_writes_is_a_history(source, tmp_path, loaded):
     comirec.convert(source, tmp_path)
-    spec = HistorySpec(
-        events="events.parquet",
-        items="items.parquet",
-        item_categories=("category",),
-        shares={"train": 0.5, "validation": 0.25, "test": 0.25},
-    )
-    history = load_history(spec, tmp_path)
-    assert len(history.items) == 5
-    assert len(history.test) == 1
+    shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    files = {"events": "events.parquet", "queries": None, "pairs": None, "without_pairs": None}
+    data = loaded(tmp_path, **files, shares=shares).data
+    assert (len(data.items), len(data.part("test"))) == (5, 1)
 
 
 @pytest.mark.parametrize("name", ["lines.txt", "taobao.csv", "events.txt.gz"])
@@ -141,3 +138,33 @@ def test_a_user_of_two_files_is_refused(source, tmp_path):
     (source / "book_test.txt").write_text("4,11,0\n2,13,1\n")
     with pytest.raises(InputError, match=r"book_test.txt: the user 2 is in book_train.txt too"):
         comirec.convert(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("word", ["12_3", "007", "+7", "-0", "\uff17"])
+@pytest.mark.parametrize("line", ["{},10,1", "3,{},1"])
+def test_what_only_int_takes_for_a_number_is_no_id(source, tmp_path, line, word):
+    (source / "book_valid.txt").write_text(f"3,10,0\n{line.format(word)}\n")
+    with pytest.raises(InputError, match=r"book_valid.txt, line 2: .* is not user,item,timestamp"):
+        comirec.convert(source, tmp_path / "out")
+
+
+def test_numbers_may_have_spaces_beside_them(source, tmp_path):
+    (source / "book_valid.txt").write_text("3, 10 ,0\r\n\r\n3,11,1\r\n")
+    assert comirec.convert(source, tmp_path / "out").events == 9
+
+
+def test_a_full_disk_leaves_the_tables_of_before(source, tmp_path, monkeypatch):
+    comirec.convert(source, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (source / "book_valid.txt").write_text("3,99,0\n")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(comirec, "write_table", full)
+    with pytest.raises(
+        InputError, match=rf"{tmp_path}/out cannot be written: the disk is full and"
+    ):
+        comirec.convert(source, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from thresher.data import DataSpec, load_dataset, read_table
+from thresher.data import read_table
 from thresher.data.readers import pair_table
 from thresher.errors import InputError
 
@@ -36,7 +36,7 @@ def rows(path):
     return [tuple(row.values()) for row in read_table(path).to_pylist()]
 
 
-def test_pair_tables(source, tmp_path):
+def test_pair_tables(source, tmp_path, loaded):
     out = tmp_path / "out"
     summary = pair_table.convert(source(), out, calibration=0.0)
     assert rows(out / "items.parquet")[1] == ("1", "product 1", "1.5")
@@ -55,8 +55,9 @@ def test_pair_tables(source, tmp_path):
         "1 record is in no pair: split by text on loading",
     )
     assert (summary.item_text, summary.query_text) == (("name",), ("name",))
-    data = load_dataset(DataSpec("items.parquet", "queries.parquet", "pairs.parquet"), out)
-    assert data.relation.counts().tolist() == [2, 1, 1, 0, 0, 1, 0]
+    assert {query: len(items) for query, items in loaded(out).true.items()} == {
+        "0": 2, "1": 1, "2": 1, "3": 0, "4": 0, "5": 1, "6": 0,
+    }  # fmt: skip
 
 
 def test_the_left_table_may_be_the_catalogue(source, tmp_path):
@@ -124,3 +125,36 @@ def test_missing_files(source, tmp_path):
         pair_table.convert(at, tmp_path / "out")
     with pytest.raises(InputError, match=r"is not a folder"):
         pair_table.convert(at / "nowhere", tmp_path / "out")
+
+
+def test_files_with_a_header_only_are_empty_splits(source, tmp_path):
+    summary = pair_table.convert(source(valid=HEAD), tmp_path / "out", calibration=0.0)
+    assert summary.splits == {"train": 4, "validation": 0, "calibration": 0, "test": 1}
+
+
+def test_labels_as_pandas_writes_them(source, tmp_path):
+    train = HEAD + "0,0,True\n0,1,False\n1,1,TRUE\n2,2,1.0\n3,0,0.0\n4,4,false\n"
+    pair_table.convert(source(train=train), tmp_path / "out", calibration=0.0)
+    assert set(rows(tmp_path / "out" / "pairs.parquet")) == {
+        ("0", "0"), ("0", "2"), ("1", "1"), ("2", "2"), ("5", "3"),
+    }  # fmt: skip
+
+
+def test_every_column_stays_and_its_kind_is_proposed(source, tmp_path):
+    head = "id,title,modelno,price,brand,ean\n"
+    brands = ["Acme", "Bolt"]
+    lines = [
+        f"{n},a long name of product {n},DSC-W{n}20,${n}.99,{brands[n % 2]},40063813{n:05}\n"
+        for n in range(20)
+    ]
+    at = source(tableB=head + "".join(lines))
+    summary = pair_table.convert(at, tmp_path / "out", calibration=0.0)
+    assert read_table(tmp_path / "out" / "items.parquet").column_names == head.strip().split(",")
+    assert summary.columns["items"] == {
+        "title": "text", "modelno": "code", "price": "number", "brand": "category", "ean": "code",
+    }  # fmt: skip
+    assert summary.item_text == ("title", "brand", "modelno", "ean")
+    assert 'without_pairs = "no_item"' in summary.lines()
+    said = "- columns of items: title (text), modelno (code), price (number), brand (category), "
+    assert f"{said}ean (code)" in summary.lines()
+    assert summary.to_dict()["without_pairs"] == 3

@@ -2,9 +2,9 @@
 
 import gzip
 import json
+import re
 
 import pytest
-from thresher.data.history import HistorySpec, load_history
 
 from thresher.data import read_table
 from thresher.data.readers import session_lines
@@ -60,7 +60,7 @@ def test_blocks_join(convert, tmp_path, monkeypatch):
     assert [user for user, *_ in events(tmp_path)] == ["5", "5", "5", "7", "6", "6"]
 
 
-def test_items_with_paths_of_categories(convert, tmp_path):
+def test_items_with_paths_of_categories(convert, tmp_path, loaded):
     records = [
         {"id": 10, "title": "comb", "category": [["Hair", "Combs"], ["Hair", "Gifts"]]},
         {"id": 11, "title": "soap", "category": [["Skin"]]},
@@ -79,16 +79,10 @@ def test_items_with_paths_of_categories(convert, tmp_path):
         [],
         [],
     ]
-    spec = HistorySpec(
-        events="out/events.parquet",
-        items="out/items.parquet",
-        item_text=("title",),
-        item_categories=("category",),
-        shares={"train": 0.5, "test": 0.5},
-    )
-    history = load_history(spec, tmp_path)
+    files = {"events": "events.parquet", "queries": None, "pairs": None, "without_pairs": None}
+    data = loaded(tmp_path / "out", **files, shares={"train": 0.5, "test": 0.5}).data
     # 5 and 6 have two events or more; one learns, one is asked, and 13 stays in the catalogue
-    assert (len(history.items), len(history.test)) == (4, 1)
+    assert (len(data.items), len(data.part("test"))) == (4, 1)
 
 
 def test_plain_categories_stay(convert, tmp_path):
@@ -143,3 +137,12 @@ def test_folders_that_are_refused(convert, tmp_path):
     (tmp_path / "items.tsv").write_text("id\n1\n")
     with pytest.raises(InputError, match=r"several tables of items, items.csv and items.tsv"):
         convert("sessions.txt")
+
+
+@pytest.mark.parametrize("word", ["12_3", "1_0", "007", "+7", "-0", "\uff17", "1.0", "0x1", "1e3"])
+@pytest.mark.parametrize("name", ["sequences.txt", "sessions.txt"])
+def test_what_only_int_takes_for_a_number_is_no_id(tmp_path, name, word):
+    (tmp_path / name).write_text(f"123 7 8\n9 {word} 10\n")
+    with pytest.raises(InputError, match=rf"line 2: '{re.escape(word)}' is not a whole number"):
+        session_lines.convert(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from oracles.xc import LABELS, TEST, TRAIN, pack, write_json, write_text
-from thresher.data import DataSpec, load_dataset, read_table
+from thresher.data import read_table
 from thresher.data.readers import xc
 from thresher.errors import InputError
 
@@ -63,15 +63,17 @@ def test_a_folder_of_each_layout(tmp_path, name):
     assert json.loads(json.dumps(summary.to_dict()))["ignored"] == 3
 
 
-def test_what_is_imported_can_be_loaded_and_the_filter_wins(tmp_path):
+def test_what_is_imported_can_be_loaded_and_the_filter_wins(tmp_path, loaded):
     xc.convert(write_json(tmp_path / "set"), tmp_path, **NO_SHARES)
-    spec = DataSpec("items.parquet", "queries.parquet", "pairs.parquet", "ignored.parquet")
-    data = load_dataset(spec, tmp_path)
+    found = loaded(tmp_path, ignored="ignored.parquet")
+    names = [f"trn-{n}" for n in range(5)] + ["tst-0", "tst-1"]
+    number = {uid: row for row, uid in enumerate(UIDS)}
     # The filter names two true pairs of trn-3 and one of tst-1.
-    assert [data.relation.items_of(row).tolist() for row in range(7)] == [
+    assert [[number[uid] for uid in found.true[name]] for name in names] == [
         [1, 2], [0], [3], [0], [], [0], [1],
     ]  # fmt: skip
-    assert data.ignored.pairs().tolist() == [[3, 1], [3, 3], [6, 2]]
+    ignored = {name: [number[uid] for uid in found.ignored[name]] for name in names}
+    assert {name: rows for name, rows in ignored.items() if rows} == {"trn-3": [1, 3], "tst-1": [2]}
 
 
 def test_without_filter_lists_nothing_is_ignored_and_an_old_list_goes(tmp_path):
@@ -441,3 +443,32 @@ def refused(at, out, change, place, words):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="none holds no set of the XC repository"):
         xc.convert(tmp_path / "none", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "words"),
+    [
+        (put("tst_X_Y.txt", "2 4\n0:1\n1_0:1\n"), "tst_X_Y.txt, line 3", "'1_0:1' is not label:v"),
+        (put("tst_X_Y.txt", "2 4\n0:1\n01:1\n"), "tst_X_Y.txt, line 3", "'01:1' is not label:valu"),
+        (put("tst_X_Y.txt", "2 4\n0:1\n1:1_0\n"), "tst_X_Y.txt, line 3", "'1:1_0' is not label:v"),
+        (put("tst_X_Y.txt", "2 0_4\n0:1\n1:1\n"), "tst_X_Y.txt, line 1", "the header is '2 0_4'"),
+        (
+            filters("test", "0 0_1\n"),
+            "filter_labels_test.txt, line 1",
+            "'0 0_1' is not a point and",
+        ),
+    ],
+)
+def test_what_only_int_takes_for_a_number_is_none(tmp_path, change, place, words):
+    refused(write_text(tmp_path / "set"), tmp_path / "out", change, place, words)
+
+
+def test_a_uid_is_text_or_a_whole_number(tmp_path):
+    for uid in (["a"], {"a": 1}, 1.5, True):
+        at = write_json(tmp_path / str(type(uid)), packed=False)
+        lines = [json.dumps({"uid": uid, "title": f"t{n}"}) for n in range(4)]
+        (at / "lbl.json").write_text("\n".join(lines))
+        with pytest.raises(
+            InputError, match=r"lbl\.json, line 1: the uid is .* must be text or a "
+        ):
+            xc.convert(at, tmp_path / "out")

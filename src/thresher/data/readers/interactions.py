@@ -47,7 +47,9 @@ class Interactions:
 
     def lines(self) -> list[str]:
         """The summary as lines of text, with the lines of configuration that read the result."""
-        columns = {"item_text": self.item_text, "item_categories": self.item_categories}
+        names = json.dumps(self.item_text, ensure_ascii=False)
+        text = [f"item_text = {names}"] if self.item_text else []
+        categories = [f'{name} = "categories"' for name in self.item_categories]
         sizes = (
             counted(self.users, "user", "users"),
             counted(self.items, "item", "items"),
@@ -60,11 +62,8 @@ class Interactions:
             "[data]",
             'events = "events.parquet"',
             'items = "items.parquet"',
-            *(
-                f"{key} = {json.dumps(names, ensure_ascii=False)}"
-                for key, names in columns.items()
-                if names
-            ),
+            *text,
+            *(["", "[features]", f"item = {{ {', '.join(categories)} }}"] if categories else []),
         ]
 
 

@@ -30,6 +30,7 @@ class Summary:
         query_text: the same for queries.
         notes: one sentence for each choice that was made or row that was left out.
         ignored: number of ignored pairs written; None where the source lists none.
+        without_pairs: number of queries that no true pair names.
         columns: what the columns of items and queries seem to hold: text, code, number, category.
     """
 
@@ -41,6 +42,7 @@ class Summary:
     query_text: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
     ignored: int | None = None
+    without_pairs: int = 0
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
@@ -53,6 +55,7 @@ class Summary:
             "splits": dict(self.splits),
             "item_text": list(self.item_text),
             "query_text": list(self.query_text),
+            "without_pairs": self.without_pairs,
             "columns": {name: dict(kinds) for name, kinds in self.columns.items()},
             "notes": list(self.notes),
         }
@@ -81,6 +84,7 @@ class Summary:
             *listed,
             f"item_text = [{quoted[0]}]",
             f"query_text = [{quoted[1]}]",
+            *(['without_pairs = "no_item"'] if self.without_pairs else []),
         ]
 
 
@@ -142,6 +146,9 @@ def write_dataset(
         query_text=_texts(queries),
         notes=tuple(notes),
         ignored=None if tables.ignored is None else len(tables.ignored),
+        without_pairs=len(
+            set(queries["id"].to_pylist()) - set(tables.pairs["query_id"].to_pylist())
+        ),
         columns={"items": column_kinds(tables.items), "queries": column_kinds(tables.queries)},
     )
 
