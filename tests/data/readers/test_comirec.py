@@ -168,3 +168,10 @@ def test_a_full_disk_leaves_the_tables_of_before(source, tmp_path, monkeypatch):
         comirec.convert(source, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+def test_a_file_of_blank_lines_has_no_category(source, tmp_path):
+    (source / "book_item_cate.txt").write_text("\n\n")
+    assert comirec.convert(source, tmp_path / "out").items == 4
+    (source / "book_valid.txt").write_text("\n")
+    assert comirec.convert(source, tmp_path / "out").events == 7

@@ -148,6 +148,7 @@ def _blocks(path: Path, columns: tuple[str, ...]) -> Iterator[pa.Table]:
             column_types=dict.fromkeys(columns, pa.string())
         ),
     }
+    yield pa.table({name: pa.array([], pa.int64()) for name in columns})
     try:
         with open_bytes(path) as raw:
             for batch in pyarrow.csv.open_csv(raw, **options):
