@@ -181,7 +181,7 @@ def test_what_is_no_artifact(tmp_path):
         Edit(file)
 
 
-@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"format": 1}', "\ufffe"])
+@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"format": 2}', "\ufffe"])
 def test_a_manifest_that_is_none(tmp_path, manifest):
     put(tmp_path)
     (tmp_path / "manifest.json").write_text(manifest)
@@ -194,7 +194,7 @@ def test_another_format_is_refused_and_both_versions_named(tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     changed = manifest | {"format": 7, "thresher": "9.1"}
     (tmp_path / "manifest.json").write_text(json.dumps(changed))
-    with pytest.raises(InputError, match=r"written in format 7 \(thresher 9\.1\).*reads format 1"):
+    with pytest.raises(InputError, match=r"written in format 7 \(thresher 9\.1\).*reads format 2"):
         Artifact.open(tmp_path)
 
 

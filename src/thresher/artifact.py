@@ -26,7 +26,7 @@ from thresher import __version__
 from thresher.errors import InputError
 from thresher.files import make_folder
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("model", "index", "decision")
 Writer = Callable[[Path], None]
 

@@ -2,7 +2,7 @@
 
 What is written lies aside, in `.NAME.PID.XXXXXXXX.part` beside its final name, is synced to the
 disk, and becomes current by one rename, after which the folder is synced too. So a killed process,
-a full disk or a power cut leaves what was there before. Whoever writes holds a lock on the part;
+a full disk or a power cut leaves what was there before. The writer holds a lock on the part;
 a part that nobody holds is of a dead process and is swept by the next writer.
 """
 

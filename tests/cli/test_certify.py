@@ -48,6 +48,16 @@ def test_one_cluster_certifies_nothing(scores, capsys):
     assert ended.value.code in (1, 2)
 
 
+@pytest.mark.parametrize("value", ["high", ""])
+def test_scores_that_are_none_are_named(tmp_path, capsys, value):
+    path = tmp_path / "scores.csv"
+    path.write_text(f"score,correct\n0.5,true\n{value},false\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(path)])
+    assert ended.value.code == 2
+    assert "in row 2; give a number" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("value", "message"), [("maybe", "'maybe' in row 1"), ("", "row 1")])
 def test_labels_that_are_none_are_named(scores, capsys, value, message):
     with pytest.raises(SystemExit) as ended:

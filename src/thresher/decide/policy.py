@@ -206,11 +206,11 @@ class Policy:
         known = has.pop(KNOWN_TEXT, None)
         if has:
             text = (
-                f"{sum(has.values())} of {len(has)} segments of {self.by!r} tested alone have a "
-                f"threshold of their own. {text}"
+                f"{sum(has.values())} of {len(has)} segments of {self.by!r} tested alone have "
+                f"their own threshold. {text}"
             )
         if known is not None:
-            fate = "have a threshold of their own" if known else "go to review"
+            fate = "have their own threshold" if known else "go to review"
             share = self.share(KNOWN_TEXT)
             text += f" Queries whose text training knew ({share:.1%} of the labels) {fate}."
         return text + _caveats(self)

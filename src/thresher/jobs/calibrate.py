@@ -7,6 +7,7 @@ from typing import Any
 
 from thresher.artifact import Artifact, Edit
 from thresher.calibration import calibrate as fit_decision
+from thresher.files import FolderLock
 from thresher.jobs.data import labelled_queries
 from thresher.matcher import Matcher
 
@@ -47,7 +48,8 @@ def calibrate(
     decision = fit_decision(
         matcher, labelled, options, fitted_on=artifact.fingerprint("model", "index")
     )
-    edit = Edit(folder)
-    edit.write("decision", decision.save)
-    edit.commit()
+    with FolderLock(folder, "thresher calibrate"):
+        edit = Edit(folder)
+        edit.write("decision", decision.save)
+        edit.commit()
     return {"artifact": str(folder), **decision.summary()}

@@ -37,12 +37,8 @@ def certify_table(
         table[name].cast(pa.string()).to_pylist() if name in table.column_names else None
         for name in ("segment", "cluster")
     )
-    try:
-        scores = table["score"].cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: a value of `score` is no number ({error})") from None
     answer = certify(
-        scores,
+        _numbers(table["score"], path),
         _booleans(table["correct"], path),
         target=target,
         confidence_level=confidence_level,
@@ -55,6 +51,19 @@ def certify_table(
         "sentence": answer.sentence(),
         **answer.to_dict(),
     }
+
+
+def _numbers(column: pa.ChunkedArray, path: Path) -> list[float]:
+    numbers = []
+    for row, value in enumerate(column.to_pylist(), 1):
+        try:
+            numbers.append(float(value))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{path}: `score` is {value!r} in row {row}; give a number, -inf where there is no "
+                "answer"
+            ) from None
+    return numbers
 
 
 def _booleans(column: pa.ChunkedArray, path: Path) -> Any:

@@ -51,12 +51,12 @@ def train_features(
             tower, metrics = _trained(
                 config, data, schema, bags, out, device, resume=resume, quiet=quiet
             )
-        seconds = time.perf_counter() - began
-        if distributed.rank() > 0:
-            return None
-        index, ranking = config.build("index"), config.build("ranking")
-        recommender = FeatureRecommender.build(tower, data.items, bags, index, ranking)
-        artifact = write(recommender, FEATURES, config, out)
+            seconds = time.perf_counter() - began
+            if distributed.rank() > 0:
+                return None
+            index, ranking = config.build("index"), config.build("ranking")
+            recommender = FeatureRecommender.build(tower, data.items, bags, index, ranking)
+            artifact = write(recommender, FEATURES, config, out)
     finally:
         distributed.close()
     for path in (out / "training").rglob("*.safetensors"):

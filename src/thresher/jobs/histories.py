@@ -40,12 +40,12 @@ def train_histories(
         began = time.perf_counter()
         with written_to(out):
             tower, metrics = _trained(config, data, out, device, resume=resume, quiet=quiet)
-        seconds = time.perf_counter() - began
-        if distributed.rank() > 0:
-            return None
-        index, ranking = config.build("index"), config.build("ranking")
-        recommender = Recommender.build(tower, data.items, index, ranking)
-        artifact = write(recommender, HISTORY, config, out)
+            seconds = time.perf_counter() - began
+            if distributed.rank() > 0:
+                return None
+            index, ranking = config.build("index"), config.build("ranking")
+            recommender = Recommender.build(tower, data.items, index, ranking)
+            artifact = write(recommender, HISTORY, config, out)
     finally:
         distributed.close()
     for path in (out / "training").rglob("*.safetensors"):

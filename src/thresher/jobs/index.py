@@ -11,6 +11,7 @@ from thresher.config import read
 from thresher.data.join import unique_rows
 from thresher.data.tables import read_table, require_columns
 from thresher.errors import InputError
+from thresher.files import FolderLock
 from thresher.matcher import Matcher
 from thresher.towers.known import KnownItems
 
@@ -35,12 +36,13 @@ def index(folder: Path, items: Path | None = None) -> dict[str, Any]:
     model = artifact.part("model")
     options, own = read(model / "config.toml").build("index"), KnownItems.load(model / "items")
     new = Catalogue.build(table, old.columns, matcher.tower, options, old.evidence.known, own)
-    edit = Edit(folder)
-    edit.write("index", new.save)
-    calibrated = edit.fingerprint("model", "index") == artifact.fingerprint("model", "index")
-    if not calibrated:
-        edit.drop("decision")
-    edit.commit()
+    with FolderLock(folder, "thresher index"):
+        edit = Edit(folder)
+        edit.write("index", new.save)
+        calibrated = edit.fingerprint("model", "index") == artifact.fingerprint("model", "index")
+        if not calibrated:
+            edit.drop("decision")
+        edit.commit()
     before, after = set(old.items["id"].to_pylist()), set(table["id"].to_pylist())
     return {
         "artifact": str(folder),

@@ -80,10 +80,10 @@ def train(
         began = time.perf_counter()
         with written_to(out):
             trained = _trained(config, data, out, device, resume=resume, quiet=quiet)
-        seconds = time.perf_counter() - began
-        if distributed.rank() > 0:
-            return None
-        artifact, decision = _assemble(config, data, trained, out)
+            seconds = time.perf_counter() - began
+            if distributed.rank() > 0:
+                return None
+            artifact, decision = _assemble(config, data, trained, out)
     finally:
         distributed.close()
     for path in (out / "training").rglob("*.safetensors"):
