@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     The message is one sentence that says what was received, what is allowed and how to fix it.
     """
+
+
+def percent_hint(share: float) -> str:
+    """What a message about a share adds where it looks like a percentage."""
+    return f"; write {share / 100:g} for {share:g} %" if 1 < share < 100 else ""

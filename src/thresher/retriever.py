@@ -18,7 +18,7 @@ from thresher.config import Config, read
 from thresher.data.dataset import Dataset, Part, history_queries, labelled
 from thresher.data.frames import Frame, like, to_table
 from thresher.data.options import IN_MEMORY
-from thresher.data.queries import Queries
+from thresher.data.queries import Queries, check_ids
 from thresher.data.relation import Relation
 from thresher.data.sources import rename
 from thresher.data.tables import require_columns
@@ -117,11 +117,14 @@ class Retriever:
             events: a table of user_id, item_id and timestamp: what users did, oldest first.
 
         Raises:
-            InputError: for neither, a column that is missing, or events of no known item.
+            InputError: for neither, a column that is missing, an id that is missing or repeats, or
+                events of no known item.
         """
         if isinstance(queries, Queries):
             return queries
-        table = None if queries is None else self._query_table(queries)
+        table = None if queries is None else self.query_table(queries)
+        if table is not None and "id" in table.column_names:
+            check_ids(table["id"])
         if events is not None:
             if isinstance(events, Queries):
                 return events
@@ -149,7 +152,8 @@ class Retriever:
         given = to_table(events, what="events")
         return history_queries(given, data, items=self.items, users=users, path=path)
 
-    def _query_table(self, queries: Frame) -> pa.Table:
+    def query_table(self, queries: Frame) -> pa.Table:
+        """The columns of queries, under the names that the model knows; see `as_queries`."""
         columns = self.catalogue.query_text
         texts = [queries] if isinstance(queries, str) and not Path(queries).is_file() else queries
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
@@ -543,7 +547,7 @@ class Retriever:
         if (queries is None) != (pairs is None):
             raise InputError("queries and pairs go together; give both, or neither")
         if queries is not None and pairs is not None:
-            table, true = self._query_table(queries), to_table(pairs, what="pairs")
+            table, true = self.query_table(queries), to_table(pairs, what="pairs")
             given = {} if without_pairs is None else {"without_pairs": without_pairs}
             data = self.config.replace(data=given) if given else self.config
             options = dc_replace(data.build("data"), open_catalogue=True)

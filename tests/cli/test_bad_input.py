@@ -97,9 +97,16 @@ def test_too_few_labels(unchanged, shop, tmp_path):
 
 OPTIONS = {
     "split": (("evaluate", "--split", "tests"), "unknown split 'tests'; the splits are train"),
-    "share": (("evaluate", "--open-catalogue", "1"), "must lie in [0, 1), got 1.0"),
+    "share": (("evaluate", "--open-catalogue", "1"), "must lie in [0, 1), got 1"),
     "by": (("evaluate", "--by", "shops"), "no column 'shops'"),
-    "target": (("calibrate", "--target", "95"), "decide.target is 95; it must lie strictly"),
+    "target": (
+        ("calibrate", "--target", "95"),
+        "decide.target is 95; it must lie strictly between 0 and 1; write 0.95 for 95 %",
+    ),
+    "percent": (("evaluate", "--open-catalogue", "10"), "got 10; write 0.1 for 10 %"),
+    "top": (("match", "--text", "kettle", "--top", "0"), "--top is 0; give 1 to 300"),
+    "lists": (("recommend", "--queries", "none.csv", "--top", "0"), "--top is 0; give 1 to 300"),
+    "neighbours": (("nearest", "--item", "i3", "--top", "0"), "--top is 0; give 1 to 299"),
     "target nan": (("calibrate", "--target", "nan"), "it must lie strictly between 0 and 1"),
     "confidence": (
         ("calibrate", "--confidence-level", "0"),
@@ -117,12 +124,55 @@ def test_options_out_of_range(unchanged, name):
     assert words in unchanged(*arguments)
 
 
+def test_no_command_writes_over_what_it_reads(unchanged, refused, tmp_path):
+    queries = write(tmp_path / "q.csv", HEADER, [("a", "red kettle")])
+    found = write(tmp_path / "c.csv", ["query_id", "item_id", "score"], [("a", "i1", 1)])
+    (tmp_path / "link.csv").symlink_to(queries)
+    before = queries.read_text(), found.read_text()
+    match = ("match", "--queries", queries, "--candidates", found)
+    same = tmp_path / "model" / ".." / "q.csv"
+    for option in ("--out", "--review"):
+        for path in (queries, same, tmp_path / "link.csv"):
+            said = unchanged(*match, option, path)
+            assert said == (
+                f"{option} and --queries are one file, {path}; give {option} another name"
+            )
+        assert f"{option} and --candidates are one file" in unchanged(*match, option, found)
+    both = tmp_path / "d.csv"
+    said = unchanged(*match, "--out", both, "--review", both)
+    assert said == f"--review and --out are one file, {both}; give --review another name"
+    assert "--out and --queries are one file" in unchanged(
+        "recommend", "--queries", queries, "--out", queries
+    )
+    events = write(tmp_path / "e.csv", ["user_id", "item_id", "timestamp"], [("a", "i1", 1)])
+    assert "--out and --events are one file" in unchanged(
+        "recommend", "--events", events, "--out", events
+    )
+    said = refused("data", "convert", queries, queries)
+    assert said.startswith("the table to write and the table to read are one file, ")
+    assert (queries.read_text(), found.read_text()) == before
+    assert not both.exists()
+
+
+@pytest.mark.parametrize("block", [100, 2])
+def test_every_query_has_an_id_of_its_own(unchanged, tmp_path, monkeypatch, block):
+    monkeypatch.setattr("thresher.jobs.match.BLOCK", block)
+    rows = [("a", "red kettle"), ("b", "blue kettle"), ("c", "toaster")]
+    for name in ("", " "):
+        queries = write(tmp_path / "q.csv", HEADER, [*rows, (name, "pan")])
+        said = unchanged("match", "--queries", queries)
+        assert said == "queries, row 4: the id is missing; give each row one, or drop it"
+    queries = write(tmp_path / "q.csv", HEADER, [*rows, ("b", "pan")])
+    said = unchanged("match", "--queries", queries)
+    assert said == "queries, row 4: an earlier row has the id 'b' too; give each its own"
+
+
 def test_where_decisions_cannot_be_written(unchanged, shop, tmp_path):
     match = ("match", "--queries", shop / "queries.csv", "--out")
     (tmp_path / "d.csv").mkdir()
     assert "is a folder; name a file" in unchanged(*match, tmp_path / "d.csv")
     assert "has a suffix that is not read or written" in unchanged(*match, tmp_path / "d.xls")
-    assert "has a suffix" in unchanged(*match, tmp_path)
+    assert f"{tmp_path} is a folder; name a file in it" in unchanged(*match, tmp_path)
     (tmp_path / "file").write_text("x")
     assert "a file lies where a folder is needed" in unchanged(*match, tmp_path / "file" / "d.csv")
 

@@ -6,6 +6,7 @@ import pytest
 
 from thresher.data import Part, Queries, Relation
 from thresher.data.histories import Histories
+from thresher.data.queries import check_ids
 from thresher.data.sequences import Sequences
 from thresher.errors import InputError
 
@@ -27,6 +28,17 @@ def test_without_ids_rows_are_numbered():
     numbers = pa.table({"id": pa.array([7, 8])})
     assert Queries.of_table(numbers).ids.to_pylist() == ["7", "8"]
     assert Queries.of_table(TABLE.slice(0, 0)).text(["title"]) == []
+
+
+def test_ids_are_there_and_differ():
+    seen = set()
+    check_ids(pa.array(["a", "b"]), seen)
+    check_ids(pa.array(["c"]), seen, before=2)
+    with pytest.raises(InputError, match=r"row 5: an earlier row has the id 'b' too; give each"):
+        check_ids(pa.array(["d", "b"]), seen, before=3)
+    for name in (None, "", " "):
+        with pytest.raises(InputError, match=r"queries, row 2: the id is missing; give each row"):
+            check_ids(pa.array(["a", name]))
 
 
 def test_queries_are_taken_in_any_order():

@@ -81,8 +81,9 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Table to write; its suffix says the format.")],
 ) -> None:
     """Write a table in another format."""
-    from thresher.data.tables import read_table, write_table
+    from thresher.data.tables import check_outputs, read_table, write_table
 
+    check_outputs({"the table to write": out}, {"the table to read": source})
     table = read_table(source)
     write_table(table, out)
     print(f"{len(table):,} rows written to {out}")

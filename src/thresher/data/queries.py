@@ -9,6 +9,7 @@ from jaxtyping import Int, Int64
 
 from thresher.data.histories import Histories
 from thresher.data.tables import require_columns, text_of
+from thresher.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,29 @@ class Queries:
             return pa.table({"id": self.ids})
         known = pa.array(self.rows, mask=self.rows < 0)
         return self.table.take(known)
+
+
+def check_ids(
+    ids: pa.Array | pa.ChunkedArray, seen: set[int] | None = None, *, before: int = 0
+) -> None:
+    """InputError for a query without an id, or with that of another.
+
+    Args:
+        ids: of the queries.
+        seen: hashes of the ids of earlier queries; these are added.
+        before: how many earlier queries there are.
+    """
+    seen = set() if seen is None else seen
+    for row, name in enumerate(ids.to_pylist(), before + 1):
+        if not name or not name.strip():
+            raise InputError(
+                f"queries, row {row}: the id is missing; give each row one, or drop it"
+            )
+        if hash(name) in seen:
+            raise InputError(
+                f"queries, row {row}: an earlier row has the id {name!r} too; give each its own"
+            )
+        seen.add(hash(name))
 
 
 def rows_of(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Int64[np.ndarray, " n"]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 
 SPLITS = ("train", "validation", "calibration", "test")
 UNASSIGNED = 255
@@ -109,11 +109,11 @@ def check_shares(shares: Mapping[str, float]) -> list[float]:
     for name in shares:
         split_number(name)
     values = [float(shares.get(name, 0.0)) for name in SPLITS]
-    if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+    if not (min(values) >= 0 and abs(sum(values) - 1) <= 1e-6):  # so that NaN is refused too
         each = ", ".join(f"{name} {value:g}" for name, value in zip(SPLITS, values, strict=True))
         raise InputError(
             f"the split shares are {each}, which sum to {sum(values):g}; "
-            "they must be 0 or more and sum to 1"
+            f"they must be 0 or more and sum to 1{percent_hint(max(values))}"
         )
     return values
 

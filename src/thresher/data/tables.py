@@ -164,6 +164,23 @@ def write_blocks(
                 write(table)
 
 
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
+    """InputError for a table to be written that is read as well, or written twice, or none.
+
+    Args:
+        outputs: paths, None for none, by the names of the options that gave them.
+        inputs: the same of what is read.
+    """
+    taken = {path.resolve(): name for name, path in inputs.items() if path is not None}
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        suffix_of(path)
+        other = taken.setdefault(path.resolve(), name)
+        if other != name:
+            raise InputError(f"{name} and {other} are one file, {path}; give {name} another name")
+
+
 def is_table(path: Path) -> bool:
     """True where the suffix of a file is one that `read_table` reads."""
     name = path.name.lower().removesuffix(".gz")
@@ -173,16 +190,16 @@ def is_table(path: Path) -> bool:
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix of a table's file, without .gz; InputError for one that is none."""
+    """The suffix of a table's file, without .gz; InputError for one that is none, or a folder."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it, ending in {_FORMATS}")
     if not is_table(path):
         raise InputError(f"{path} has a suffix that is not read or written; use {_FORMATS}")
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def check_file(path: Path) -> None:
-    """InputError for a file that is not there, is a folder, may not be read, or is empty."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a file ending in {_FORMATS}")
+    """InputError for a file that is not there, may not be read, or is empty."""
     if not path.is_file():
         parent = path.parent
         there = [p.name for p in sorted(parent.iterdir())] if parent.is_dir() else []

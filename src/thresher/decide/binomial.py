@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Real
 from scipy import special, stats
 
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 
 
 def check_levels(target: float, confidence_level: float) -> None:
@@ -15,8 +15,9 @@ def check_levels(target: float, confidence_level: float) -> None:
     """
     for name, value in (("target precision", target), ("confidence level", confidence_level)):
         if not 0 < value < 1:
-            hint = f"; write {value / 100:g} for {value:g} %" if 1 < value < 100 else ""
-            raise InputError(f"the {name} is {value}; it must lie strictly between 0 and 1{hint}")
+            raise InputError(
+                f"the {name} is {value}; it must lie strictly between 0 and 1{percent_hint(value)}"
+            )
 
 
 def p_value(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 
 SCORERS = ("reranker", "margin", "score")
 
@@ -47,7 +47,8 @@ class DecideOptions:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise InputError(
-                    f"decide.{name} is {value:g}; it must lie strictly between 0 and 1, as 0.95"
+                    f"decide.{name} is {value:g}; it must lie strictly between 0 and 1"
+                    f"{percent_hint(value) or ', as 0.95'}"
                 )
         check_absent(self.absent, "decide.absent")
         if self.candidates < 2:
@@ -61,8 +62,7 @@ def check_absent(absent: float, name: str = "absent") -> None:
         InputError: with a hint when it looks like a percentage.
     """
     if not 0 <= absent < 1:
-        hint = f"; write {absent / 100:g} for {absent:g} %" if 1 < absent < 100 else ""
         raise InputError(
             f"{name} is {absent:g}; it is the share of queries without an item, at least 0 and "
-            f"below 1, as 0.1{hint}"
+            f"below 1, as 0.1{percent_hint(absent)}"
         )

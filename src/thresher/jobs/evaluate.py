@@ -17,7 +17,7 @@ from thresher import __version__
 from thresher.data.tables import read_table
 from thresher.data.tokens import words
 from thresher.decide.policy import NoThreshold, Policy
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 from thresher.jobs.item_sections import information_of, map_of, neighbours_of
 from thresher.measure import LABELS, Measured, measure
 from thresher.progress import phase
@@ -76,7 +76,10 @@ def evaluate(
         InputError: for a damaged artifact, or data that cannot be used.
     """
     if not 0 <= remove_items < 1:
-        raise InputError(f"the share of items to remove must lie in [0, 1), got {remove_items}")
+        raise InputError(
+            f"the share of items to remove must lie in [0, 1), got {remove_items:g}"
+            f"{percent_hint(remove_items)}"
+        )
     files = {name: Path(path) for name, path in (files or {}).items()}
     model = _opened(model)
     with _over(model, files.get("items")) as own:

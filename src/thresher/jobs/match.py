@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from thresher.data.blocks import read_blocks
-from thresher.data.queries import Queries
-from thresher.data.tables import read_table, write_blocks
+from thresher.data.queries import Queries, check_ids
+from thresher.data.tables import check_outputs, read_table, require_columns, write_blocks
 from thresher.decide.policy import NoThreshold
 from thresher.errors import InputError
 from thresher.progress import Bar
@@ -63,7 +63,11 @@ def match(
     Raises:
         InputError: for an artifact without a policy, or a table that cannot be used.
     """
-    model, answers = Retriever.open(folder), answers or Answers()
+    answers = answers or Answers()
+    read = {"--queries": queries if isinstance(queries, Path) else None, "--candidates": candidates}
+    check_outputs({"--out": out, "--review": answers.review}, read)
+    model = Retriever.open(folder)
+    check_top(answers.top, len(model.items))
     counts: Counter[str] = Counter()
     found = None if candidates is None else read_table(candidates)
     blocks = _decided(model, queries, answers, found, counts, quiet)
@@ -115,7 +119,9 @@ def recommend(
     Raises:
         InputError: for a table that cannot be used, or more items than the catalogue has.
     """
+    check_outputs({"--out": out}, {"--events": events, "--queries": queries})
     model, findings = Retriever.open(folder), list[str]()
+    check_top(top, len(model.items))
     who = "queries" if events is None else "users"
     if events is None:
         asked = model.as_queries(queries)
@@ -132,6 +138,12 @@ def recommend(
         result["out"] = str(out)
     empty = 0 if asked.histories is None else int((asked.histories.lengths() == 0).sum())
     return {who: len(asked), "without_history": empty, "findings": findings, **result}
+
+
+def check_top(top: int, most: int) -> None:
+    """InputError for a length of lists, `--top`, that is not from 1 to the most there are."""
+    if not 1 <= top <= most:
+        raise InputError(f"--top is {top}; give 1 to {most}, as many items as there are")
 
 
 def _listed(
@@ -156,28 +168,49 @@ def _decided(
     quiet: bool,
 ) -> Iterator[pa.Table]:
     """The decisions on each block of queries, counted."""
+    seen, used = set[int](), 0
     with Bar("queries", quiet=quiet) as bar:
         bar.start("matching", total=None)
         for block in _blocks_of(queries):
-            if isinstance(block, pa.Table) and "id" not in block.column_names:
-                first = counts.total()
-                numbers = [str(first + i) for i in range(len(block))]
-                block = block.append_column("id", pa.array(numbers, pa.string()))
-            found: pa.Table = model.match(
-                block, answers.top, candidates=candidates, keep=answers.keep
-            )
+            asked, first = Queries.of_table(model.query_table(block)), counts.total()
+            if asked.table is not None and "id" in asked.table.column_names:
+                check_ids(asked.ids, seen, before=first)
+            else:
+                numbers = [str(first + i) for i in range(len(asked))]
+                asked = replace(asked, ids=pa.array(numbers, pa.string()))
+            own = None if candidates is None else _of_block(candidates, asked, model)
+            used += 0 if own is None else len(own)
+            found: pa.Table = model.match(asked, answers.top, candidates=own, keep=answers.keep)
             counts.update(d for d in found["decision"].to_pylist() if d is not None)
             yield found
             bar.advance(len(block))
     if not counts:
         raise InputError(f"{queries} has columns but no rows; give at least one query")
+    if candidates is not None and not used:
+        raise InputError(
+            "no candidate names both one of these queries and an item of the catalogue; check "
+            "query_id and item_id"
+        )
+
+
+def _of_block(candidates: pa.Table, queries: Queries, model: Retriever) -> pa.Table:
+    """The candidates of some queries; those of unknown items are left out."""
+    require_columns(candidates, ["query_id", "item_id", "score"], "the table of candidates")
+    known = {"query_id": queries.ids, "item_id": model.items["id"].combine_chunks()}
+    kept = [
+        pc.is_in(candidates[name].cast(pa.string()), value_set=ids) for name, ids in known.items()
+    ]
+    return candidates.filter(pc.and_(*kept))
 
 
 def _blocks_of(queries: Path | Sequence[str]) -> Iterable[Any]:
     if not isinstance(queries, Path):
         return [list(queries)]
     if str(queries) == "-":
-        return [[line.rstrip("\n") for line in sys.stdin if line.strip()]]
+        lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+        if not lines:
+            raise InputError("standard input has no line; give one query a line")
+        return [lines]
     return read_blocks(queries, BLOCK)
 
 

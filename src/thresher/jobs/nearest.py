@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from thresher.jobs.match import check_top
 from thresher.retriever import Retriever
 
 
@@ -27,6 +28,7 @@ def nearest(
     found: dict[str, dict[str, Any]] = {}
     for path in (folder, *([beside] if beside else [])):
         model = Retriever.open(path)
+        check_top(top, len(model.items) - 1)
         texts = model.catalogue.texts(model.catalogue.rows(items)).to_pylist()
         for name, text in zip(items, texts, strict=True):
             found.setdefault(name, {"id": name, "item": text, "nearest": {}})

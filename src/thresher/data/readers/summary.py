@@ -14,7 +14,7 @@ from thresher.data.join import Tables
 from thresher.data.readers.column_kinds import column_kinds
 from thresher.data.split import SPLITS, assign
 from thresher.data.tables import text_of, write_table
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 from thresher.files import aside, make_folder, refusal
 
 
@@ -154,7 +154,9 @@ def write_dataset(
 def _check_shares(calibration: float, validation: float, origin: str | None) -> None:
     for name, share in (("calibration", calibration), ("validation", validation)):
         if not 0 <= share < 1:
-            raise InputError(f"the {name} share is {share}; it must be in [0, 1)")
+            raise InputError(
+                f"the {name} share is {share}; it must be in [0, 1){percent_hint(share)}"
+            )
     if calibration + validation >= 1:
         raise InputError(
             f"the calibration share {calibration} and the validation share {validation} leave "
