@@ -1,10 +1,12 @@
 """A run's TOML is checked to the last key before anything loads."""
 
 import math
+import re
+from inspect import signature
 
 import pytest
 
-from thresher.config import ORDER, Config, read
+from thresher.config import ORDER, PLAIN, RENAMED, Config, read
 from thresher.data.masking import ViewOptions
 from thresher.data.options import DataOptions
 from thresher.decide.options import DecideOptions
@@ -12,7 +14,7 @@ from thresher.errors import InputError
 from thresher.evaluate.options import RecommendOptions
 from thresher.losses import LOSSES
 from thresher.retrieve.options import IndexOptions
-from thresher.towers import FeatureOptions
+from thresher.towers import TOWERS, FeatureOptions
 from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.tfidf import TfIdf
 from thresher.training.classifiers import ClassifierOptions
@@ -189,13 +191,15 @@ def test_set_reaches_a_table_in_a_table(config):
 
 
 BAD = {
-    "section": ("[tran]\n", r"tran is not a known section \(did you mean 'train'\?\); valid are"),
-    "key": ("[train]\nlearning_rat = 1\n", r"train\.learning_rat .*did you mean 'learning_rate'"),
+    "section": ("[tran]\n", r"tran is not a known section \(did you mean 'train'\?\)$"),
+    "key": ("[train]\nlearning_rat = 1\n", r"\.learning_rat .*mean 'learning_rate'\?\)$"),
+    "a near key": ("[train]\nseeds_ = 1\n", r"train\.seeds_ .*did you mean 'seed'\?\)"),
+    "a key not so near": ("[train]\nepoks = 1\n", r"'epochs'\?\); valid are batch_size, "),
     "far key": ("[train]\nxyz = 1\n", r"train\.xyz is not a known key; valid are batch_size"),
     "tower key": ("[tower]\ndims = 1\n", r"tower\.dims is not .*did you mean 'dim'"),
     "key of another kind": ('[tower]\nkind = "tfidf"\ndim = 4\n', r"tower\.dim is not a known"),
     "kind": ('[tower]\nkind = "tfdif"\n', r"tower\.kind is 'tfdif' \(did you mean 'tfidf'"),
-    "a kind that is gone": ('[tower]\nkind = "history"\n', r"known are features, sentence, tfidf"),
+    "a kind that is gone": ('[tower]\nkind = "history"\n', r"is called tower\.kind = 'features'"),
     "labels": ('[labels]\nkind = "txt"\n', r"labels\.kind is 'txt' \(did you mean 'text'"),
     "loss": ('[[objective]]\nkind = "sofmax"\n', r"objective\.0\.kind is 'sofmax' .*'softmax'"),
     "no kind": ("[[objective]]\nweight = 1\n", r"objective\.0 needs a kind; the losses are"),
@@ -264,8 +268,64 @@ def test_set_of_an_unknown_key_or_a_wrong_type():
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml does not exist; give the TOML file of a run"):
         read(tmp_path / "none.toml")
-    with pytest.raises(InputError, match="cannot be read as TOML"):
+    with pytest.raises(InputError, match="is a folder; give the TOML file of a run"):
         read(tmp_path)
+
+
+OLD = {
+    "train.mined": "train.hard_negatives",
+    "train.chunk": "train.mini_batch_size",
+    "train.columns": "train.negatives",
+    "tower.shortest": "tower.ngram_range",
+    "tower.longest": "tower.ngram_range (of n-grams) or tower.max_history (of events)",
+    "features.fewest": "features.min_count",
+    "decide.confidence": "decide.scorer",
+    "decide.fit_share": "decide.selection_share",
+    "data.fewest_events": "data.min_events",
+    "data.item_categories": 'features.item, as in item.category = "categories"',
+    "recommend.again": "recommend.repeat_boost",
+}
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_a_key_of_the_first_version_is_told_its_new_name(old):
+    section, _, key = old.partition(".")
+    with pytest.raises(InputError) as refused:
+        read({section: {key: 2}})
+    assert str(refused.value) == f"{old} is called {OLD[old]} since 0.2; rename it"
+
+
+VALUES = {
+    "[ranking]": ({"ranking": {"again": 1}}, "[recommend]"),
+    "tower.kind = 'bag'": ({"tower": {"kind": "bag"}}, "tower.kind = 'features' with combine"),
+    "tower.kind = 'history'": ({"tower": {"kind": "history"}}, "tower.kind = 'features' with"),
+    "decide.scorer = 'learned'": ({"decide": {"scorer": "learned"}}, "decide.scorer = 'reranker'"),
+    **{
+        f"links = '{old}'": ({"objective": [{"kind": "hinge", "links": old}]}, f"links = '{new}'")
+        for old, new in (
+            *(("offered", "query_item"), ("described", "query_text"), ("asked", "text_query")),
+            *(("gap", "text_minus_prototype"), ("spread", "spread_out")),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("old", VALUES)
+def test_sections_and_values_of_the_first_version_too(old):
+    run, new = VALUES[old]
+    with pytest.raises(InputError) as refused:
+        read(run)
+    assert str(refused.value).startswith(f"{old} is called {new}")
+
+
+def test_every_new_name_is_one():
+    """What the table tells to write is a key, and none of what it names is one any more."""
+    known = {f"{name}.{key}" for name in PLAIN for key in signature(PLAIN[name]).parameters}
+    known |= {f"tower.{key}" for tower in TOWERS.values() for key in signature(tower).parameters}
+    for old, new in RENAMED.items():
+        if " = " not in old and "[" not in old:
+            assert old not in known
+            assert re.match(r"[\w.]+", new)[0] in known
 
 
 # What a run does follows from its data.

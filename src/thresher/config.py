@@ -60,6 +60,43 @@ ORDER = (
 LINKS = "query_item"
 PROTOTYPE_LINKS = ("query_text", "text_query", "text_minus_prototype")
 VIEW_LINKS = ("views", "spread_out")
+RENAMED: Mapping[str, str] = {
+    "[ranking]": "[recommend]",
+    "data.events_of_kind": "data.event_kinds",
+    "data.repeats": "data.repeated_events",
+    "data.fewest_events": "data.min_events",
+    "data.known": "data.history_share",
+    "data.item_categories": 'features.item, as in item.category = "categories"',
+    "features.fewest": "features.min_count",
+    "features.id_pairs": "features.id_min_count",
+    "features.share": "features.share_tables",
+    "features.longest": "tower.max_history",
+    "features.text_bits": "tower.bits",
+    "tower.word_bits": "tower.bits",
+    "tower.shortest": "tower.ngram_range",
+    "tower.longest": "tower.ngram_range (of n-grams) or tower.max_history (of events)",
+    "tower.kind = 'bag'": "tower.kind = 'features' with combine = 'sum'",
+    "tower.kind = 'history'": "tower.kind = 'features' with combine = 'sum'",
+    "train.columns": "train.negatives",
+    "train.mined": "train.hard_negatives",
+    "train.sampled": "train.num_sampled_negatives",
+    "train.sampled_power": "train.sampling_power",
+    "train.in_batch": "train.in_batch_negatives",
+    "train.chunk": "train.mini_batch_size",
+    "train.clustered_from": "train.cluster_from_epoch",
+    "links = 'offered'": "links = 'query_item'",
+    "links = 'described'": "links = 'query_text'",
+    "links = 'asked'": "links = 'text_query'",
+    "links = 'gap'": "links = 'text_minus_prototype'",
+    "links = 'spread'": "links = 'spread_out'",
+    "decide.confidence": "decide.scorer",
+    "decide.scorer = 'learned'": "decide.scorer = 'reranker'",
+    "decide.fit_share": "decide.selection_share",
+    "recommend.again": "recommend.repeat_boost",
+    "recommend.repeats": "recommend.count_repeats",
+    "recommend.depths": "recommend.ks",
+}
+"""What version 0.1 said -> what says it since 0.2."""
 # What a loss gets from the tower, never from a user.
 _SUPPLIED = ("dim", "generator")
 
@@ -182,6 +219,8 @@ def resolve(raw: Section, folder: Path) -> Config:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give the TOML file of a run") from None
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the TOML file of a run") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -230,6 +269,7 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
     _check_kind(kind, LOSSES, where)
     own = _bind(_Term, {k: table[k] for k in ("name", "links", "weight") if k in table}, where)
     own = {**own, "name": own["name"] or kind}
+    _renamed(f"links = {own['links']!r}")
     rest = {k: v for k, v in table.items() if k not in ("kind", *own)}
     arguments = _bind(LOSSES[kind], rest, where, extra=("kind", *own), supplied=_SUPPLIED)
     if own["links"] not in links:
@@ -255,9 +295,8 @@ class _Term:
 
 def _check_kind(kind: Any, kinds: Collection[str], where: str) -> None:
     if not isinstance(kind, str) or kind not in kinds:
-        raise InputError(
-            f"{where}.kind is {kind!r}{_nearest(str(kind), kinds)}; known are {', '.join(kinds)}"
-        )
+        _renamed(f"{where}.kind = {kind!r}")
+        raise InputError(f"{where}.kind is {kind!r}{_choice(str(kind), kinds, 'known')}")
 
 
 @lru_cache(maxsize=64)
@@ -322,6 +361,7 @@ def _sentence(error: Mapping[str, Any], where: str, table: Section) -> str:
     if error["type"] == "missing":
         return f"{where} needs {key}; add {key} = ... to it"
     if error["type"] == "literal_error":
+        _renamed(f"{name} = {error['input']!r}")
         allowed = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
         return f"{name} must be one of {allowed}, got {error['input']!r}"
     expected = _EXPECTED.get(error["type"].split("_")[0], error["msg"].lower())
@@ -332,15 +372,26 @@ def _known(table: Mapping[str, Any], accepted: Sequence[str], where: str) -> Non
     for key in table:
         if key not in accepted:
             full = key if where == "section" else f"{where}.{key}"
+            _renamed(f"[{key}]" if where == "section" else full)
             raise InputError(
                 f"{full} is not a known {'section' if where == 'section' else 'key'}"
-                f"{_nearest(str(key), accepted)}; valid are {', '.join(sorted(accepted))}"
+                f"{_choice(str(key), sorted(accepted), 'valid')}"
             )
 
 
-def _nearest(key: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(key, list(names), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _renamed(old: str) -> None:
+    """InputError for what had another name in version 0.1."""
+    if old in RENAMED:
+        raise InputError(f"{old} is called {RENAMED[old]} since 0.2; rename it")
+
+
+def _choice(key: str, names: Collection[str], are: str) -> str:
+    """The name that was surely meant, or else the nearest one, if any, and all of them."""
+    for sure, cutoff in ((True, 0.8), (False, 0.5)):
+        if close := difflib.get_close_matches(key, names, n=1, cutoff=cutoff):
+            hint = f" (did you mean {close[0]!r}?)"
+            return hint if sure else f"{hint}; {are} are {', '.join(names)}"
+    return f"; {are} are {', '.join(names)}"
 
 
 def _without_none(value: Any) -> Any:

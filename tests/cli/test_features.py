@@ -118,8 +118,8 @@ def test_the_command_line_counts_over_what_the_file_tells_of_a_column(run, folde
 # What is refused: one sentence, exit code 2, and nothing half-written.
 
 RUNS = {
-    "section": ("ranking.ks=[1]", "ranking is not a known section"),
-    "tower": ("tower.kind=bag", "tower.kind is 'bag'; known are features, sentence"),
+    "section": ("ranking.ks=[1]", "[ranking] is called [recommend] since 0.2"),
+    "tower": ("tower.kind=bag", "tower.kind = 'bag' is called tower.kind = 'features'"),
     "key": ("features.widths=3", "features.widths is not a known key (did you mean 'width'?)"),
     "kind": ("features.item.genre=category_", "did you mean 'category'?"),
     "no table": ("features.item=3", "features.item must be a table of keys and values, got 3"),
