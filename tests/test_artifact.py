@@ -56,6 +56,23 @@ def test_what_is_written_is_read(tmp_path):
     assert (artifact.part("model").stat().st_mode & 0o777) == 0o755
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_what_could_not_be_finished_leaves_nothing(tmp_path, before):
+    if before:
+        put(tmp_path)
+    there = sorted(path.name for path in tmp_path.iterdir())
+
+    def full(folder):
+        raise InputError("the disk is full")
+
+    edit = Transaction(tmp_path, fresh=True)
+    edit.write("model", text("new"))
+    with pytest.raises(InputError, match="the disk is full"):
+        edit.write("index", full)
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
+    assert not before or contents(tmp_path) == OLD
+
+
 def test_some_parts_may_change_and_others_go(tmp_path):
     before = put(tmp_path)
     edit = Transaction(tmp_path)
@@ -268,6 +285,7 @@ PARTS = {
     "an unknown part": lambda parts: parts.update(other=parts["index"]),
     "no model": lambda parts: parts.pop("model"),
     "no table": lambda parts: parts.update(index=3),
+    "a decision without its index": lambda parts: parts.pop("index"),
 }
 
 

@@ -114,6 +114,14 @@ def test_items_without_text_are_items():
         assert catalogue.texts(np.array([1])).to_pylist() == [""]
 
 
+def test_an_index_of_another_model_is_refused(both, tmp_path):
+    catalogue, _ = both
+    catalogue.save(tmp_path, model="one")
+    assert Catalogue.load(tmp_path, catalogue.tower, model="one").same(catalogue)
+    with pytest.raises(InputError, match="is of another model; run `thresher index` again"):
+        Catalogue.load(tmp_path, catalogue.tower, model="two")
+
+
 def test_candidates_of_another_engine(catalogue):
     ids = pa.array(["q0", "q1", "q2"])
     table = pa.table(
@@ -131,8 +139,11 @@ def test_candidates_of_another_engine(catalogue):
     with pytest.raises(InputError, match="no candidate names both one of these queries and an it"):
         catalogue.hits_of(ids, table.slice(3, 2))
     wrong = table.set_column(2, "score", pa.array([1.0, float("nan"), 1, 1, 1, 1]))
-    with pytest.raises(InputError, match="a score of the candidates is missing or no finite"):
-        catalogue.hits_of(ids, wrong)
+    empty = table.set_column(2, "score", pa.array(["1", "", "1", "1", "1", "1"]))
+    for scores in (wrong, empty):
+        with pytest.raises(InputError, match="a score of the candidates is missing or no finite"):
+            catalogue.hits_of(ids, scores)
+    assert catalogue.hits_of(ids, table.slice(0, 0)).rows.tolist() == [[-1], [-1], [-1]]
 
 
 def test_an_empty_catalogue(both):

@@ -17,7 +17,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ Writer = Callable[[Path], None]
 _PART = re.compile(rf"({'|'.join(PARTS)})-[0-9a-f]{{12}}")
 _ASIDE = re.compile(rf"\.({'|'.join(PARTS)})-\w{{8}}\.part")
 _TRIES = 5  # at reading an artifact that is replaced meanwhile
+
+
+def check_folder(folder: Path) -> None:
+    """InputError for a folder that holds other files and is no artifact."""
+    known = ("manifest.json", "training", "report", *(f"{part}-" for part in PARTS), ".")
+    strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(known))
+    if strange and not (folder / "manifest.json").exists():
+        raise InputError(
+            f"{folder} holds other files, such as {strange[0]!r}; give a folder of its own"
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,8 @@ class Transaction:
 
     def write(self, part: str, write: Writer) -> None:
         """Have `write` fill a folder, which becomes the part's new content."""
-        self._parts[part] = _write(self._folder, part, write)
+        with self._undone():
+            self._parts[part] = _write(self._folder, part, write)
 
     def drop(self, part: str) -> None:
         """Leave a part out."""
@@ -149,12 +161,25 @@ class Transaction:
         The report goes too when a part is another one now: it describes the previous artifact.
         """
         manifest = {"format": FORMAT, "thresher": __version__, "parts": self._parts}
-        write_json(self._folder / "manifest.json", manifest)
+        with self._undone():
+            write_json(self._folder / "manifest.json", manifest)
         if self._parts != self._before:
             for name in ("report.html", "report.json"):
                 (self._folder / "report" / name).unlink(missing_ok=True)
         _sweep(self._folder, {part["folder"] for part in self._parts.values()})
         return Artifact(self._folder, manifest)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """On any error, remove the parts that the manifest on the disk does not name."""
+        try:
+            yield
+        except BaseException:
+            named: Mapping[str, Any] = {}
+            if (self._folder / "manifest.json").exists():
+                named = _manifest(self._folder)["parts"]
+            _sweep(self._folder, {part["folder"] for part in named.values()})
+            raise
 
 
 def _manifest(folder: Path) -> Mapping[str, Any]:
@@ -182,7 +207,8 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         and about["files"]
         for name, about in parts.items()
     )
-    if not sound or "model" not in parts:
+    whole = sound and "model" in parts and ("index" in parts or "decision" not in parts)
+    if not whole:
         raise InputError(f"{path} names parts that no artifact has; restore it, or train again")
     return manifest
 

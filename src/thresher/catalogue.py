@@ -124,26 +124,30 @@ class Catalogue:
         index = build(vectors, kind=config.build("index").kind)
         return cls(items, *text, index, features, counts, tower)
 
-    def save(self, folder: Path) -> None:
-        """Write everything into a folder."""
+    def save(self, folder: Path, *, model: str = "") -> None:
+        """Write everything into a folder; `model` is the fingerprint of what made the vectors."""
         write_table(self.items, folder / "items.parquet")
         columns = {"item_text": list(self.item_text), "query_text": list(self.query_text)}
-        write_json(folder / "catalogue.json", columns)
+        write_json(folder / "catalogue.json", {**columns, "model": model})
         np.save(folder / "train_counts.npy", self.train_counts, allow_pickle=False)
         self.index.save(folder / "vectors")
         self.features.save(folder / "pair_features")
 
     @classmethod
-    def load(cls, folder: Path, tower: Tower) -> "Catalogue":
+    def load(cls, folder: Path, tower: Tower, *, model: str = "") -> "Catalogue":
         """Read what `save` wrote.
 
         Raises:
-            InputError: when a file is missing or damaged.
+            InputError: when a file is missing or damaged, or another model made the vectors.
         """
         try:
             columns = read_json(
                 folder / "catalogue.json", what="the catalogue", fix="run `thresher index` again"
             )
+            if columns["model"] != model:
+                raise InputError(
+                    f"the index in {folder} is of another model; run `thresher index` again"
+                )
             items = read_table(folder / "items.parquet")
             tower.describe(items)
             return cls(
@@ -207,6 +211,8 @@ class Catalogue:
     def hits_of(self, query_ids: pa.StringArray, table: pa.Table) -> Hits:
         """Candidates of another search engine as hits, best first; unknown items are left out.
 
+        A table without a row gives no candidate to any query.
+
         Raises:
             InputError: when no candidate is of these queries and items, or a score is no number.
         """
@@ -215,9 +221,15 @@ class Catalogue:
             table["item_id"].cast(pa.string()), value_set=self.items["id"].combine_chunks()
         )
         q, i = (pc.fill_null(x, -1).to_numpy().astype(np.int64) for x in (query, item))
-        scores = table["score"].cast(pa.float32()).to_numpy()
-        if not np.isfinite(scores).all():
+        try:
+            scores = table["score"].cast(pa.float32()).to_numpy()
+            finite = np.isfinite(scores).all()
+        except pa.ArrowException:
+            finite = False
+        if not finite:
             raise InputError("a score of the candidates is missing or no finite number; mend it")
+        if not len(table):
+            return Hits.none(len(query_ids), 1)
         kept = (q >= 0) & (i >= 0)
         if not kept.any():
             raise InputError(

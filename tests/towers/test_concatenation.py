@@ -130,6 +130,15 @@ def test_what_is_hidden_is_the_same_as_what_is_missing():
         assert abs(hidden - vectors(tower, items(tower))).max() > 1e-3, name
 
 
+def test_a_query_of_which_nothing_is_known_is_nothing():
+    tower = made()
+    unknown = {name: pa.nulls(3, USERS[name].type) for name in ("age", "maker")}
+    asked = pa.table({"id": USERS["id"], **unknown})
+    found = tower.encode(tower.queries(queries_of(asked.to_pydict(), [[], [1], []])))
+    assert np.abs(found).sum(axis=1)[[0, 2]].tolist() == [0, 0]
+    assert np.linalg.norm(found[1]) == pytest.approx(1)
+
+
 def test_each_missing_feature_has_a_default_of_its_own():
     tower = made()
     whole = vectors(tower, items(tower)[:].without(["shelf"]))

@@ -32,6 +32,7 @@ from thresher.types import Table
 
 Combine = Literal["sum", "concat"]
 
+WIDEST = 65_536  # numbers of a vector, and whatever else is counted in [tower]
 _SHORT = 0.3  # of a value's length; 0.1 and 1 were each worse on one of two sets (docs/log.md)
 
 
@@ -276,8 +277,10 @@ class FeatureTower(nn.Module):
         defaults = self.defaults[inputs.side].split([f.width for f in features])
         hidden = self._hidden(inputs)
         parts = []
+        unknown = torch.ones(len(inputs), dtype=torch.bool)
         for feature, default in zip(features, defaults, strict=True):
             nothing = inputs.bags[feature.name].offsets.diff() == 0
+            unknown &= nothing.cpu()
             if hidden is not None:
                 nothing = nothing | hidden[feature.name]
             rows = self._embedded(inputs, feature, None)
@@ -286,7 +289,11 @@ class FeatureTower(nn.Module):
         *between, last = self._stack(inputs.side)
         for linear in between:
             x = F.relu(linear(x))
-        return F.normalize(last(x), dim=1)
+        rows = F.normalize(last(x), dim=1)
+        if self.training or inputs.side == "item":
+            return rows
+        # Of a query of which nothing is known the layers would make something all the same.
+        return rows.masked_fill(unknown.to(rows.device)[:, None], 0.0)
 
     def _embedded(
         self, inputs: Features, feature: Feature, gone: Bool[Tensor, " n"] | None
@@ -351,8 +358,8 @@ class FeatureTower(nn.Module):
 
 def _check(given: Mapping[str, Any]) -> None:
     for name in ("dim", "encoder_layers", "heads", "interests", "max_history"):
-        if given[name] < 1:
-            raise InputError(f"tower.{name} must be at least 1, got {given[name]}")
+        if not 1 <= given[name] <= WIDEST:
+            raise InputError(f"tower.{name} must be 1 to {WIDEST:,}, got {given[name]}")
     for name in ("dropout", "token_dropout", "id_dropout", "feature_dropout"):
         if not 0 <= given[name] < 1:
             raise InputError(f"tower.{name} must lie in [0, 1), got {given[name]}")
