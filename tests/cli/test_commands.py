@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,23 @@ def test_help_and_version(run):
         assert run(verb, "--help").code == 0
     assert run("mach").code == 2
     assert run().code == 2
+
+
+def test_benchmarks_of_the_first_version_are_scripts(refused):
+    for arguments in ((), ("alc",), ("alc", "--smoke")):
+        assert "run `python benchmarks/alc.py`, " in refused("bench", *arguments)
+
+
+def test_json_and_quiet_are_for_the_commands_that_the_guide_names(run):
+    guide = (Path(__file__).parents[2] / "docs/guides/commands.md").read_text()
+    for option, words in (("--json", "all but"), ("--quiet", "of")):
+        (listed,) = re.findall(rf"`{option}` [^(]*\({words} ([^)]*)\)", guide)
+        named = {name.removeprefix("data ") for name in re.findall("`([a-z ]+)`", listed)}
+        commands = [(verb,) for verb in VERBS if verb != "data"]
+        commands += [("data", verb) for verb in ("audit", "import", "inspect", "convert")]
+        has = {c[-1] for c in commands if option in run(*c, "--help").out}
+        every = {c[-1] for c in commands}
+        assert has == (every - named if option == "--json" else named)
 
 
 def test_help_shows_square_brackets(run):
@@ -197,10 +215,10 @@ def test_calibrate_by_category_names_them_and_what_each_accepts(run, answer, mod
             f"  {name}: accepted at {own['accept_at']:.4g} or above, {share:.1%} of "
             f"{own['labelled']} labels"
         )
-    assert lines[3].startswith("  the others: reviewed of ")
+    assert len(lines) == 3  # every label is of one of them
 
 
-def test_when_nothing_is_certified_the_exit_code_is_1(answer, model, shop, tmp_path):
+def test_when_nothing_is_certified_the_exit_code_is_1(run, answer, model, shop, tmp_path):
     found = answer("calibrate", model, "--target", 0.9999, code=1)
     assert found["certified"] is False
     assert "No threshold" in found["sentence"]
@@ -208,6 +226,13 @@ def test_when_nothing_is_certified_the_exit_code_is_1(answer, model, shop, tmp_p
     out = tmp_path / "d.csv"
     matched = answer("match", model, "--queries", shop / "queries.csv", "--out", out)
     assert (matched["accepted"], matched["review"]) == (0, 1500)
+    said = run("match", model, "--queries", shop / "queries.csv", "--out", out).out
+    assert said == (
+        "no threshold is certified: all 1,500 queries are for review; see `thresher calibrate`; "
+        f"written to {out}\n"
+    )
+    one = run("match", model, "--text", "red kettle").out.splitlines()[-1]
+    assert one.startswith("no threshold is certified: 1 query is for review; ")
 
 
 def test_another_catalogue_has_to_be_calibrated_before_matching(
@@ -292,9 +317,9 @@ def test_compare_prints_one_table_and_says_what_failed(run, refused, shop, tmp_p
     assert "no column 'colour'" in ran.out
     said = refused("compare", good, "--seeds", "1,one", "--out", tmp_path / "d")
     assert said == "--seeds takes whole numbers, as in 0,1,2, got '1,one'"
-    assert "seeds are [1, 1]; give one or more, each once" in refused(
-        "compare", good, "--seeds", "1,1", "--out", tmp_path / "d"
-    )
+    said = refused("compare", good, "--seeds", "1,1", "--out", tmp_path / "d")
+    assert said == "seed 1 is given 2 times; give each seed once"
+    assert "note: one seed shows no spread; give several" in ran.out
     assert not (tmp_path / "d").exists()
 
 
@@ -361,3 +386,18 @@ def test_what_takes_long_shows_progress_on_a_terminal(monkeypatch, model, comman
         main([verb, str(model), *command[1:], *(["--quiet"] if quiet else [])])
     for text in words:
         assert (text in seen.getvalue()) is not quiet
+
+
+def test_a_fault_of_ours_is_said_to_be_one_and_written_down(run, shop, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail(*_, **__):
+        raise KeyError("nobody thought\nof it")
+
+    monkeypatch.setattr("thresher.jobs.nearest.nearest", fail)
+    ran = run("nearest", shop / "model", "--item", "x")
+    (path,) = tmp_path.glob("thresher-*.txt")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("error: a fault of Thresher, not yours (KeyError: ")
+    assert ran.err.rstrip().endswith(f"please report {path}")
+    assert "in fail" in path.read_text("utf-8")

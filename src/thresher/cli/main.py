@@ -2,6 +2,8 @@
 
 import json
 import sys
+import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thresher import __version__
+from thresher.cli.data import Json, Quiet, read_run
 from thresher.cli.data import app as data_app
 from thresher.errors import InputError
 
@@ -24,8 +27,6 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Out = Annotated[
     Path | None,
     typer.Option(help="Table to write: .parquet, .csv, .tsv, .jsonl, .xlsx; else printed."),
@@ -82,10 +83,11 @@ def train(
     from thresher.cli.show import show_training
     from thresher.config import read
 
-    run = read(config, [*(overrides or ()), *_renamed(columns)])
+    changes = [*(overrides or ()), *_renamed(columns)]
     if dry_run:
-        print(run.to_toml())
+        print(read(config, changes).to_toml())
         return
+    run = read_run(config, changes, "train")
     from thresher.jobs.train import train as train_run
 
     try:
@@ -174,7 +176,9 @@ def certify(
     scores: Annotated[
         Path, typer.Argument(help="Table: score, correct, and perhaps segment and cluster.")
     ],
-    target: Annotated[float, typer.Option(help="Precision to certify, as in 0.95.")] = 0.95,
+    target: Annotated[
+        str, typer.Option(help="Precision to certify, as in 0.95; or several, as in 0.9,0.95.")
+    ] = "0.95",
     confidence_level: Annotated[
         float, typer.Option(help="Probability with which it holds, as in 0.95.")
     ] = 0.95,
@@ -182,11 +186,17 @@ def certify(
     as_json: Json = False,
 ) -> None:
     """Certify a threshold on the scores of any system; no model of ours is needed."""
-    from thresher.cli.show import show_decision
+    from thresher.cli.show import show_decisions
     from thresher.jobs.certify import certify_table
 
-    decision = certify_table(scores, target=target, confidence_level=confidence_level, seed=seed)
-    _print(decision, as_json, show_decision)
+    try:
+        targets = [float(one) for one in target.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--target takes a precision or several, as in 0.9,0.95, got {target!r}"
+        ) from None
+    decision = certify_table(scores, target=targets, confidence_level=confidence_level, seed=seed)
+    _print(decision, as_json, show_decisions)
     _answer(decision)
 
 
@@ -297,13 +307,24 @@ def nearest(
 
 
 @app.command()
-def report(artifact: ArtifactArgument, as_json: Json = False) -> None:
+def report(artifact: ArtifactArgument, as_json: Json = False, quiet: Quiet = False) -> None:
     """Write the HTML report on the test split again."""
     from thresher.jobs.evaluate import evaluate as evaluate_artifact
 
-    metrics = evaluate_artifact(artifact)
+    metrics = evaluate_artifact(artifact, quiet=quiet)
     where = {"report": str(artifact / "report" / "report.html")}
     _print({**where, **metrics}, as_json, lambda _: where["report"])
+
+
+@app.command(
+    hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def bench() -> None:
+    """Say where the benchmarks of 0.1 are."""
+    raise InputError(
+        "the benchmarks are scripts of the repository since 0.2; run `python benchmarks/alc.py`, "
+        "`croloss.py` or `self_supervision.py`, or `thresher compare` for runs of your own"
+    )
 
 
 @app.command()
@@ -376,6 +397,8 @@ def _how_to_go_on(out: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; what a user got wrong is one sentence, and exit code 2.
 
+    What nobody thought of is a fault of ours: one sentence, the details in a file, exit code 3.
+
     Args:
         arguments: those of the command line; the process's own when left out.
     """
@@ -384,11 +407,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         _say("error", str(error))
         sys.exit(2)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _say("error", f"{error.filename}: {error.strerror}; check the path and the disk")
-        sys.exit(2)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            _say("error", f"{error.filename}: {error.strerror}; check the path and the disk")
+            sys.exit(2)
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="thresher-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
+            file.write("".join(traceback.format_exception(error)))
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        _say("error", f"a fault of Thresher, not yours ({what}); please report {file.name}")
+        sys.exit(3)
 
 
 def _say(what: str, text: str) -> None:
