@@ -8,6 +8,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import jaxtyping
+import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -28,6 +30,16 @@ def stating_shapes() -> list[str]:
 
 
 install_import_hook(stating_shapes(), "beartype.beartype")
+
+
+@pytest.fixture
+def types_unchecked():
+    """Types and shapes are not checked at run time, as where the package is installed."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 sys.path.insert(0, str(HERE))
 torch.set_num_threads(1)
 # No test depends on the speed of the machine.

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from oracles.buyers import COLD, ITEMS, histories, title
 from oracles.shop import noisy, products
 from thresher.config import Config, read
 from thresher.data.tables import write_table
-from thresher.decide.policy import Policy
+from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError
 
 PRODUCTS = 80
@@ -343,6 +344,7 @@ def without(table, name):
         (lambda i, q, p: {"events": p}, "the data names both pairs and events"),
         (lambda i, q, p: {"config": {"train": {"epoch": 1}}}, "train.epoch is not a known key"),
         (lambda i, q, p: {"config": "none.toml"}, "none.toml does not exist"),
+        (lambda i, q, p: {"config": [1]}, r"config is \[1\]; give a run's TOML, or a mapping"),
         (lambda i, q, p: {"target": 95.0}, "decide.target is 95; it must lie strictly between"),
         (lambda i, q, p: {"items": "gone.csv"}, "gone.csv"),
         (
@@ -359,6 +361,96 @@ def test_what_cannot_be_trained_on_is_one_sentence(tables, change, words):
     with pytest.raises(InputError, match=words) as caught:
         thresher.train(**given, quiet=True)
     assert "\n" not in str(caught.value)
+
+
+# What is asked for in other ways, or wrongly.
+
+
+@pytest.mark.parametrize(
+    ("series", "type_"),
+    [
+        (lambda texts: pd.Series(texts, name="offer"), pd.DataFrame),
+        (lambda texts: pd.Series(texts, dtype="string"), pd.DataFrame),
+        (lambda texts: pl.Series(texts), pl.DataFrame),
+        (lambda texts: pa.array(texts), pa.Table),
+        (lambda texts: pa.chunked_array([texts]), pa.Table),
+        (lambda texts: np.array(texts), pa.Table),
+        (tuple, pa.Table),
+    ],
+)
+def test_a_series_of_texts_is_a_query_each(model, series, type_):
+    texts = ["red kettle", "blue toaster", None]
+    want = model.match([text or "" for text in texts])
+    found = model.match(series(texts))
+    assert isinstance(found, type_)
+    assert list(map(str, found["query_id"])) == ["0", "1", "2"]
+    assert list(map(str, found["query"]))[:2] == texts[:2]
+    assert list(map(str, found["item_id"]))[:2] == want["item_id"].to_pylist()[:2]
+
+
+def test_numbers_are_read_as_text_and_nulls_as_none(model):
+    found = model.match({"title": [1.5, None, 2.0]})
+    assert found["query"] == ["1.5", "", "2"]
+    text = model.match({"title": ["1.5", "", "2"]})
+    assert found["item_id"] == text["item_id"]
+    assert found["item_id"][1] is None
+
+
+def test_a_text_of_any_length_is_matched(model):
+    assert len(model.match("kettle " * 1000)) == 1
+
+
+@pytest.mark.usefixtures("types_unchecked")
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.match("offers_new.csv"), "no file offers_new.csv; .* give a list with the te"),
+        (lambda m: m.match("a", k=2.5), "k is 2.5; give 1 to 80, .*, as a whole number"),
+        (lambda m: m.match("a", k="3"), "k is '3'; give 1 to 80"),
+        (lambda m: m.search("a", k="3"), "k is '3'; give 1 to 80"),
+        (lambda m: m.recommend(queries="a", k=None), "k is None; give 1 to 80"),
+        (lambda m: m.nearest("i1", k=2.5), "k is 2.5; give 1 to 79"),
+        (lambda m: m.match("a", keep="shop"), "no column 'shop'"),
+        (lambda m: m.match("a", keep=3), "no column '3'"),
+        (lambda m: m.match({"title": "a"}), "'title' is no list of values"),
+        (lambda m: m.match([1, 2]), "row 1: it is no dict but int"),
+        (lambda m: m.match(pd.Series([1, 2])), "queries is one column"),
+        (lambda m: m.policy.decide(0.99), r"confidence is 0.99; give one number for each answer"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_sentence(model, call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call(model)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_with_the_name_of_a_file_is_a_text_and_one_column_may_be_kept(tables, model):
+    assert model.match(["offers_new.csv"])["query"].to_pylist() == ["offers_new.csv"]
+    new = tables[1].slice(0, 3)
+    assert model.match(new, keep="shop")["shop"].to_pylist() == new["shop"].to_pylist()
+
+
+def test_a_model_says_what_it_is(model, saved):
+    kind = "<Retriever: tower 'features', 80 items, "
+    assert repr(model) == f"{kind}certified at a precision of 0.8>"
+    saved.decision = replace(saved.decision, policy=NoThreshold(0.8, 0.9, 5, 1, 40, 5.0, 5))
+    assert repr(saved) == f"{kind}nothing certified at a precision of 0.8>"
+    saved.decision = None
+    assert repr(saved) == f"{kind}not calibrated>"
+
+
+def test_queries_without_a_pair_are_left_out_as_the_message_says(tables):
+    given = dict(zip(("items", "queries", "pairs"), tables, strict=True))
+    given["pairs"] = tables[2].slice(0, 500)
+    with pytest.raises(InputError, match="in Python config=") as caught:
+        thresher.train(**given, quiet=True)
+    config = eval(str(caught.value).partition("config=")[2].partition(", to leave")[0])
+    assert config == {"data": {"without_pairs": "unlabelled"}}
+    config |= {"tower": {"kind": "tfidf", "bits": 8}}
+    kept = set(given["pairs"]["query_id"].to_pylist())
+    made = thresher.train(**given, config=config, quiet=True)
+    parts = [made.data.part(name).queries.ids.to_pylist() for name in SPLITS]
+    assert sorted(query for part in parts for query in part) == sorted(kept)
 
 
 # The names of the package.

@@ -232,3 +232,33 @@ def test_a_satisfied_margin_is_zero_not_nan():
 def test_terms_of_other_links_are_refused_with_plain_tensors():
     with pytest.raises(InputError, match=r"'t' reads links 'views'.*\['query_item'\]"):
         Objective([Term("t", Softmax(), "views")])(torch.eye(2), torch.eye(2))
+
+
+def test_one_loss_is_an_objective():
+    for terms in (Softmax(), Term("softmax", Softmax()), HardestPairs(3)):
+        goal = Objective(terms)
+        want = Objective([terms])(torch.eye(3), torch.eye(3))
+        assert goal(torch.eye(3), torch.eye(3)).item() == want.item()
+
+
+@pytest.mark.usefixtures("types_unchecked")
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ("softmax", "the objective is 'softmax'; give a loss, or a list of losses"),
+        (None, "the objective is None"),
+        (["softmax"], r"'softmax' is no loss; give one such as losses\.Softmax"),
+        ([Softmax], "is no loss"),
+        ([(Softmax(), 1, 2)], "is no loss"),
+        ([(Softmax(), "1")], "the weight of term 'softmax' is '1'"),
+    ],
+)
+def test_what_is_no_loss_is_refused(terms, words):
+    with pytest.raises(InputError, match=words):
+        Objective(terms)
+
+
+@pytest.mark.usefixtures("types_unchecked")
+def test_a_block_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="block is '3' rows"):
+        Objective([Softmax()], block="3")

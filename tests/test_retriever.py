@@ -202,8 +202,13 @@ def test_nulls_are_empty_texts_of_which_nothing_is_known(model):
     assert [row["query_id"] for row in rows] == ["a", "b", "b", "b"]
     assert (rows[0]["item_id"], rows[0]["item"], rows[0]["decision"]) == (None, "", "review")
     assert model.search(empty, 3)["query_id"].to_pylist() == ["b"] * 3
+    with pytest.warns(UserWarning, match="1 of 2 have no list, such as query_id 'a'"):
+        assert set(model.recommend(queries=empty, k=3)["query_id"].to_pylist()) == {"b"}
     with pytest.raises(InputError, match=r"row 2: the id is missing"):
         model.match(pa.table({"id": ["a", None], "title": ["mug", "kettle"]}))
+    for call in (model.match, model.search, model.encode):
+        with pytest.raises(InputError, match=r"row 2: an earlier row has the id 'a' too"):
+            call({"id": ["a", "a"], "title": ["mug", "kettle"]})
 
 
 def test_decisions_are_the_policy_and_nothing_else(model, texts):
@@ -368,6 +373,51 @@ def test_calibrating_again_changes_the_decision_alone(own, texts):
         own.calibrate(by="maker")
     assert own.decision is before
     assert own.config.build("decide").target == 0.8
+    # and what was refused is not asked for again
+    assert own.config.build("decide").by is None
+    assert own.calibrate(0.85).target_precision == 0.85
+
+
+def cannot_write(monkeypatch):
+    def full(self):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(Transaction, "commit", full)
+
+
+def test_a_decision_that_cannot_be_written_changes_nothing(own, offers, monkeypatch):
+    config, decision, found = own.config, own.decision, own.match(offers).to_pylist()
+    cannot_write(monkeypatch)
+    with pytest.raises(InputError, match="the disk is full"):
+        own.calibrate(0.7, scorer="score")
+    assert (own.config, own.decision) == (config, decision)
+    with pytest.raises(InputError, match="the disk is full"):
+        own.save(own.folder)
+    assert own.decision is decision
+    for one in (own, Retriever.open(own.folder)):
+        assert one.match(offers).to_pylist() == found
+
+
+def test_a_catalogue_that_cannot_be_written_changes_nothing(buyers, tmp_path, monkeypatch):
+    own = Retriever.open(shutil.copytree(buyers / "model", tmp_path / "model"))
+    given, catalogue = events(("a", "i0-0", 1), ("a", "i0-1", 2)), own.catalogue
+    found = own.recommend(given, 6).to_pylist()
+    cannot_write(monkeypatch)
+    with pytest.raises(InputError, match="the disk is full"):
+        own.index(own.items.take(np.arange(len(own.items))[::-1]))
+    assert own.catalogue is catalogue
+    # histories refer to the rows of the catalogue that is still there
+    assert own.recommend(given, 6).to_pylist() == found
+    assert Retriever.open(own.folder).items["id"].to_pylist() == own.items["id"].to_pylist()
+
+
+def test_a_folder_of_something_else_is_not_saved_into(model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(
+        InputError, match=r"holds other files, such as 'thesis\.tex'; give a folder"
+    ):
+        copy.copy(model).save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_labels_of_ones_own_calibrate_and_are_measured(own, shop):
@@ -492,6 +542,7 @@ def replace_part(test):
 # What is nearest.
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_neighbours_are_the_closest_other_items(model):
     ids = model.items["id"].to_pylist()
     found = model.nearest(["i5", "i9"], 4).to_pylist()
@@ -512,8 +563,11 @@ def test_neighbours_are_the_closest_other_items(model):
     for k in (0, PRODUCTS):
         with pytest.raises(InputError, match=f"k is {k}; give 1 to {PRODUCTS - 1}"):
             model.nearest("i5", k)
-    with pytest.raises(InputError, match=r"the catalogue has no item 'x'; its ids are such as 'i0"):
-        model.nearest(["i5", "x"])
+    for wrong, words in ((["i5", "x"], "'x'"), (4617, "'4617'"), ([1, 2.5], r"'1', '2\.5'")):
+        with pytest.raises(
+            InputError, match=f"the catalogue has no item {words}; its ids are such"
+        ):
+            model.nearest(wrong)
 
 
 # What is recommended.
@@ -637,7 +691,8 @@ def test_an_item_that_nobody_bought_yet_is_found_by_its_words(recommender):
 
 def test_events_may_be_in_any_order_and_name_items_that_are_gone(recommender):
     rows = [("a", "i0-0", 1), ("a", "zz", 2), ("b", "zz", 1), ("c", "yy", 1), ("c", "i1-1", 0)]
-    found = lists_of(recommender.recommend(events(*rows), 2))
+    with pytest.warns(UserWarning, match="1 of 3 have no list, such as user_id 'b'"):
+        found = lists_of(recommender.recommend(events(*rows), 2))
     assert list(found) == ["a", "c"]
     alone = lists_of(recommender.recommend(events(("a", "i0-0", 1)), 2))
     for row, other in zip(found["a"], alone["a"], strict=True):
@@ -653,6 +708,14 @@ def test_events_may_be_in_any_order_and_name_items_that_are_gone(recommender):
     for k in (0, 36):
         with pytest.raises(InputError, match=f"{k}.*35"):
             recommender.recommend(events(("a", "i0-0", 1)), k)
+
+
+def test_an_uncalibrated_model_of_events_names_the_calls_that_it_has(recommender):
+    for call in (recommender.search, recommender.match, recommender.encode):
+        with pytest.raises(InputError, match="reads only what users did; give events to recommend"):
+            call(["mug"])
+    with pytest.raises(InputError, match=r"no threshold .*; recommend lists items for users"):
+        recommender.match(events=events(("a", "i0-0", 1)))
 
 
 def test_lists_in_blocks_are_those_of_the_whole(recommender, monkeypatch):

@@ -35,7 +35,8 @@ def train(
         pairs: true pairs, `query_id` and `item_id`.
         target: precision to certify among the accepted, as in 0.95.
         events: `user_id`, `item_id` and `timestamp`, in place of pairs: what users did.
-        config: a run's TOML, or the same as a mapping of sections; the defaults when left out.
+        config: a run's TOML, or the same as a mapping of sections, for every key that is no
+            argument: `{"data": {"without_pairs": "unlabelled"}, "train": {"epochs": 3}}`.
         out: folder of the artifact; nothing is kept on disk without it.
         quiet: no progress bars.
 
@@ -84,6 +85,11 @@ def _named(frames: Mapping[str, Any]) -> bool:
 def _with(config: Any, frames: Mapping[str, Any], target: float | None) -> Config:
     """The run with what the arguments say."""
     base = read(config) if isinstance(config, str | Path) else config
+    if not isinstance(base, Config | Mapping | None):
+        raise InputError(
+            f"config is {base!r}; give a run's TOML, or a mapping of sections, such as "
+            '{"train": {"epochs": 3}}'
+        )
     raw: dict[str, Any] = {} if base is None else dict(_raw(base))
     if frames:
         named = _named(frames)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from thresher.checks import are_numbers
 from thresher.distributed import all_sum, gather, rank, world
 from thresher.errors import InputError
 from thresher.losses import LOSSES
@@ -38,9 +39,14 @@ class Term:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight >= 0):
+        if isinstance(self.loss, type) or not isinstance(self.loss, Loss):
             raise InputError(
-                f"the weight of term {self.name!r} is {self.weight}; give a finite number >= 0"
+                f"{self.loss!r} is no loss; give one such as losses.Softmax(), a pair of a loss "
+                "and its weight, or a Term"
+            )
+        if not (are_numbers(self.weight) and math.isfinite(self.weight) and self.weight >= 0):
+            raise InputError(
+                f"the weight of term {self.name!r} is {self.weight!r}; give a finite number >= 0"
             )
 
 
@@ -69,8 +75,8 @@ class Objective(nn.Module):
     bfloat16 moves a logit by 0.1.
 
     Args:
-        terms: at least one: a loss, a pair of a loss and its weight, or a `Term`. Terms without a
-            name get that of their kind: "softmax", "alc", then "softmax_2".
+        terms: a loss, or a list of at least one: a loss, a pair of a loss and its weight, or a
+            `Term`. Terms without a name get that of their kind: "softmax", "alc", then "softmax_2".
         block: left rows that are scored at a time; None scores all at once. The gradient is the
             same, and the scores are computed twice.
         views: makes further named vectors from the encoded ones, such as the two halves of an
@@ -95,21 +101,21 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        terms: Sequence[Term | Loss | tuple[Loss, float]],
+        terms: Sequence[Term | Loss | tuple[Loss, float]] | Term | Loss,
         *,
         block: int | None = None,
         views: Views | None = None,
     ) -> None:
         super().__init__()
-        self.terms = _named(terms)
+        self.terms = _named([terms] if isinstance(terms, Term | Loss) else terms)
         names = [term.name for term in self.terms]
         if not names or len(set(names)) < len(names) or TOTAL in names:
             raise InputError(
                 f"the terms of the objective are named {names}; give at least one, each its own "
                 f"name, none {TOTAL!r}"
             )
-        if block is not None and block < 1:
-            raise InputError(f"block is {block} rows; give 1 or more, or leave it out")
+        if block is not None and not (are_numbers(block, whole=True) and block >= 1):
+            raise InputError(f"block is {block!r} rows; give 1 or more, or leave it out")
         self.block = block
         self.views = views
         self.logs: dict[str, float] = {}
@@ -212,9 +218,11 @@ def _named(terms: Sequence[Term | Loss | tuple[Loss, float]]) -> tuple[Term, ...
     kinds = {constructor: kind for kind, constructor in LOSSES.items()}
     named: list[Term] = []
     seen: Counter[str] = Counter()
+    if not isinstance(terms, list | tuple):
+        raise InputError(f"the objective is {terms!r}; give a loss, or a list of losses")
     for term in terms:
         if not isinstance(term, Term):
-            loss, weight = term if isinstance(term, tuple) else (term, 1.0)
+            loss, weight = term if isinstance(term, tuple) and len(term) == 2 else (term, 1.0)
             kind = kinds.get(type(loss), type(loss).__name__)
             seen[kind] += 1
             name = kind if seen[kind] == 1 else f"{kind}_{seen[kind]}"

@@ -1,5 +1,7 @@
 """One trained model over one catalogue: encode, search, match, recommend, evaluate, calibrate."""
 
+import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as dc_replace
@@ -12,16 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from thresher.artifact import Artifact, Transaction
+from thresher.artifact import Artifact, Transaction, check_folder
 from thresher.catalogue import Catalogue
+from thresher.checks import whole
 from thresher.config import Config, read
 from thresher.data.dataset import Dataset, Part, history_queries, labelled
-from thresher.data.frames import Frame, like, to_table
+from thresher.data.frames import Frame, like, texts_of, to_table
 from thresher.data.options import IN_MEMORY
 from thresher.data.queries import Queries, check_ids
 from thresher.data.relation import Relation
 from thresher.data.sources import rename
-from thresher.data.tables import require_columns
+from thresher.data.tables import is_table, require_columns
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decision import Decision, confidence_of, fit_decision
@@ -89,6 +92,14 @@ class Retriever:
         self.embeddings, self.decision = embeddings, decision
         self.train_queries, self.data, self.folder = train_queries, data, folder
 
+    def __repr__(self) -> str:
+        found = "not calibrated"
+        if self.policy is not None:
+            fate = "certified at" if isinstance(self.policy, Policy) else "nothing certified at"
+            found = f"{fate} a precision of {self.options.target:g}"
+        kind = self.config.sections["tower"]["kind"]
+        return f"<Retriever: tower {kind!r}, {len(self.items):,} items, {found}>"
+
     # What it is made of
 
     @property
@@ -112,8 +123,8 @@ class Retriever:
         """Queries as the model reads them.
 
         Args:
-            queries: a frame or table with the columns of the training queries, a list of texts,
-                or one text. Without a column `id` queries are numbered from 0.
+            queries: a frame or table with the columns of the training queries, a list or series
+                of texts, or one text. Without a column `id` queries are numbered from 0.
             events: a table of user_id, item_id and timestamp: what users did, oldest first.
 
         Raises:
@@ -122,6 +133,8 @@ class Retriever:
         """
         if isinstance(queries, Queries):
             return queries
+        if events is None and self._reads_events and not self.tower.schema.queries:
+            raise InputError("this model reads only what users did; give events to recommend")
         table = None if queries is None else self.query_table(queries)
         if table is not None and "id" in table.column_names:
             check_ids(table["id"])
@@ -143,7 +156,7 @@ class Retriever:
                 no known item.
         """
         data = self.config.build("data")
-        if "events" not in data.named():
+        if not self._reads_events:
             raise InputError(
                 "the model was trained on pairs of queries and items and reads no events; give "
                 "queries"
@@ -152,15 +165,27 @@ class Retriever:
         given = to_table(events, what="events")
         return history_queries(given, data, items=self.items, users=users, path=path)
 
+    @property
+    def _reads_events(self) -> bool:
+        return "events" in self.config.build("data").named()
+
     def query_table(self, queries: Frame) -> pa.Table:
         """The columns of queries, under the names that the model knows; see `as_queries`."""
         columns = self.catalogue.query_text
-        texts = [queries] if isinstance(queries, str) and not Path(queries).is_file() else queries
-        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        if isinstance(queries, str) and not os.path.isfile(queries):
+            if is_table(Path(queries)):
+                raise InputError(
+                    f"there is no file {queries}; check the path, or give a list with the text to "
+                    "match it as text"
+                )
+            queries = [queries]
+        texts = texts_of(queries)
+        if texts is not None:
             if not columns:
-                raise InputError("this model reads no text; give a table with its columns")
+                fix = "events to recommend" if self._reads_events else "a table with its columns"
+                raise InputError(f"this model reads no text; give {fix}")
             # Of several text columns the first takes the whole text; nothing is known of others.
-            table = pa.table({columns[0]: pa.array(texts, pa.string())})
+            table = pa.table({columns[0]: texts})
             read = [name for f in self.tower.schema.queries for name in f.columns]
             compared = [column.name for column in self.catalogue.features.compare]
             for name in dict.fromkeys([*columns[1:], *read, *compared]):
@@ -168,7 +193,7 @@ class Retriever:
                     table = table.append_column(name, pa.nulls(len(texts), pa.string()))
         else:
             columns_of = self.config.build("data").columns
-            table = rename(to_table(texts, what="queries"), "queries", columns_of)
+            table = rename(to_table(queries, what="queries"), "queries", columns_of)
         require_columns(table, columns, "the table of queries")
         return table
 
@@ -203,6 +228,7 @@ class Retriever:
         Raises:
             InputError: when k is not between 1 and the number of items.
         """
+        k = whole("k", k, len(self.items), "the size of the catalogue")
         vectors = self.tower.encode(self.tower.queries(queries))
         if candidates is not None:
             return vectors, search_without(candidates.padded, k, ignored)
@@ -276,7 +302,7 @@ class Retriever:
         *,
         events: Frame | None = None,
         candidates: Frame | None = None,
-        keep: Sequence[str] = (),
+        keep: Sequence[str] | str = (),
     ) -> Any:
         """Find the item of each query, and decide whether to accept it.
 
@@ -286,7 +312,8 @@ class Retriever:
             events: what users did, for a model that reads histories.
             candidates: `query_id`, `item_id` and `score` of another search engine, to be re-ranked
                 and decided in place of a search.
-            keep: columns of the queries to carry over; those of items are named `item.NAME`.
+            keep: column or columns of the queries to carry over; those of items are named
+                `item.NAME`.
 
         Returns:
             A row for each query and place: `query_id`, `query`, `item_id`, `item`, `rank`,
@@ -309,7 +336,7 @@ class Retriever:
         queries: Queries,
         k: int = 1,
         *,
-        keep: Sequence[str] = (),
+        keep: Sequence[str] | str = (),
         candidates: Hits | None = None,
     ) -> pa.Table:
         """The rows of `match` for one block of queries."""
@@ -317,9 +344,9 @@ class Retriever:
             raise InputError(
                 "no threshold was certified for this model and index yet; call calibrate, or run "
                 "`thresher calibrate` on the artifact, first"
+                + ("; recommend lists items for users without one" * self._reads_events)
             )
-        if not 1 <= k <= len(self.items):
-            raise InputError(f"k is {k}; give 1 to {len(self.items)}, the size of the catalogue")
+        k = whole("k", k, len(self.items), "the size of the catalogue")
         found = self.propose(queries, depth=k, candidates=candidates)
         rows = found.hits.rows[:, :k]
         accepted = np.zeros(len(queries), bool)
@@ -352,7 +379,7 @@ class Retriever:
                 "policy": pa.array([getattr(self.policy, "id", "")] * len(query), pa.string()),
             }
         )
-        return self._kept(table, queries, keep, query, at)
+        return self._kept(table, queries, _several(keep), query, at)
 
     def recommend(
         self,
@@ -372,7 +399,8 @@ class Retriever:
 
         Returns:
             A row for each place of each list: `user_id` or `query_id`, `item_id`, `rank`, `score`,
-            `item`. A user of whom nothing is known has no row.
+            `item`. Users and queries of which nothing is known have no row, and a warning counts
+            them.
 
         Raises:
             InputError: when k is not between 1 and the number of items.
@@ -383,7 +411,15 @@ class Retriever:
             self._listed(part, self.lists(part, k, remove_history=remove_history), who)
             for part in _blocks(asked)
         ]
-        return like(pa.concat_tables(tables), events if queries is None else queries)
+        listed, given = pa.concat_tables(tables), events if queries is None else queries
+        lost = asked.ids.filter(pc.invert(pc.is_in(asked.ids, value_set=listed[who])))
+        if len(lost) and not isinstance(given, Queries):
+            warnings.warn(
+                f"{len(lost)} of {len(asked)} have no list, such as {who} {lost[0].as_py()!r}: "
+                "nothing is known of them, or no item is left",
+                stacklevel=2,
+            )
+        return like(listed, given)
 
     def lists(
         self,
@@ -418,7 +454,7 @@ class Retriever:
             return found.raised(had, partial(self._scores, vectors), options.repeat_boost)
         return found
 
-    def nearest(self, item_ids: Sequence[str] | str, k: int = 10) -> pa.Table:
+    def nearest(self, item_ids: Sequence[str | int] | str | int, k: int = 10) -> pa.Table:
         """List the items whose vectors are closest to those of some items.
 
         Args:
@@ -431,12 +467,11 @@ class Retriever:
         Raises:
             InputError: for an unknown id, or more neighbours than there are.
         """
-        ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
+        ids = _several(item_ids)
         rows = self.catalogue.rows(ids)
         itself = Relation.from_pairs(np.arange(len(rows)), rows, shape=(len(rows), len(self.items)))
         vectors, index = self.catalogue.vectors(rows), self.catalogue.index
-        if not 1 <= k < len(self.items):
-            raise InputError(f"k is {k}; give 1 to {len(self.items) - 1}, the other items")
+        k = whole("k", k, len(self.items) - 1, "the other items")
         found = search_without(partial(index.search, vectors), k, itself)
         table = self._listed(Queries(pa.array(ids), None, None, None), found, "of")
         return table.rename_columns(["item_id", "neighbour_id", "rank", "score", "neighbour"])
@@ -489,40 +524,49 @@ class Retriever:
             options: other keys of `[decide]`, such as `confidence_level` or `by`.
 
         Returns:
-            The policy, or why no threshold could be certified. An artifact that lies in `folder`
-            is brought up to date.
+            The policy, or why no threshold could be certified. A model that was saved or opened
+            writes it to its folder at once.
 
         Raises:
-            InputError: with too few labels, or an option that is none.
+            InputError: with too few labels, or an option that is none; nothing is changed then.
         """
         given = {**({} if target is None else {"target": target}), **options}
         config = self.config.replace(decide=given)
         part = self.labelled("calibration", queries, pairs, without_pairs=without_pairs)
-        self.config = config
-        self.decision = fit_decision(self, part, config.build("decide"))
+        decision = fit_decision(self, part, config.build("decide"))
         if self.folder is not None:
             with FolderLock(self.folder, "calibrate"):
                 edit = Transaction(self.folder)
-                edit.write("decision", self.decision.save)
+                edit.write("decision", decision.save)
                 edit.commit()
-        return self.decision.policy
+        self.config, self.decision = config, decision
+        return decision.policy
 
     def index(self, items: Frame) -> None:
         """Put another catalogue behind the model; a changed one has to be calibrated again.
+
+        A model that was saved or opened writes it to its folder at once.
 
         Args:
             items: the new catalogue: `id` and the columns that the model reads.
 
         Raises:
-            InputError: when an id is missing or repeats, or a column is missing.
+            InputError: when an id is missing or repeats, or a column is missing; nothing is
+                changed then.
         """
-        before, columns = self.catalogue, self.config.build("data").columns
+        before, decision = self.catalogue, self.decision
+        columns = self.config.build("data").columns
         table = rename(to_table(items, what="items"), "items", columns)
-        self.catalogue = before.over(table, self.tower, self.embeddings, self.config)
-        if not before.same(self.catalogue):
-            self.decision = None
-        if self.folder is not None:
-            self.save(self.folder)
+        try:
+            self.catalogue = before.over(table, self.tower, self.embeddings, self.config)
+            if not before.same(self.catalogue):
+                self.decision = None
+            if self.folder is not None:
+                self.save(self.folder)
+        except BaseException:
+            self.catalogue, self.decision = before, decision
+            self.tower.describe(before.items)
+            raise
 
     def labelled(
         self,
@@ -570,10 +614,11 @@ class Retriever:
         """Write the model, its index and its decision into one folder.
 
         Raises:
-            InputError: when the folder cannot be written.
+            InputError: when the folder cannot be written, or is of something else.
         """
         folder = Path(folder)
         make_folder(folder)
+        check_folder(folder)
         with FolderLock(folder, "save"):
             self.write(folder)
         return folder
@@ -582,13 +627,13 @@ class Retriever:
         """Write all parts into a folder that nobody else writes to."""
         edit = Transaction(folder, fresh=True)
         edit.write("model", self._write_model)
-        edit.write("index", self.catalogue.save)
-        if self.decision is not None:
-            fitted_on = edit.fingerprint("model", "index")
-            self.decision = self.decision.bound(fitted_on)
-            edit.write("decision", self.decision.save)
+        edit.write("index", partial(self.catalogue.save, model=edit.fingerprint("model")))
+        decision = self.decision
+        if decision is not None:
+            decision = decision.bound(edit.fingerprint("model", "index"))
+            edit.write("decision", decision.save)
         edit.commit()
-        self.folder = folder
+        self.decision, self.folder = decision, folder
 
     @classmethod
     def open(cls, folder: str | Path) -> "Retriever":
@@ -612,7 +657,7 @@ class Retriever:
         return cls(
             config,
             tower,
-            Catalogue.load(artifact.part("index"), tower),
+            Catalogue.load(artifact.part("index"), tower, model=artifact.fingerprint("model")),
             embeddings=ItemEmbeddings.load(model / "items"),
             decision=decision,
             train_queries=settings["train_queries"],
@@ -695,6 +740,11 @@ def _reloaded(config: Config) -> Dataset:
             "this model was trained on data frames, which are not kept; give queries and pairs"
         )
     return load_dataset(options, config.folder)
+
+
+def _several(names: Any) -> list[str]:
+    """One name or several, as a list of texts."""
+    return [str(name) for name in ([names] if np.isscalar(names) or names is None else names)]
 
 
 def _numbered(queries: Queries) -> Iterator[tuple[Queries, Int64[np.ndarray, " n"]]]:

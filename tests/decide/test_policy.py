@@ -51,6 +51,15 @@ def test_decisions_that_cannot_be_made_are_refused():
         TWO.decide(np.zeros(2), ["acme"])
 
 
+@pytest.mark.usefixtures("types_unchecked")
+def test_confidences_may_be_any_numbers_of_one_each():
+    policy = replace(ONE, accept_at=0.5)
+    assert policy.decide([0.4, 1]).tolist() == [False, True]
+    for wrong in (0.99, "a", ["a"], [[0.9]]):
+        with pytest.raises(InputError, match="give one number for each answer"):
+            policy.decide(wrong)
+
+
 def test_evidence():
     assert ONE.coverage == 0.5
     # four errors are compatible with a Poisson mean of up to 7.99 at 90 %: 1 - 7.99 / 200 = .960

@@ -39,9 +39,9 @@ _TEXTS: Mapping[str, tuple[Severity, str, str]] = {
     "unknown-split": ("error", "{path}: {n} {row names|rows name} a split that does not exist",
         "the splits are {splits}"),
     "query-without-pairs": ("error", "{path}: {n} of {total} {has|have} no pair in {other}",
-        'set without_pairs = "unlabelled" in [data] to leave them out because nobody has labelled '
-        'them, or "no_item" if their items are not in the catalogue, so that accepting an answer '
-        'is an error'),
+        'set without_pairs = "unlabelled" in [data], in Python config={{"data": {{"without_pairs": '
+        '"unlabelled"}}}}, to leave them out because nobody has labelled them, or "no_item" if '
+        'their items are not in the catalogue, so that accepting an answer is an error'),
     "query-without-pairs/left-out": ("note",
         "{path}: {n} of {total} {has|have} no pair in {other} and {is|are} left out",
         "nothing to do, if nobody has labelled them"),

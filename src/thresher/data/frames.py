@@ -1,10 +1,12 @@
 """Data frames in and out: pandas, polars and others through narwhals, Arrow, records, paths."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
 
 from thresher.data import json_lines
@@ -59,13 +61,36 @@ def to_table(frame: Frame, *, what: str) -> pa.Table:
     return table
 
 
+def texts_of(frame: Frame) -> pa.Array | None:
+    """A list, tuple, array or series of texts, perhaps with nulls, as one column; None for others.
+
+    Example:
+        >>> texts_of(("red mug", None)).to_pylist(), texts_of([{"id": 7}])
+        (['red mug', None], None)
+    """
+    if nw.dependencies.is_into_series(frame):
+        try:
+            frame = nw.from_native(frame, series_only=True).to_arrow()
+        except _UNFIT:
+            return None
+    if isinstance(frame, pa.Array):
+        frame = frame.to_pylist()
+    if isinstance(frame, np.ndarray) and frame.ndim == 1:
+        frame = frame.tolist()
+    if not isinstance(frame, list | tuple):
+        return None
+    values = [None if isinstance(x, float) and math.isnan(x) else x for x in frame]
+    text = all(value is None or isinstance(value, str) for value in values)
+    return pa.array(values, pa.string()) if text else None
+
+
 def like(table: pa.Table, original: Frame) -> Any:
     """A table as the kind of frame that another one is.
 
     Args:
         table: to give back.
         original: what came in. Paths, texts and lists of texts give an Arrow table, a list of dicts
-            a list of dicts, a dict of columns a dict of columns.
+            a list of dicts, a dict of columns a dict of columns, a series a frame.
 
     Example:
         >>> like(pa.table({"id": ["7"]}), [{"id": 1}])
@@ -77,8 +102,8 @@ def like(table: pa.Table, original: Frame) -> Any:
         return table.to_pylist() if original and isinstance(original[0], Mapping) else table
     if isinstance(original, pa.RecordBatch):
         return table.combine_chunks().to_batches()[0] if len(table) else _no_rows(table)
-    frame = nw.from_native(original, pass_through=True)
-    if not isinstance(frame, nw.DataFrame | nw.LazyFrame):
+    frame = nw.from_native(original, pass_through=True, allow_series=True)
+    if not isinstance(frame, nw.DataFrame | nw.LazyFrame | nw.Series):
         return table
     backend = frame.implementation
     if backend in (nw.Implementation.PANDAS, nw.Implementation.POLARS, nw.Implementation.MODIN):

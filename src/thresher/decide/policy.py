@@ -153,7 +153,7 @@ class Policy:
 
     def decide(
         self,
-        confidence: Float[np.ndarray, " Q"],
+        confidence: Float[np.ndarray, " Q"] | Sequence[float],
         segments: Sequence[str | None] | Shaped[np.ndarray, " Q"] | None = None,
         *,
         known: np.ndarray | None = None,
@@ -167,13 +167,21 @@ class Policy:
                 policy has the segment `KNOWN_TEXT`.
 
         Raises:
-            InputError: if a confidence is not a number, or what names the segment of each row is
-                missing or too short.
+            InputError: if there is not one number for each answer, or what names the segment of
+                each row is missing or too short.
         """
-        missing = int(np.isnan(confidence).sum())
+        try:
+            given = np.asarray(confidence, np.float64)
+        except (TypeError, ValueError):
+            given = np.zeros(())
+        if given.ndim != 1:
+            raise InputError(
+                f"the confidence is {confidence!r}; give one number for each answer, as in [0.97]"
+            )
+        missing = int(np.isnan(given).sum())
         if missing:
             raise InputError(
-                f"{missing} of {len(confidence)} confidences are not numbers; give -inf where "
+                f"{missing} of {len(given)} confidences are not numbers; give -inf where "
                 "there is no answer"
             )
         if KNOWN_TEXT in self.segments and known is None:
@@ -182,14 +190,14 @@ class Policy:
             )
         if self.by is not None and segments is None:
             raise InputError(f"the thresholds depend on {self.by!r}; give the segment of every row")
-        distinct, row = np.asarray([""]), np.zeros(len(confidence), np.int64)
+        distinct, row = np.asarray([""]), np.zeros(len(given), np.int64)
         if self.segments:
-            names = segment_names(segments, len(confidence), known=known)
+            names = segment_names(segments, len(given), known=known)
             distinct, row = np.unique(names, return_inverse=True)
         bars = [self.segments.get(str(name), self).accept_at for name in distinct]
         # Comparing with NaN is never true: a missing threshold accepts nothing.
         own = np.asarray([np.nan if bar is None else bar for bar in bars], np.float64)
-        return np.asarray(confidence.astype(np.float64) >= own[row.reshape(-1)])
+        return np.asarray(given >= own[row.reshape(-1)])
 
     def sentence(self) -> str:
         """The policy in words."""

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from thresher import distributed
+from thresher.artifact import check_folder
 from thresher.catalogue import Catalogue
 from thresher.config import Config
 from thresher.data.dataset import Dataset, Part, load_dataset
@@ -138,13 +139,7 @@ def _check_folder(out: Path, *, resume: bool) -> None:
         raise InputError(
             f"{out} has no checkpoint to resume from; leave out --resume to train from the start"
         )
-    ours = ("manifest.json", "training", "report")
-    known = (*ours, "model-", "index-", "decision-", ".")
-    strange = [path.name for path in out.iterdir() if not path.name.startswith(known)]
-    if strange and not (out / "manifest.json").exists():
-        raise InputError(
-            f"{out} holds other files, such as {sorted(strange)[0]!r}; give a folder of its own"
-        )
+    check_folder(out)
 
 
 def _trained(

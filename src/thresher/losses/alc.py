@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.pairs import contrast
 from thresher.losses.tensors import call
@@ -300,16 +301,21 @@ def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> nn.
 def _check(
     dim: int | None, hidden: int | None, hardest: int, form: str, context: str, b1: float, b2: float
 ) -> None:
-    for name, size in (("dim", dim), ("hidden", hidden), ("hardest", hardest)):
-        if size is not None and size < 1:
-            raise InputError(f"{name} of HardestPairs is {size}; give 1 or more")
+    least = 1 if dim is None else dim
+    inner = 1 if hidden is None else hidden
+    for name, size in (("dim", least), ("hidden", inner), ("hardest", hardest)):
+        if not (are_numbers(size, whole=True) and size >= 1):
+            raise InputError(
+                f"{name} of HardestPairs is {size!r}; give 1 or more, as a whole number"
+            )
     for name, got, allowed in (
         ("form", form, FORMS),
         ("context", context, CONTEXTS),
     ):
         if got not in allowed:
             raise InputError(f"{name} of HardestPairs is {got!r}; give one of {allowed}")
-    if not (b1 >= 0 and b2 >= 0 and b1 + b2 > 0):
+    if not (are_numbers(b1, b2) and b1 >= 0 and b2 >= 0 and b1 + b2 > 0):
         raise InputError(
-            f"b1 and b2 of HardestPairs are {b1} and {b2}; give numbers >= 0, one of them above 0"
+            f"b1 and b2 of HardestPairs are {b1!r} and {b2!r}; give numbers >= 0, one "
+            "of them above 0"
         )

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.croloss import CROLoss
 from thresher.losses.tensors import call
@@ -43,9 +44,10 @@ class BPR:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
+        if not (are_numbers(self.temperature) and 0 < self.temperature < math.inf):
             raise InputError(
-                f"the temperature of bpr is {self.temperature}; give a number above 0, such as 0.1"
+                f"the temperature of bpr is {self.temperature!r}; give a number above 0, such as "
+                "0.1"
             )
 
     __call__ = call

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -115,13 +116,13 @@ class CROLoss:
                 raise InputError(
                     f"{name} of croloss is {kernel!r}; give one of {', '.join(KERNELS)}"
                 )
-        if not 0 <= self.alpha < math.inf:
+        if not (are_numbers(self.alpha) and 0 <= self.alpha < math.inf):
             raise InputError(
-                f"alpha of croloss is {self.alpha}; give a number of 0 or more, such as 1"
+                f"alpha of croloss is {self.alpha!r}; give a number of 0 or more, such as 1"
             )
-        if not 0 < self.temperature < math.inf:
+        if not (are_numbers(self.temperature) and 0 < self.temperature < math.inf):
             raise InputError(
-                f"the temperature of croloss is {self.temperature}; give a number above 0, such "
+                f"the temperature of croloss is {self.temperature!r}; give a number above 0, such "
                 "as 0.1"
             )
 

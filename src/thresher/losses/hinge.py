@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -59,20 +60,23 @@ class HardestHinge:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.hardest < 1:
-            raise InputError(f"hardest of hinge is {self.hardest} negatives; give 1 or more")
-        if not 0 < self.margin < math.inf:
+        if not (are_numbers(self.hardest, whole=True) and self.hardest >= 1):
             raise InputError(
-                f"the margin of hinge is {self.margin}; give a number above 0, such as 0.3"
+                f"hardest of hinge is {self.hardest!r} negatives; give 1 or more, as a whole number"
             )
-        if self.smallest_margin is not None and not 0 < self.smallest_margin <= self.margin:
+        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
             raise InputError(
-                f"smallest_margin of hinge is {self.smallest_margin}; give a number above 0 and "
+                f"the margin of hinge is {self.margin!r}; give a number above 0, such as 0.3"
+            )
+        least = self.smallest_margin
+        if least is not None and not (are_numbers(least) and 0 < least <= self.margin):
+            raise InputError(
+                f"smallest_margin of hinge is {least!r}; give a number above 0 and "
                 f"not above the margin of {self.margin}, or leave it out"
             )
-        if not self.temperature > 0:
+        if not (are_numbers(self.temperature) and self.temperature > 0):
             raise InputError(
-                f"the temperature of hinge is {self.temperature}; give a number above 0, such as "
+                f"the temperature of hinge is {self.temperature!r}; give a number above 0, such as "
                 "0.1"
             )
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.tcm import ThresholdConsistentMargin
 from thresher.losses.tensors import call
@@ -44,9 +45,9 @@ class PrototypeMargin:
     margin: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < math.inf:
+        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
             raise InputError(
-                f"the margin of prototype is {self.margin}; give a number above 0, such as 0.1"
+                f"the margin of prototype is {self.margin!r}; give a number above 0, such as 0.1"
             )
 
     __call__ = call

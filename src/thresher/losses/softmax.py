@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -52,9 +53,9 @@ class Softmax:
     temperature: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
+        if not (are_numbers(self.temperature) and self.temperature > 0):
             raise InputError(
-                f"the temperature of softmax is {self.temperature}; give a number above 0, such "
+                f"the temperature of softmax is {self.temperature!r}; give a number above 0, such "
                 "as 0.05"
             )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -51,15 +52,16 @@ class ThresholdConsistentMargin:
     weight_neg: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.margin_neg <= self.margin_pos:
+        margins, weights = (self.margin_neg, self.margin_pos), (self.weight_pos, self.weight_neg)
+        if not (are_numbers(*margins) and self.margin_neg <= self.margin_pos):
             raise InputError(
-                f"margin_neg is {self.margin_neg} and margin_pos {self.margin_pos}; give margins "
-                "with margin_neg <= margin_pos"
+                f"margin_neg is {self.margin_neg!r} and margin_pos {self.margin_pos!r}; give "
+                "numbers with margin_neg <= margin_pos"
             )
-        if not (self.weight_pos >= 0 and self.weight_neg >= 0):
+        if not (are_numbers(*weights) and min(weights) >= 0):
             raise InputError(
-                f"weight_pos is {self.weight_pos} and weight_neg {self.weight_neg}; give numbers "
-                ">= 0"
+                f"weight_pos is {self.weight_pos!r} and weight_neg {self.weight_neg!r}; give "
+                "numbers >= 0"
             )
 
     __call__ = call

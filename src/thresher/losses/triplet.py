@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError
 from thresher.losses.croloss import CROLoss
 from thresher.losses.tensors import call
@@ -44,9 +45,9 @@ class Triplet:
     margin: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < math.inf:
+        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
             raise InputError(
-                f"the margin of triplet is {self.margin}; give a number above 0, such as 0.05"
+                f"the margin of triplet is {self.margin!r}; give a number above 0, such as 0.05"
             )
 
     __call__ = call
