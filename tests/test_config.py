@@ -422,6 +422,7 @@ TOGETHER = {
         EVENTS + "[recommend]\nrepeat_boost = 0.5\nremove_history = true\n",
         r"recommend\.repeat_boost is 0\.5, but recommend\.remove_history leaves out",
     ),
+    "negative seed": (EVENTS + "[train]\nseed = -1\n", r"train\.seed must be 0 or more, got -1"),
     "negative boost": (
         EVENTS + "[recommend]\nrepeat_boost = -0.1\n",
         r"recommend\.repeat_boost must be 0 or more, got -0\.1",

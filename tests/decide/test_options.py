@@ -15,6 +15,7 @@ from thresher.errors import InputError
         ({"absent": -0.1}, "decide.absent is -0.1"),
         ({"absent": 10.0}, "write 0.1 for 10 %"),
         ({"candidates": 1}, "decide.candidates is 1"),
+        ({"seed": -1}, "decide.seed is -1; it must be 0 or more"),
     ],
 )
 def test_values_outside_their_range_are_refused(change, message):

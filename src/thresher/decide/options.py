@@ -51,6 +51,8 @@ class DecideOptions:
                     f"{percent_hint(value) or ', as 0.95'}"
                 )
         check_absent(self.absent, "decide.absent")
+        if self.seed < 0:
+            raise InputError(f"decide.seed is {self.seed}; it must be 0 or more")
         if self.candidates < 2:
             raise InputError(f"decide.candidates is {self.candidates}; it must be at least 2")
 

@@ -96,7 +96,7 @@ class TrainOptions:
         if not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"train.warmup_ratio must lie in [0, 1], got {self.warmup_ratio}")
         at_least_0 = ("hard_negatives", "num_sampled_negatives", "sampling_power")
-        for name in (*at_least_0, "initial_accumulator", "mini_batch_size"):
+        for name in (*at_least_0, "initial_accumulator", "mini_batch_size", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"train.{name} must be 0 or more, got {getattr(self, name)}")
         if self.cluster_size < 1 or self.cluster_growth < 1:
