@@ -311,6 +311,10 @@ def test_train_into_a_file_and_from_no_file(refused, shop, tmp_path):
         "train", shop / "run.toml", "--out", tmp_path / "file"
     )
     assert "does not exist" in refused("train", tmp_path / "none.toml")
+    said = refused("train", "--set", "train.epochs=3")
+    assert said == (
+        "no data was named; give the TOML file of a run, as in `thresher train run.toml`"
+    )
 
 
 def test_data_commands(refused, shop, tmp_path):
@@ -321,5 +325,14 @@ def test_data_commands(refused, shop, tmp_path):
         "data", "import", "bier", tmp_path, tmp_path / "out"
     )
     assert "corpus.jsonl" in refused("data", "import", "beir", tmp_path, tmp_path / "out")
-    assert "the data has no table" in refused("data", "audit")
+    assert refused("data", "import", "pairs", tmp_path / "no", tmp_path / "out") == (
+        f"{tmp_path / 'no'} does not exist; give the folder to import from"
+    )
+    said = refused("data", "import", "beir", shop / "items.csv", tmp_path / "out")
+    assert said == f"{shop / 'items.csv'} is a file; give the folder to import from"
+    said = refused("data", "import", "pairs", tmp_path, tmp_path / "out", "--calibration", 30)
+    assert "tableA" in said
+    assert "named; give the TOML file of a run, as in `thresher data audit run.toml`" in refused(
+        "data", "audit"
+    )
     assert not (tmp_path / "out").exists()

@@ -64,3 +64,26 @@ def test_labels_that_are_none_are_named(scores, capsys, value, message):
         main(["certify", str(scores([value, *["true"] * 99]))])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_several_targets_hold_together(scores, capsys):
+    path = scores([str(i > 300) for i in range(1000)])
+
+    def certified(target, *more):
+        with pytest.raises(SystemExit) as ended:
+            main(["certify", str(path), "--target", target, *more])
+        return ended.value.code, capsys.readouterr()
+
+    code, said = certified("0.8,0.9", "--json")
+    found = json.loads(said.out)
+    assert (code, found["certified"]) == (0, True)
+    assert [own["target_precision"] for own in found["answers"]] == [0.8, 0.9]
+    assert [own["confidence_level"] for own in found["answers"]] == [0.975, 0.975]
+    code, said = certified("0.9,0.9999")
+    assert code == 0
+    assert [line.partition(" ")[0] for line in said.out.splitlines()] == ["Accepting", "No"]
+    assert certified("0.9999")[0] == 1
+    code, said = certified("0.9,high")
+    assert code == 2
+    assert "--target takes a precision or several, as in 0.9,0.95, got '0.9,high'" in said.err
+    assert "write 0.95 for 95 %" in certified("95")[1].err

@@ -67,6 +67,9 @@ def test_match_without_a_file_prints_the_rows(run, answer, model, tmp_path):
     assert [r["query_id"] for r in rows] == ["a", "b"]
     shown = run("match", model, "--queries", queries).out.splitlines()
     assert shown[-1].startswith("2 queries: ")
+    assert " accepted at a certified precision of 0." in shown[-1]
+    one = run("match", model, "--text", "kettle").out.splitlines()[-1]
+    assert one.startswith("1 query: ")
     assert len(shown) == 3
 
 

@@ -207,3 +207,8 @@ def test_text_refuses_objects_and_unknown_columns():
         text_of(table, ["meta"])
     with pytest.raises(InputError, match=r"no column 'title'"):
         text_of(table, ["title"])
+
+
+def test_a_table_without_columns_says_so():
+    with pytest.raises(InputError, match=r"x has no column 'id'; it has no columns$"):
+        require_columns(pa.table({}), ["id"], "x")

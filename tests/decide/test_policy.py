@@ -89,6 +89,20 @@ def test_sentences_name_the_numbers():
     assert json.loads(json.dumps(none.to_dict()))["more_labels"] == [137, 2_100]
 
 
+def test_sentences_name_every_segment_and_the_others_only_where_there_are_any():
+    north = Policy(0.75, 0.95, 0.9, 120, 3, 160, 120.0, 120)
+    south, none = ONE.reviewing(90), ONE.reviewing(0)
+    policy = replace(none, by="shop", segments={"north": north, "south": south})
+    assert policy.sentence() == (
+        "1 of 2 segments of 'shop' tested alone have their own threshold. north: accepting at 0.75 "
+        "or above decides 75.0% of them automatically, with a precision of at least 0.95 at "
+        f"confidence level {ONE.confidence_level:g} (3 errors in 120 accepted labels, 160 labels "
+        "in all); south: review."
+    )
+    others = replace(policy, labelled=10)
+    assert "No threshold is certified for the others: a person" in others.sentence()
+
+
 def test_sentences_name_clusters_traffic_and_uses():
     policy = replace(ONE, effective_labels=61.2, distinct_clusters=80, absent=0.1, label_uses=3)
     text = policy.sentence()

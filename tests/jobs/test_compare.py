@@ -77,6 +77,19 @@ def test_every_run_on_every_seed_is_a_cell_and_a_failed_one_is_told(shop, tmp_pa
     assert json.loads((tmp_path / "out" / "table.json").read_text()) == found
 
 
+def test_notes_say_what_is_below_a_baseline_and_that_one_seed_has_no_spread(
+    shop, tmp_path, measured
+):
+    base = {"popularity/P@1": 0.1, "tfidf/P@1": 0.5, "P@1": 0.5, "recall@10": 0.4}
+    measured(lambda cell: {**base, "popularity/recall@10": 0.6 if cell.name == "large" else 0.4})
+    runs = [shop / "small.toml", shop / "large.toml"]
+    below = "large finds less than popularity: recall@10 0.400, not 0.600"
+    assert compare(runs, tmp_path / "a", seeds=(0, 1))["notes"] == [below]
+    one = compare(runs, tmp_path / "b", seeds=(0,))["notes"]
+    assert one[0].startswith("one seed shows no spread; give several")
+    assert one[1:] == [below]
+
+
 def test_a_seed_is_that_of_split_tower_and_training_and_paths_are_whole(shop, tmp_path):
     config = read(shop / "small.toml")
     cell = cell_of("small", 5, seeded(config, 5), tmp_path / "c", {})
@@ -107,9 +120,12 @@ def test_a_cell_is_known_by_what_decides_its_numbers_and_nothing_else(shop, tmp_
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"runs": []}, "runs are []; give one or more, each once"),
-        ({"runs": ["a/run.toml", "b/run.toml"]}, "runs are ['run', 'run']"),
-        ({"seeds": (1, 1)}, "seeds are [1, 1]"),
+        ({"runs": []}, "no run was given; give one or more"),
+        (
+            {"runs": ["a/run.toml", "b/run.toml"]},
+            "run run is given 2 times; give each run once, in a file of its",
+        ),
+        ({"seeds": (1, 1)}, "seed 1 is given 2 times; give each seed once"),
         ({"runs": ["nowhere.toml"]}, "nowhere.toml does not exist"),
         ({"jobs": 0}, "jobs is 0"),
     ],

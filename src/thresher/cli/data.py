@@ -1,13 +1,32 @@
 """Commands about data: audit it, import it, look at it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thresher.errors import InputError
+
+if TYPE_CHECKING:
+    from thresher.config import Config
+
 app = typer.Typer(help="Audit, import and inspect data.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+def read_run(config: Path | None, overrides: Sequence[str], command: str) -> "Config":
+    """The run that a command is given; InputError where nothing names its data."""
+    from thresher.config import read
+
+    run = read(config, overrides)
+    if config is None and not run.build("data").named():
+        raise InputError(
+            f"no data was named; give the TOML file of a run, as in `thresher {command} run.toml`"
+        )
+    return run
 
 
 @app.command()
@@ -17,12 +36,12 @@ def audit(
         list[str] | None, typer.Option("--set", help="data.key=value, as often as needed.")
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what is wrong with a dataset before anything is trained on it."""
-    from thresher.config import read
     from thresher.jobs.audit import audit as audit_run
 
-    found = audit_run(read(config, overrides or ()))
+    found = audit_run(read_run(config, overrides or (), "data audit"), quiet=quiet)
     lines = found.pop("lines")
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
     if not found["ok"]:

@@ -43,6 +43,9 @@ def import_folder(
     """
     if kind not in IMPORTERS:
         raise InputError(f"no importer {kind!r}; there are {', '.join(IMPORTERS)}")
+    if not source.is_dir():
+        what = "is a file" if source.exists() else "does not exist"
+        raise InputError(f"{source} {what}; give the folder to import from")
     shares = {"calibration": calibration, "validation": validation}
     given = {name: share for name, share in shares.items() if share is not None}
     if given and kind in HISTORIES:

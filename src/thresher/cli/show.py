@@ -65,7 +65,8 @@ def show_decision(decision: Shown) -> str:
     """The outcome of `calibrate`: the sentence, and what every segment has."""
     lines = [str(decision["sentence"])]
     segments = decision.get("segments") or {}
-    for name, own in [*segments.items(), *([("the others", decision)] if segments else [])]:
+    others = [("the others", decision)] if segments and decision["labelled"] else []
+    for name, own in [*segments.items(), *others]:
         at = own["accept_at"]
         share = own["accepted"] / own["labelled"] if own["labelled"] else 0.0
         fate = "reviewed" if at is None else f"accepted at {at:.4g} or above, {share:.1%}"
@@ -73,9 +74,15 @@ def show_decision(decision: Shown) -> str:
     return "\n".join(lines)
 
 
+def show_decisions(result: Shown) -> str:
+    """The outcome of `certify`, for one target or several."""
+    return "\n".join(map(show_decision, result.get("answers", [result])))
+
+
 def show_comparison(result: Shown) -> str:
-    """The outcome of `compare`: the table, and the runs that failed."""
-    lines = [result["table"], ""] if result["failed"] else [result["table"]]
+    """The outcome of `compare`: the table, what to know about it, and the runs that failed."""
+    lines = [result["table"], *([""] if result["failed"] or result["notes"] else [])]
+    lines += [f"note: {text}" for text in result["notes"]]
     lines += [
         f"failed: {lost['name']}, seed {lost['seed']}: {lost['error']} (see {lost['output']})"
         for lost in result["failed"]
@@ -141,10 +148,17 @@ def show_index(result: Shown) -> str:
 
 def show_matches(result: Shown) -> str:
     """The outcome of `match`: where the rows are, or the rows."""
-    head = (
-        f"{result['queries']:,} queries: {result['accepted']:,} accepted, "
-        f"{result['review']:,} for review"
-    )
+    number, policy = result["queries"], result["policy"]
+    head = f"{counted(number, 'query', 'queries')}: "
+    if result["certified"]:
+        head += (
+            f"{result['accepted']:,} accepted at a certified precision of "
+            f"{policy['target_precision']:g}, {result['review']:,} for review"
+        )
+    else:
+        every = "all " if number > 1 else ""
+        are = counted(number, "query is", "queries are")
+        head = f"no threshold is certified: {every}{are} for review; see `thresher calibrate`"
     if "review_list" in result:
         head += f"; those to review in {result['review_list']}"
     if "out" in result:

@@ -167,9 +167,9 @@ def _check_columns(
     require_columns(table, ["user_id", "item_id"], path)
     if "timestamp" not in table.column_names:
         raise InputError(
-            f"{path} has no column 'timestamp' (it has {', '.join(table.column_names)}); events "
-            "need one to be put in order: a date, or any number that grows, such as the place in "
-            "the user's list"
+            f"{path} has no column 'timestamp' (it has "
+            f"{', '.join(table.column_names) or 'no columns'}); events need one to be put "
+            "in order: a date, or any number that grows, such as the place in the user's list"
         )
     if event_kinds:
         require_columns(table, ["event"], path)

@@ -96,7 +96,8 @@ def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> 
             near = difflib.get_close_matches(name, table.column_names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
-                f"{path} has no column {name!r}; it has {', '.join(table.column_names)}{hint}"
+                f"{path} has no column {name!r}; it has "
+                f"{', '.join(table.column_names) or 'no columns'}{hint}"
             )
 
 

@@ -204,24 +204,34 @@ class Policy:
         others = "the others" if self.segments else "queries"
         text = f"No threshold is certified for {others}: a person reviews them."
         if self.accept_at is not None:
-            text = (
-                f"Accepting {others} at {self.accept_at:.6g} or above decides "
-                f"{self.coverage:.1%} of them automatically, with a precision of at least "
-                f"{self.target_precision:.4g} at confidence level {self.confidence_level:.4g} "
-                f"({evidence(self)})."
+            text = f"Accepting {others} at {self._fate()}."
+        elif self.segments and not self.labelled:
+            text = ""  # there are no others
+        own = dict(self.segments)
+        known = own.pop(KNOWN_TEXT, None)
+        if own:
+            has = sum(one.accept_at is not None for one in own.values())
+            each = "; ".join(
+                f"{name}: " + ("review" if one.accept_at is None else f"accepting at {one._fate()}")
+                for name, one in own.items()
             )
-        has = {name: own.accept_at is not None for name, own in self.segments.items()}
-        known = has.pop(KNOWN_TEXT, None)
-        if has:
             text = (
-                f"{sum(has.values())} of {len(has)} segments of {self.by!r} tested alone have "
-                f"their own threshold. {text}"
+                f"{has} of {len(own)} segments of {self.by!r} tested alone have their own "
+                f"threshold. {each}. {text}"
             )
         if known is not None:
-            fate = "have their own threshold" if known else "go to review"
+            fate = "go to review" if known.accept_at is None else "have their own threshold"
             share = self.share(KNOWN_TEXT)
             text += f" Queries whose text training knew ({share:.1%} of the labels) {fate}."
-        return text + _caveats(self)
+        return text.strip() + _caveats(self)
+
+    def _fate(self) -> str:
+        return (
+            f"{self.accept_at:.6g} or above decides {self.coverage:.1%} of them automatically, "
+            f"with a precision of at least {self.target_precision:.4g} at confidence level "
+            f"{self.confidence_level:.4g} ({evidence(self)}, {_count(self.labelled, 'label')} in "
+            "all)"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as JSON values, with its version and its id."""

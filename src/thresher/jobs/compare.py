@@ -25,6 +25,7 @@ from thresher.jobs.cells import (
     measure_cell,
     run_cells,
 )
+from thresher.measure import LABELS
 
 PROGRAM = "thresher.jobs.compare"
 RUN, TABLE = "run.toml", "table"
@@ -64,15 +65,15 @@ def compare(
 
     Returns:
         What table.json holds: `table` (Markdown), `rows` with every number of every seed, their
-        means and standard deviations, the cells that `failed`, `cells` in all.
+        means and standard deviations, the cells that `failed`, `notes` of what the numbers do not
+        say or say against a run, `cells` in all.
 
     Raises:
         InputError: a run cannot be read, names or seeds repeat, or data cannot be read.
     """
     names = [Path(run).stem for run in runs]
-    for what, given in (("runs", names), ("seeds", seeds)):
-        if not given or len(set(given)) < len(given):
-            raise InputError(f"{what} are {list(given)}; give one or more, each once")
+    _check_once("run", names, "give each run once, in a file of its own name")
+    _check_once("seed", seeds, "give each seed once")
     out, at_a_time = Path(out), cells_at_a_time(jobs)
     cells = []
     for name, run in zip(names, runs, strict=True):
@@ -86,6 +87,7 @@ def compare(
         "table": table.markdown(rows, _blocks(rows), seeds=len(seeds)),
         "rows": table.as_json(rows),
         "failed": table.failures(outcomes),
+        "notes": _notes(rows, len(seeds)),
         "cells": len(cells),
         "split": split,
         "seeds": list(seeds),
@@ -93,6 +95,13 @@ def compare(
     }
     write_table(out, found)
     return found
+
+
+def _check_once(what: str, given: Sequence[Any], fix: str) -> None:
+    if not given:
+        raise InputError(f"no {what} was given; give one or more")
+    if twice := [one for one in given if given.count(one) > 1]:
+        raise InputError(f"{what} {twice[0]} is given {given.count(twice[0])} times; {fix}")
 
 
 def seeded(config: Config, seed: int) -> Config:
@@ -146,6 +155,25 @@ def write_table(out: Path, found: Mapping[str, Any]) -> None:
     with atomic_write(out / f"{TABLE}.md") as file:
         file.write(found["table"] + "\n")
     write_json(out / f"{TABLE}.json", found)
+
+
+def _notes(rows: Sequence[table.Row], seeds: int) -> list[str]:
+    """That there is no spread, and which runs find less than a baseline."""
+    notes = []
+    if seeds == 1:
+        notes.append("one seed shows no spread; give several, as in --seeds 0,1,2, to tell runs "
+                     "apart")  # fmt: skip
+    for row in rows:
+        for base in ("popularity", "tfidf"):
+            for metric in ("P@1", "recall@10"):
+                own, other = row.spread(metric).mean, row.spread(f"{base}/{metric}").mean
+                if own is not None and other is not None and own < other:
+                    name = LABELS[base].partition(",")[0]
+                    notes.append(
+                        f"{row.name} finds less than {name}: {metric} {own:.3f}, not {other:.3f}"
+                    )
+                    break
+    return notes
 
 
 def _blocks(rows: Sequence[table.Row]) -> table.Blocks:

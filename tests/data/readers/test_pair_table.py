@@ -40,7 +40,7 @@ def rows(path):
 def test_pair_tables(source, tmp_path):
     out = tmp_path / "out"
     summary = pair_table.convert(source(), out, calibration=0.0)
-    assert rows(out / "items.parquet")[1] == ("1", "product 1", "1.5")
+    assert rows(out / "items.parquet")[1] == ("1", "product 1", 1.5)
     assert set(rows(out / "pairs.parquet")) == {
         ("0", "0"), ("0", "2"), ("1", "1"), ("2", "2"), ("5", "3"),
     }  # fmt: skip
@@ -65,6 +65,27 @@ def test_pair_tables(source, tmp_path):
     assert trues(load_dataset(written, out)) == {
         "0": ["0", "2"], "1": ["1"], "2": ["2"], "3": [], "4": [], "5": ["3"], "6": [],
     }  # fmt: skip
+
+
+def test_numbers_are_numbers_and_what_is_none_stays(source, tmp_path):
+    head = "id,name,price,weight,year\n"
+    lines = ('"$1,299.50",2 kg', "$5,", ",3", "0.5 \u20ac,4", "7,5")
+    made = [f"{n},product {n},{line},{1990 + n}\n" for n, line in enumerate(lines)]
+    out = tmp_path / "out"
+    summary = pair_table.convert(source(tableB=head + "".join(made)), out)
+    items = read_table(out / "items.parquet")
+    assert items["price"].to_pylist() == [1299.5, 5.0, None, 0.5, 7.0]
+    assert items["year"].to_pylist() == [1990.0, 1991.0, 1992.0, 1993.0, 1994.0]
+    kinds = summary.columns["items"]
+    assert (kinds["price"], kinds["year"]) == ("number", "number")
+    made[0] = "0,product 0,call,2,1990\n"
+    made += [f"{n},product {n},$1,1,1990\n" for n in range(5, 9)]
+    source_b = tmp_path / "source" / "tableB.csv"
+    source_b.write_text(head + "".join(made))
+    summary = pair_table.convert(tmp_path / "source", out)
+    assert read_table(out / "items.parquet")["price"].to_pylist()[:2] == ["call", "$5"]
+    assert summary.columns["items"]["price"] == "text"
+    assert summary.notes[-1].startswith("price stays text: 'call' is no number; correct or empty")
 
 
 def test_the_left_table_may_be_the_catalogue(source, tmp_path):

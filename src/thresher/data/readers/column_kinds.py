@@ -1,9 +1,11 @@
 """What the columns of a table from elsewhere seem to hold, as a proposal."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _ROWS = 10_000
 _NUMBER = re.compile(r"[$€£]?\s*[+-]?(?:0|[1-9][0-9.,]*|0?[.,][0-9]+|0[.,][0-9]+)\s*[$€£%]?")
@@ -24,6 +26,30 @@ def column_kinds(table: pa.Table) -> dict[str, str]:
     named = [name for name in table.column_names if name not in ("id", "split")]
     kinds = {name: _kind(table[name].slice(0, _ROWS)) for name in named}
     return {name: kind for name, kind in kinds.items() if kind}
+
+
+def with_numbers(table: pa.Table, names: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    """Columns of text as numbers, without currencies and with nulls for what is empty.
+
+    A column with a value that is no number stays as it is, and a clause says so.
+    """
+    notes = []
+    for name in names:
+        bare = pc.replace_substring_regex(table[name], r"[$€£%\s]", "")
+        bare = pc.if_else(pc.equal(bare, ""), None, bare)
+        grouped = pc.match_substring_regex(bare, r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
+        bare = pc.if_else(grouped, pc.replace_substring(bare, ",", ""), bare)
+        plain = pc.match_substring_regex(bare, r"^[+-]?(\d+\.?\d*|\.\d+)$")
+        strange = table[name].filter(pc.invert(pc.fill_null(plain, True)))
+        if len(strange):
+            notes.append(
+                f"{name} stays text: {strange[0].as_py()!r} is no number; correct or empty it to "
+                "have numbers"
+            )
+            continue
+        column = pc.replace_substring_regex(bare, r"^\+", "").cast(pa.float64())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table, notes
 
 
 def _kind(column: pa.ChunkedArray) -> str | None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from thresher.data.findings import counted
 from thresher.data.join import Tables
-from thresher.data.readers.column_kinds import column_kinds
+from thresher.data.readers.column_kinds import column_kinds, with_numbers
 from thresher.data.split import SPLITS, assign
 from thresher.data.tables import text_of, write_table
 from thresher.errors import InputError, percent_hint
@@ -103,7 +103,8 @@ def write_dataset(
 
     Formats from elsewhere know no calibration split, and a threshold needs one: a seeded share of
     the train queries (of validation where there is no train, of test where there is neither)
-    becomes it. Queries of the same text go together.
+    becomes it. Queries of the same text go together. Columns of numbers, perhaps with a currency,
+    are written as numbers.
 
     Args:
         out: the folder, made if needed.
@@ -131,14 +132,16 @@ def write_dataset(
         if moved:
             became = counted(moved, f"{origin} query became", f"{origin} queries became")
             notes = [*notes, f"{became} the {split} split (share {share:g}, seed {seed})"]
-    queries = tables.queries.append_column("split", pa.array(given, pa.string()))
-    written = {"items": tables.items, "queries": queries, "pairs": tables.pairs}
+    (items, strange), (queries, others) = _numbers(tables.items), _numbers(tables.queries)
+    notes = list(dict.fromkeys([*notes, *strange, *others]))
+    queries = queries.append_column("split", pa.array(given, pa.string()))
+    written = {"items": items, "queries": queries, "pairs": tables.pairs}
     written |= {} if tables.ignored is None else {"ignored": tables.ignored}
     with written_together(out) as folder:
         for name, table in written.items():
             write_table(table, folder / f"{name}.parquet")
     return Summary(
-        items=len(tables.items),
+        items=len(items),
         queries=len(queries),
         pairs=len(tables.pairs),
         splits={name: given.count(name) for name in SPLITS},
@@ -147,8 +150,23 @@ def write_dataset(
         notes=tuple(notes),
         ignored=None if tables.ignored is None else len(tables.ignored),
         without_pairs=len(queries) - pc.count_distinct(tables.pairs["query_id"]).as_py(),
-        columns={"items": column_kinds(tables.items), "queries": column_kinds(tables.queries)},
+        columns={"items": _told(items), "queries": _told(queries)},
     )
+
+
+def _numbers(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Columns of text that hold numbers, but those that describe a row, as numbers."""
+    found = [name for name, kind in column_kinds(table).items() if kind == "number"]
+    free = [name for name in found if name not in _texts(table)]
+    return with_numbers(table, [name for name in free if table[name].type == pa.string()])
+
+
+def _told(table: pa.Table) -> dict[str, str]:
+    """The kinds of columns as they are written: numbers that are text are none."""
+    return {
+        name: "text" if kind == "number" and table[name].type == pa.string() else kind
+        for name, kind in column_kinds(table).items()
+    }
 
 
 def _check_shares(calibration: float, validation: float, origin: str | None) -> None:
