@@ -217,7 +217,7 @@ class Policy:
             )
             text = (
                 f"{has} of {len(own)} segments of {self.by!r} tested alone have their own "
-                f"threshold. {each}. {text}"
+                f"threshold. {each}. {text}".rstrip()
             )
         if known is not None:
             fate = "go to review" if known.accept_at is None else "have their own threshold"
