@@ -153,7 +153,7 @@ def _thresher(words: list[str], whole: bool) -> Iterator[str]:
         names.append(words.pop(0))
         found = found.commands.get(names[-1])
     typed = " ".join(names)
-    if found is None:
+    if found is None or found.hidden:
         yield f"there is no command {typed}"
     elif whole and "--help" not in words:
         try:

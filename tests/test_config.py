@@ -406,7 +406,8 @@ TOGETHER = {
     "protocol": (PAIRS + "protocol = 'time'\n", r"data\.protocol = 'time' splits events, and the"),
     "sum": (PAIRS + "shares = { train = 0.9 }\n", r"shares"),
     "encoder": (EVENTS + "[tower]\nencoder = 'grru'\n", r"tower\.encoder must be one of mean, gru"),
-    "dim": (EVENTS + "[tower]\ndim = 0\n", r"dim must be at least 1, got 0"),
+    "dim": (EVENTS + "[tower]\ndim = 0\n", r"dim must be 1 to 65,536, got 0"),
+    "wide": (EVENTS + "[tower]\ndim = 9223372036854775807\n", r"dim must be 1 to 65,536, got 9"),
     "heads": (EVENTS + "[tower]\nencoder = 'attention'\nheads = 5\n", r"be shared by 5 heads"),
     "kernel": (
         EVENTS + "[[objective]]\nkind = 'croloss'\nkernel = 'tanh'\n",

@@ -88,6 +88,27 @@ def test_candidates_of_another_engine_are_a_file(shop, opened, forty, tmp_path):
     ]
 
 
+def test_blocks_without_a_candidate_are_decided_as_the_whole(
+    shop, opened, forty, tmp_path, monkeypatch
+):
+    table = read_table(forty)
+    candidates = opened.search(table.slice(30, 1), 4)
+    unknown = pa.table({"query_id": table["id"].slice(0, 1), "item_id": ["nothing"]})
+    unknown = unknown.append_column("score", pa.array([1.0]))
+    given = candidates.select(unknown.column_names)
+    write_table(pa.concat_tables([unknown, given.cast(unknown.schema)]), tmp_path / "c.csv")
+    expected = opened.match(table, candidates=candidates).to_pylist()
+    monkeypatch.setattr(module, "BLOCK", 7)
+    found = match(shop / "model", forty, candidates=tmp_path / "c.csv", quiet=True)["matches"]
+    assert [(r["item_id"], r["decision"]) for r in found] == [
+        (r["item_id"], r["decision"]) for r in expected
+    ]
+    assert sum(r["item_id"] is not None for r in found) == 1
+    write_table(unknown, tmp_path / "none.csv")
+    with pytest.raises(InputError, match="no candidate names both"):
+        match(shop / "model", forty, candidates=tmp_path / "none.csv", quiet=True)
+
+
 def test_no_rows_are_no_queries(shop, tmp_path):
     (tmp_path / "q.csv").write_text("id,title\n")
     with pytest.raises(InputError, match=r"q\.csv.*(no rows|no row)"):
