@@ -48,6 +48,26 @@ def test_one_cluster_certifies_nothing(scores, capsys):
     assert ended.value.code in (1, 2)
 
 
+def test_a_seed_is_0_or_more(scores, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(scores(["1"] * 200)), "--seed", "-1"])
+    assert ended.value.code == 2
+    assert "the seed is -1; give a whole number that is 0 or more" in capsys.readouterr().err
+
+
+def test_every_row_has_a_cluster(tmp_path, scores, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(scores(["1"] * 200, extra=","))])
+    assert ended.value.code == 2
+    assert "the cluster of row 1 is missing" in capsys.readouterr().err
+    rows = '{"score": 0.5, "correct": true, "cluster": ["a"]}\n'
+    (tmp_path / "scores.jsonl").write_text(rows * 200)
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(tmp_path / "scores.jsonl")])
+    assert ended.value.code == 2
+    assert "`cluster` holds list<" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", ["high", ""])
 def test_scores_that_are_none_are_named(tmp_path, capsys, value):
     path = tmp_path / "scores.csv"

@@ -380,7 +380,7 @@ BAD = {
                       r"pairs\.csv: 1 row names a split that does not exist \(such as 'dev'\); "
                       r"the splits are train, validation"),
     "labels": ({"pairs": "query_id,item_id,label\n1,A,1\n1,B,0\n"},
-               r"pairs\.csv: 1 pair is labelled as false \(such as '0'\); this file lists true"),
+               r"pairs\.csv: 1 pair is labelled as false in column 'label' \(such as '0'\); this"),
     "no id column": ({"items": "ident,title\nA,a\n"}, r"items\.csv has no column 'id'"),
     "pair columns": ({"pairs": "query,item_id\n1,A\n"},
                      r"pairs\.csv has no column 'query_id'; it has query, item_id; did you mean"),
@@ -422,6 +422,45 @@ def test_false_is_false_however_it_is_spelled(labels):
         dataset_of(DataOptions(), items=items, pairs=pairs)
     true = pairs.slice(0, 1)
     assert dataset_of(DataOptions(), items=items, pairs=true).sizes()["training_pairs"] == 1
+
+
+VERDICTS = [
+    ("checked", [True, False], 1),
+    ("checked", [True, True], 0),
+    ("checked", ["True", "False"], 0),  # text is a verdict only where the name says so
+    ("is_match", ["1", "0"], 1),
+    ("isMatch", ["yes", "no"], 1),
+    ("gold", [1.0, 0.0], 1),
+    ("y", [1, -1], 1),
+    ("correct", ["true", "FALSE"], 1),
+    ("match", ["exact", "close"], 0),
+    ("truth", ["a", "0"], 1),
+    ("target", ["1", "0.0"], 1),
+    ("score", [1, 0], 1),
+    ("score", [1.0, 0.5], 0),
+    ("Relevance", [0.0, 0.0], 0),
+    ("relevance", [2, 0], 0),
+    ("label", [["no"], ["yes"]], 0),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "wrong"), VERDICTS)
+def test_a_column_of_verdicts_is_refused_whatever_its_name(name, values, wrong):
+    items = pa.table({"id": ["a", "b"], "title": ["a", "b"]})
+    pairs = pa.table({"query_id": ["a", "b"], "item_id": ["b", "a"], name: values})
+    if not wrong:
+        assert dataset_of(DataOptions(), items=items, pairs=pairs).sizes()["training_pairs"] == 2
+        return
+    words = rf"1 pair is labelled as false in column '{name}' .*or the column if it says something"
+    with pytest.raises(InputError, match=words):
+        dataset_of(DataOptions(), items=items, pairs=pairs)
+
+
+def test_a_split_is_one_name_a_row():
+    items = pa.table({"id": ["a", "b"], "title": ["a", "b"]})
+    pairs = pa.table({"query_id": ["a"], "item_id": ["b"], "split": [["train"]]})
+    with pytest.raises(InputError, match=r"the table of pairs: column 'split' holds list<.*train,"):
+        dataset_of(DataOptions(), items=items, pairs=pairs)
 
 
 def test_names_that_are_not_there(folder):

@@ -211,6 +211,9 @@ def test_what_a_format_cannot_hold_is_one_sentence(tmp_path):
             write_table(pa.table({"id": ["1"], "x": column}), tmp_path / name)
     with pytest.raises(InputError, match=r"an empty value would be a blank line"):
         write_table(pa.table({"x": ["a", ""]}), tmp_path / "t.tsv")
+    for name in ("t.csv", "t.tsv", "t.xlsx"):
+        with pytest.raises(InputError, match=r"the table has no columns; give at least one"):
+            write_table(pa.table({}), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 import builtins
 import datetime
+import zipfile
 
 import openpyxl
 import pyarrow as pa
@@ -64,6 +65,70 @@ def test_what_a_cell_cannot_hold(tmp_path):
     with pytest.raises(InputError, match=r"column 'x' holds list<.*cannot hold"):
         write_table(pa.table({"x": [["a"]]}), tmp_path / "t.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_workbook_would_change_is_refused(tmp_path):
+    for columns, words in (
+        ({"x": ["a", None], "y": [1, None]}, r"row 2 has no value in any column, which a sheet lo"),
+        ({"x": ["a", ""], "y": [1.0, float("nan")]}, r"row 2 has no value in any column"),
+        ({"x": [1, 10**15]}, r"column 'x' holds 1000000000000000, and a cell a finite number of 1"),
+        (
+            {"x": [-(2**63), None]},
+            r"column 'x' holds -9223372036854775808, .* make the column text",
+        ),
+        ({"x": pa.array([2**64 - 1], pa.uint64())}, r"column 'x' holds 18446744073709551615"),
+        ({"x": [1.0, -float("inf")]}, r"column 'x' holds -inf, and a cell a finite number"),
+        ({"x": ["a\r\nb"]}, r"the text 'a\\r\\nb' has .*a control character"),
+        ({"x\ry": ["a"]}, r"a control character"),
+    ):
+        with pytest.raises(InputError, match=words):
+            write_table(pa.table(columns), tmp_path / "t.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_a_workbook_keeps(tmp_path):
+    columns = {
+        "whole": [10**15 - 1, -(10**15 - 1), None],
+        "float": [1e300, 0.1, 1e20],
+        "text": ["12345678901234567", "", "b"],
+        "nan": [float("nan"), 1.5, 2.0],
+    }
+    write_table(pa.table(columns), tmp_path / "t.xlsx")
+    want = columns | {"text": ["12345678901234567", None, "b"], "nan": [None, 1.5, 2.0]}
+    assert read_table(tmp_path / "t.xlsx").to_pydict() == want
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([1, "=1+1"], r"row 3: title is a formula that was never computed; open the file in a sp"),
+        ([1, "a", None, "stray"], r"row 3: 'stray' stands right of the columns that the header n"),
+        ([None, None, 0], r"row 3: '0' stands right of the columns"),
+        ([1, 10**15], r"row 3: title is 1000000000000000, and a number in a sheet has 15 digits"),
+        ([1, 1234567890123450.0], r"row 3: title is 1234567890123450, and a number in a sheet"),
+        ([1.5e15, "a"], r"row 3: id is 15\d+(\.0)?, and a number in a sheet has 15 digits"),
+    ],
+)
+def test_cells_that_cannot_be_read(book, row, words):
+    with pytest.raises(InputError, match=rf"t\.xlsx, {words}"):
+        read_table(book(["id", "title"], [7, "a"], row))
+
+
+def test_cells_outside_the_size_that_a_file_gives_itself(book):
+    path = book(["id", "note", "title"], [7, '=""', "red mug"])
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    for old, new in (
+        (b'<dimension ref="A1:C2" />', b'<dimension ref="A1:B1" />'),
+        (b'<c r="B2"><f>""</f><v />', b'<c r="B2" t="str"><f>""</f><v></v>'),  # as Excel writes it
+    ):
+        sheet = parts["xl/worksheets/sheet1.xml"]
+        assert old in sheet
+        parts["xl/worksheets/sheet1.xml"] = sheet.replace(old, new)
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, data in parts.items():
+            packed.writestr(name, data)
+    assert read_table(path).to_pylist() == [{"id": "7", "note": None, "title": "red mug"}]
 
 
 def test_files_that_are_none(book, tmp_path):

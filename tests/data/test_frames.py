@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from thresher.data.frames import like, to_table
+from thresher.data.frames import like, texts_of, to_table
 from thresher.errors import InputError
 
 COLUMNS = {
@@ -152,6 +152,14 @@ BAD = {
     "list id": (pl.DataFrame({"id": [["a"]]}), r"items: column 'id' holds list<.*ids are text or"),
     "bool id": (pd.DataFrame({"id": [True]}), r"column 'id' holds bool; ids are text or whole"),
     "mixed rows": ([{"a": 1}, {"a": "b"}], r"items, row 2: a is text \('b'\), but a number in row"),
+    "half": ([{"id": "a"}, {"id": "a\ud800"}], r"items, row 2: id 'a\\ud800' holds half of a surr"),
+    "half in a list": ([{"id": "a", "in": {"x": ["\udfff"]}}], r"row 1: in\.x\[\] '\\udfff' holds"),
+    "half in a frame": (
+        pd.DataFrame({"id": [1, 2], "t": np.array(["a", "\ud800b"], object)}, dtype=object),
+        r"items, row 2: t '\\ud800b' holds half of a surrogate pair",
+    ),
+    "half in an array": ({"t": np.array(["a\ud800"])}, r"items, row 1: t .* holds half"),
+    "texts and more": (["a", None, 7], r"items, row 3: it is no text but int; give a pandas or"),
     "rows of text": (["a"], r"items, row 1: it is no dict but str; give a pandas or polars frame"),
     "scalars": ({"id": "a"}, r"items: column 'id' is no list of values"),
     "lengths": ({"id": [1, 2], "b": [1]}, r"different lengths \(id 2, b 1\); give one value a ro"),
@@ -168,3 +176,9 @@ def test_what_is_no_table(name):
     with pytest.raises(InputError, match=words) as caught:
         to_table(frame, what="items")
     assert "\n" not in str(caught.value)
+
+
+def test_half_of_a_surrogate_pair_in_a_list_of_texts():
+    with pytest.raises(InputError, match=r"the texts, row 2: text 'a\\ud800' holds half of a surr"):
+        texts_of(("b", "a\ud800"))
+    assert texts_of([None]).type == pa.string()

@@ -124,7 +124,7 @@ def test_nan_is_never_written(tmp_path):
         '{"x": null, "y": [null, 1.0]}',
         '{"x": 1.0, "y": null}',
     ]
-    for column in ([inf], [[inf]]):
+    for column in ([inf], [[inf]], [[1.0, -inf, None]], [{"in": [inf]}], [[[nan, inf]]]):
         with pytest.raises(
             InputError, match=r"the row .* holds an infinite number, which JSON cannot"
         ):

@@ -106,6 +106,9 @@ def test_shares_are_kept_and_a_share_of_zero_gets_nothing():
     [
         ({"train": 0.9, "test": 0.2}, r"train 0\.9.*test 0\.2, which sum to 1\.1.*sum to 1"),
         ({"train": 1.2, "test": -0.2}, "must be 0 or more"),
+        ({"train": float("nan"), "test": 0.5}, "train nan.*must be 0 or more and sum to 1"),
+        ({"train": 0.5, "test": float("nan")}, "test nan.*must be 0 or more and sum to 1"),
+        ({"train": float("inf")}, "train inf.*must be 0 or more and sum to 1"),
         ({"train": 0.9, "tets": 0.1}, "unknown split 'tets'.*did you mean 'test'"),
     ],
 )

@@ -24,9 +24,10 @@ _TEXTS: Mapping[str, tuple[Severity, str, str]] = {
     "unknown-item/open": ("note",
         "{path}: {n} {pair names|pairs name} an item_id that is not an id in {other}",
         "correct the ids if that is wrong; a query whose last pair goes has no true item"),
-    "negative-pairs": ("error", "{path}: {n} {pair is|pairs are} labelled as false",
-        "this file lists true pairs alone, so remove those, or import a folder of judged pairs as "
-        "a pair table"),
+    "negative-pairs": ("error",
+        "{path}: {n} {pair is|pairs are} labelled as false in column {column!r}",
+        "this file lists true pairs alone, so remove those, or the column if it says something "
+        "else, or import a folder of judged pairs as a pair table"),
     "repeated-pair": ("note", "{path}: {n} {pair repeats|pairs repeat} another",
         "nothing to do: a pair counts once"),
     "true-and-ignored": ("note",

@@ -81,7 +81,7 @@ def texts_of(frame: Frame) -> pa.Array | None:
         return None
     values = [None if isinstance(x, float) and math.isnan(x) else x for x in frame]
     text = all(value is None or isinstance(value, str) for value in values)
-    return pa.array(values, pa.string()) if text else None
+    return _array(values, "text", "the texts").cast(pa.string()) if text else None
 
 
 def like(table: pa.Table, original: Frame) -> Any:
@@ -147,6 +147,10 @@ def _columns(columns: Mapping[str, Any], what: str) -> pa.Table:
 
 
 def _records(rows: Sequence[Any], what: str) -> pa.Table:
+    strange = [at for at, row in enumerate(rows, 1) if not isinstance(row, str | None)]
+    if strange and isinstance(rows[0], str):
+        kind = type(rows[strange[0] - 1]).__name__
+        raise InputError(f"{what}, row {strange[0]}: it is no text but {kind}; {_fix()}")
     wrong = next((at for at, row in enumerate(rows, 1) if not isinstance(row, Mapping)), None)
     if wrong is not None:
         kind = type(rows[wrong - 1]).__name__

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int64, UInt8
+from pyarrow.types import is_nested
 
 from thresher.data.finding_texts import found
 from thresher.data.findings import Finding
@@ -14,7 +15,11 @@ from thresher.data.queries import rows_of
 from thresher.data.relation import Relation
 from thresher.data.sources import Sources
 from thresher.data.split import SPLITS, UNASSIGNED, normalised
+from thresher.errors import InputError
 
+# What else than `label` names a column of verdicts, or one of grades, where 0 and 1 are verdicts.
+_VERDICTS = {"ismatch", "match", "istrue", "gold", "truth", "correct", "y"}
+_GRADES = {"target", "score", "relevance"}
 _FALSE = {"false", "f", "no", "n", "negative", "neg", "wrong", "incorrect", "non-match", "nonmatch"}
 
 
@@ -176,13 +181,24 @@ def unique_rows(table: pa.Table, path: str, kind: str) -> tuple[pa.Table, list[F
 
 def _negative(pairs: pa.Table, path: str) -> list[Finding]:
     """Pairs labelled as false: somebody gave judged pairs for true ones."""
-    false: dict[str, int] = {}
-    for name in pairs.column_names:
-        if name.casefold() == "label":
-            labels = pc.value_counts(pairs[name].combine_chunks())
-            each = zip(*(labels.field(n).to_pylist() for n in ("values", "counts")), strict=True)
-            false |= {str(value): number for value, number in each if is_false(value)}
-    return found("negative-pairs", sum(false.values()), false, path=path)
+    findings = []
+    for name, column in zip(pairs.column_names, pairs.columns, strict=True):
+        known, truth = name.casefold().replace("_", ""), pa.types.is_boolean(column.type)
+        if not (truth or known in {"label"} | _VERDICTS | _GRADES) or is_nested(column.type):
+            continue
+        labels = pc.value_counts(column.combine_chunks())
+        each = zip(*(labels.field(n).to_pylist() for n in ("values", "counts")), strict=True)
+        counts = {str(value): number for value, number in each if value not in (None, "")}
+        false = {value: number for value, number in counts.items() if is_false(value)}
+        kinds = {normalised(value) for value in counts}
+        if known in _GRADES and not truth:
+            judged = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
+            two = {judged.get(kind) for kind in kinds} == {"0", "1"}
+        else:
+            two = len(kinds) == 2
+        if known == "label" or two:
+            findings += found("negative-pairs", sum(false.values()), false, path=path, column=name)
+    return findings
 
 
 def is_false(label: object) -> bool:
@@ -239,6 +255,11 @@ def _pair_split(true: _Pairs, of_query: UInt8[np.ndarray, " Q"]) -> UInt8[np.nda
 
 def _split_numbers(table: pa.Table, path: str) -> tuple[Int64[np.ndarray, " rows"], list[Finding]]:
     """The number of the split in each row, -1 for none."""
+    if is_nested(table["split"].type):
+        raise InputError(
+            f"{path}: column 'split' holds {table['split'].type}; give each row one of "
+            f"{', '.join(SPLITS)}, or leave the column out"
+        )
     names = table["split"].cast(pa.string())
     numbers = rows_of(names, pa.array(SPLITS))
     named = pc.fill_null(pc.not_equal(names, ""), False).to_numpy()

@@ -89,9 +89,19 @@ def mismatch(records: Iterable[tuple[int, Record]], place: str) -> str | None:
                     f"{place} {number}: {name} is {kind} ({str(value)[:40]!r}), but {before} in "
                     f"{place} {first}; give it one kind throughout"
                 )
+            if isinstance(value, str) and not _is_utf8(value):
+                return f"{place} {number}: {name} {value!r} holds half of a surrogate pair; drop it"
             if type(value) is int and not -(2**63) <= value < 2**63:
                 return f"{place} {number}: {name} is {value}, which is too large; make it text"
     return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write(file: IO[bytes], table: pa.Table, path: Path) -> None:

@@ -40,8 +40,10 @@ def textual(table: pa.Table, path: str | Path, *, nested: bool) -> pa.Table:
         nested: whether the format can hold lists and objects.
 
     Raises:
-        InputError: a column is of a type that the format cannot hold.
+        InputError: there is no column, or one is of a type that the format cannot hold.
     """
+    if not (nested or table.num_columns):
+        raise InputError(f"{path}: the table has no columns; give at least one")
 
     def done(kind: pa.DataType) -> bool:
         return _is_textual(kind, nested=nested)

@@ -13,6 +13,7 @@ from thresher.errors import InputError
 
 Column = Any
 """A list, a NumPy array, or a column of pandas, polars or Arrow: one value per answer."""
+_MISSING = ("None", "nan", "<NA>", "NaT")
 
 
 def certify(
@@ -117,27 +118,34 @@ def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"]
     """A number for each distinct cluster, or None where no two rows share one.
 
     Raises:
-        InputError: if there is not one cluster for each row, or only one for all.
+        InputError: if a row has no cluster, or all have one.
     """
     if clusters is None:
         return None
     values = np.asarray(clusters)
     if values.shape != (rows,):
-        raise InputError(f"got {len(values)} clusters for {rows} rows; give one per row")
+        raise InputError(f"got {values.size} clusters for {rows} rows; give one per row")
+    each = clusters if isinstance(clusters, list | tuple) else values.tolist()
+    for row, one in enumerate(each, 1):
+        if not isinstance(one, str) and str(one) in _MISSING:
+            raise InputError(
+                f"the cluster of row {row} is missing; give every row one, one of its own where it "
+                "stands or falls alone"
+            )
     if values.dtype == object:
         values = values.astype(np.str_)
     distinct, codes = np.unique(values, return_inverse=True)
     if len(distinct) == 1 and rows > 1:
         raise InputError(
-            f"all {rows} rows are in one cluster, {distinct[0]!r}, and say no more than one label; "
-            "give the column that tells independent rows apart, such as the query's text"
+            f"all {rows} rows are in one cluster, {distinct[0].item()!r}, and say no more than one "
+            "label; give the column that tells independent rows apart, such as the query's text"
         )
     return None if len(distinct) == rows else codes.reshape(-1).astype(np.int64)
 
 
 def _scores(scores: Column) -> Float64[np.ndarray, " Q"]:
     try:
-        values = np.asarray(scores).astype(np.float64)
+        values = np.asarray(scores, np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"the scores are not numbers ({error}); give one number a row") from None
     if values.ndim != 1:
@@ -174,7 +182,7 @@ def _selection(
     part: Shaped[np.ndarray, " Q"] = np.asarray(selection)
     if part.shape != scores.shape or part.dtype != np.bool_ or part.all() or not part.any():
         raise InputError(
-            f"got a selection of {int(np.sum(part))} of {len(part)} rows for {len(scores)} scores; "
+            f"got a selection of {int(np.sum(part))} of {part.size} rows for {len(scores)} scores; "
             "give one boolean a row, true for some and not for all"
         )
     if clusters is not None and len(np.intersect1d(clusters[part], clusters[~part])):

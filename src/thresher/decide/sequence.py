@@ -207,7 +207,8 @@ def selection_rows(
     Without clusters the draw does not depend on the order of the rows.
 
     Raises:
-        InputError: if there are too few rows or clusters to have some on both sides.
+        InputError: if there are too few rows or clusters to have some on both sides, or the seed
+            is none.
     """
     member = clusters
     if member is None:
@@ -219,7 +220,10 @@ def selection_rows(
             f"{len(scores)} labels in {groups} clusters cannot be split into a part that chooses "
             "thresholds and a part that certifies; give more labels"
         )
-    rng = np.random.default_rng(seed)
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the seed is {seed!r}; give a whole number that is 0 or more") from error
     drawn = draw_clusters(member, SELECTION_SHARE, seed=rng)
     return drawn if drawn.any() and not drawn.all() else member == rng.choice(member)
 
