@@ -133,7 +133,7 @@ def test_shares_and_bad_folders(run, refused, folder, tmp_path):
     assert found["splits"]["calibration"] > found["splits"]["validation"] > 30
     assert found["ignored"] == 1150
     said = refused("data", "import", "xc", folder, out, "--calibration", 2)
-    assert said == "the calibration share is 2.0; it must be in [0, 1)"
+    assert said == "the calibration share is 2.0; it must be in [0, 1); write 0.02 for 2 %"
     assert "holds no set of the XC repository" in refused(
         "data", "import", "xc", tmp_path, tmp_path / "none"
     )

@@ -157,7 +157,9 @@ def test_events_are_read_as_in_training(tmp_path):
     text = "user_id,item_id,timestamp,event\na,i0-0,1,buy\na,i4-0,2,see\na,i3-0,3,buy\n"
     text += "b,i0-0,1,buy\nb,i0-0,2,buy\nb,i3-0,3,buy\nc,i4-0,1,see\n"
     (tmp_path / "e.csv").write_text(text)
-    found = Retriever.open(folder / "m").recommend(tmp_path / "e.csv", 2).to_pylist()
+    model = Retriever.open(folder / "m")
+    with pytest.warns(UserWarning, match="'c'"):
+        found = model.recommend(tmp_path / "e.csv", 2).to_pylist()
     of = {
         user: [(r["item_id"], pytest.approx(r["score"], abs=1e-6)) for r in found
                if r["user_id"] == user] for user in "abc"
