@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as dc_replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ class Retriever:
         given = to_table(events, what="events")
         return history_queries(given, data, items=self.items, users=users, path=path)
 
-    @property
+    @cached_property
     def _reads_events(self) -> bool:
         return "events" in self.config.build("data").named()
 

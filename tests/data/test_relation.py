@@ -77,20 +77,14 @@ def test_among_names_every_true_pair_of_a_batch_once(case, data):
 
 
 @given(cases(), st.data())
-def test_take_keep_and_without(case, data):
-    relation, truth = build(case)
+def test_take(case, data):
+    relation, _truth = build(case)
     queries, items, _ = case
     rows = data.draw(rows_below(queries))
     taken = relation.take(ints(rows))
     assert taken.shape == (len(rows), items)
     for at, row in enumerate(rows):
         assert taken.items_of(at).tolist() == relation.items_of(row).tolist()
-    kept = data.draw(st.permutations(range(items)))[: data.draw(st.integers(0, items))]
-    smaller = relation.keep_items(ints(kept))
-    assert smaller.shape == (queries, len(kept))
-    assert {(q, kept[i]) for q, i in smaller.pairs().tolist()} == {
-        (q, i) for q, i in truth if i in kept
-    }
 
 
 def test_correct_takes_the_queries_in_order():
@@ -109,10 +103,8 @@ def test_rows_outside_the_shape_are_refused():
         Relation.from_pairs(ints([0, -1]), ints([0, 0]), shape=(2, 3))
 
 
-def test_an_item_is_kept_once():
+def test_a_query_that_there_is_not_has_no_items():
     relation = Relation.from_pairs(ints([0]), ints([0]), shape=(1, 2))
-    with pytest.raises(InputError, match=r"named twice"):
-        relation.keep_items(ints([0, 0]))
     with pytest.raises(IndexError):
         relation.items_of(1)
 

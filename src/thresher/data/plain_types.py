@@ -14,7 +14,7 @@ _PIECE = 1 << 20  # rows; a text column of 2 GB has no plain type in one piece
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """The same values with one type each for text and lists, whoever wrote the table.
+    """The same values with one type each for text and lists, whatever program wrote the table.
 
     Text views, large text and categories (Arrow dictionaries) become text; list views and large
     lists become lists; also inside lists and structs.

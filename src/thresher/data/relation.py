@@ -193,22 +193,6 @@ class Relation:
         pairs = np.concatenate([self.pairs(), other.pairs()])
         return Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=self.shape)
 
-    def keep_items(self, item_rows: Int[np.ndarray, " kept"]) -> "Relation":
-        """The relation of a smaller catalogue: its item j was item `item_rows[j]` here.
-
-        Raises:
-            InputError: an item is named twice.
-        """
-        renumbered = np.full(self.columns, -1, dtype=np.int64)
-        renumbered[item_rows] = np.arange(len(item_rows))
-        if np.count_nonzero(renumbered >= 0) != len(item_rows):
-            raise InputError("an item to keep is named twice; name each once")
-        pairs = self.pairs()
-        items = renumbered[pairs[:, 1]]
-        kept = items >= 0
-        shape = (len(self), len(item_rows))
-        return Relation.from_pairs(pairs[kept, 0], items[kept], shape=shape)
-
     @cached_property
     def _keys(self) -> Int64[np.ndarray, " P"]:
         pairs = self.pairs()

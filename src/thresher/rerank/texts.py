@@ -117,7 +117,7 @@ def flat_text(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scratch(*wanted: Any) -> list[np.ndarray]:
-    """Zeros, kept by each thread: whoever takes them leaves zeros.
+    """Zeros, kept by each thread; they are to be zeros again after use.
 
     Args:
         wanted: size, type, and a third entry that tells apart several of the same kind.
