@@ -116,6 +116,27 @@ def test_a_model_below_a_baseline_is_said_to_be():
     assert "finds less than TF-IDF: P@1 is 0.6667, and that of the baseline 1.0000" in sentence
 
 
+def test_a_slow_baseline_is_compared_on_queries_drawn_from_all(monkeypatch):
+    """In an ordered file the first queries are not like the rest."""
+    texts = ["a red mug"] * 100 + ["nothing like it"] * 60 + ["absent"] * 40
+    truth = Relation.from_pairs(np.arange(160), np.zeros(160, np.int64), shape=(200, 4))
+    # the model finds what TF-IDF finds, and no more
+    scores = np.repeat([[0.9, 0.5, 0.1, 0.0], [0.1, 0.5, 0.2, 0.0]], 100, axis=0)
+    own = FakeRetriever(scores, {"test": part_of(truth, texts)}, TITLES, [0, 0, 0, 5])
+    whole = measured(own).numbers()
+    assert whole["P@1"] == whole["tfidf/P@1"] == 100 / 160
+    assert whole["tfidf/queries_without_item"] == whole["queries_without_item"] == 40
+    monkeypatch.setattr(module, "BASELINE_QUERIES", 80)
+    test = measured(own)
+    some = test.numbers()
+    assert some["P@1"] == 100 / 160
+    assert some["tfidf/queries"] == 80
+    # 16 of 80 have no item, give or take 3 (four deviations of the draw are 11)
+    assert 5 <= some["tfidf/queries_without_item"] <= 27
+    assert 0.4 < some["tfidf/P@1"] < 0.85
+    assert test.warnings(some) == []
+
+
 def test_histories_are_compared_with_item_knn_and_repeats_count():
     # two test users: one had item 0 and takes 1 twice, the other had 2 and takes 3
     def sequences(lists):

@@ -23,10 +23,12 @@ from thresher.retrieve.hits import Hits
 
 BLOCK = 8192  # queries that go through the model at a time
 BASELINE_QUERIES = 10_000
-"""Queries of the TF-IDF baseline, at most: it is there to compare with, not to wait for."""
+"""Queries of the TF-IDF baseline, at most, drawn from all: it is there to compare with, not to wait
+for."""
 
 # What of a system is worth comparing; the rest of its numbers say nothing more.
-_COMPARED = ("queries", "P", "recall", "hit_rate", "ndcg", "map", "coverage", "aurc")
+_COMPARED = ("queries", "queries_without_item", "P", "recall", "hit_rate", "ndcg", "map")
+_COMPARED += ("coverage", "aurc")
 _COMPARED_LISTS = ("catalogue_coverage", "popularity")
 LABELS: Mapping[str, str] = {
     "popularity": "popularity",
@@ -48,7 +50,8 @@ class Measured:
         hits: the lists that are shown: re-ranked where the run decides.
         confidence: in the first of each; None for the raw score.
         accepted: for a target precision, which queries are accepted.
-        others: baselines and other orders of the same queries, with the confidence in the first.
+        others: baselines and other orders of the same queries, with the confidence in the first;
+            of more than 10,000 queries TF-IDF has those of `asked`.
         by: column of the queries whose values are measured one by one.
     """
 
@@ -73,7 +76,7 @@ class Measured:
             constants=self.model.config.build("data").propensity,
         )
         for name, (hits, confidence) in self.others.items():
-            part = self.part.first(len(hits))
+            part = self.part.take(self.asked(name))
             for metric, value in self._evaluated(hits, part, confidence).items():
                 if _compared(metric, name):
                     found[f"{name}/{metric}"] = value
@@ -113,17 +116,23 @@ class Measured:
     def correct(self, name: str = "") -> Bool[np.ndarray, " q"]:
         """Whether the first proposal of the model, or of another system, is true."""
         hits = self.others[name][0] if name else self.hits
-        rows = np.arange(len(hits))
-        return self.part.truth.correct(hits.rows[:, :1], queries=rows)[:, 0]
+        return self.part.truth.correct(hits.rows[:, :1], queries=self.asked(name))[:, 0]
+
+    def asked(self, name: str) -> Int64[np.ndarray, " q"]:
+        """The queries that a system answered: all, or those drawn for a slow baseline."""
+        whole = np.arange(len(self.part))
+        return whole if not name or len(self.others[name][0]) == len(whole) else _drawn(len(whole))
 
     def warnings(self, found: Mapping[str, float | None]) -> list[str]:
         """A sentence for each baseline that finds more than the model, by `numbers()`."""
         k = next((k for k in self._options().ks if k >= 10), self._options().ks[-1])
         one = len(self.part.truth.indices) == np.count_nonzero(self.part.truth.counts())
         metric = "P@1" if one else f"recall@{k}"
-        own, sentences = found.get(metric), []
+        sentences = []
         for name in ("popularity", "tfidf", "item_knn"):
-            other = found.get(f"{name}/{metric}")
+            own, other = found.get(metric), found.get(f"{name}/{metric}")
+            if other is not None and len(rows := self.asked(name)) < len(self.part):
+                own = self._evaluated(self.hits[rows], self.part.take(rows), None).get(metric)
             if own is not None and other is not None and other > own:
                 sentences.append(
                     f"the model finds less than {LABELS[name].partition(',')[0]}: {metric} is "
@@ -246,7 +255,7 @@ def _baselines(
     found["popularity"] = baselines.popular(catalogue.train_counts, depth, ignored, allow), None
     own = model.config.sections["tower"]["kind"]
     if catalogue.item_text and catalogue.query_text and own != "tfidf":
-        some = np.arange(min(len(part), BASELINE_QUERIES))
+        some = _drawn(len(part))
         texts = queries.take(some).text(catalogue.query_text)
         item_texts = text_of(items, catalogue.item_text)
         hits = baselines.tfidf(item_texts, texts, depth, ignored.take(some), allow)
@@ -257,6 +266,12 @@ def _baselines(
             knn = baselines.item_knn(learned, had, len(items), depth, ignored, allow)
             found["item_knn"] = knn, None
     return found
+
+
+def _drawn(queries: int) -> Int64[np.ndarray, " q"]:
+    """The queries that TF-IDF is measured on: all, or 10,000 drawn from them, always the same."""
+    order = np.random.default_rng(0).permutation(queries)
+    return np.sort(order[:BASELINE_QUERIES]).astype(np.int64)
 
 
 def _learned(part: Part) -> Sequences:
