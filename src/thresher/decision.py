@@ -1,5 +1,6 @@
 """From labelled queries to a decision: fit the re-ranker, choose and certify the threshold."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,29 +37,30 @@ class Decision:
         policy: the certified threshold, or why there is none.
         outcomes: the labels that it rests on.
         reranker: weighs candidates, when that is the scorer.
+        others: the answers for further targets, which hold together with the policy; not saved.
     """
 
     options: DecideOptions
     policy: Policy | NoThreshold
     outcomes: Outcomes
     reranker: Reranker | None = None
+    others: tuple[Policy | NoThreshold, ...] = ()
+
+    def answers(self) -> dict[float, Policy | NoThreshold]:
+        """What was found for each target; the first is the one that decides."""
+        return {answer.target_precision: answer for answer in (self.policy, *self.others)}
 
     def bound(self, fitted_on: str) -> "Decision":
         """The same decision, which names the model and index that it is for."""
         return replace(self, policy=replace(self.policy, fitted_on=fitted_on))
 
     def summary(self) -> dict[str, Any]:
-        """What was found, as JSON values; `certified` is the answer."""
-        policy, coverage = self.policy, 0.0
-        if isinstance(policy, Policy):
-            parts = [policy, *policy.segments.values()]
-            coverage = sum(p.accepted for p in parts) / max(1, sum(p.labelled for p in parts))
-        return {
-            "certified": isinstance(policy, Policy),
-            "sentence": policy.sentence(),
-            "coverage": coverage,
-            **policy.to_dict(),
-        }
+        """What was found, as JSON values; `certified` is the answer.
+
+        For several targets `answers` holds one of these each, the first of which decides.
+        """
+        answers = [_summary(answer) for answer in self.answers().values()]
+        return {**answers[0], **({"answers": answers} if len(answers) > 1 else {})}
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder."""
@@ -90,6 +92,19 @@ class Decision:
             Outcomes.load(folder / "outcomes.parquet"),
             Reranker.load(path) if options.scorer == "reranker" else None,
         )
+
+
+def _summary(policy: Policy | NoThreshold) -> dict[str, Any]:
+    coverage = 0.0
+    if isinstance(policy, Policy):
+        parts = [policy, *policy.segments.values()]
+        coverage = sum(p.accepted for p in parts) / max(1, sum(p.labelled for p in parts))
+    return {
+        "certified": isinstance(policy, Policy),
+        "sentence": policy.sentence(),
+        "coverage": coverage,
+        **policy.to_dict(),
+    }
 
 
 def read_policy(folder: Path, *, fitted_on: str) -> Policy | NoThreshold:
@@ -128,7 +143,9 @@ def check_labels(part: Part, options: DecideOptions) -> None:
         part.queries.column(options.by)
 
 
-def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Decision:
+def fit_decision(
+    model: "Retriever", part: Part, options: DecideOptions, more_targets: Sequence[float] = ()
+) -> Decision:
     """Fit the re-ranker on one part of labelled queries, and certify a threshold on the other.
 
     Queries of the same text stay in one part. The thresholds to try are chosen on the first part
@@ -138,6 +155,7 @@ def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Deci
         model: the tower and catalogue.
         part: queries that nothing was trained on.
         options: the scorer, target, confidence level, segments.
+        more_targets: further precisions to certify; all answers then hold at once.
 
     Raises:
         InputError: with too few labelled queries, or without the column of the segments.
@@ -178,14 +196,39 @@ def fit_decision(model: "Retriever", part: Part, options: DecideOptions) -> Deci
         selection=selection,
         segments=queries.column(options.by) if options.by else (),
         clusters=clusters,
+        known=model.known(queries),
         absent=absent if absent.any() else None,
     )
-    policy = outcomes.certify(
-        target=options.target, confidence_level=options.confidence_level, by=options.by
-    )
+    policy, *others = certified(model, outcomes, options, more_targets)
+    return Decision(options, policy, outcomes, reranker, tuple(others))
+
+
+def certified(
+    model: "Retriever", outcomes: Outcomes, options: DecideOptions, more_targets: Sequence[float]
+) -> list[Policy | NoThreshold]:
+    """What is certified at the target, and at further ones so that all answers hold at once.
+
+    The answers say how often the labels were used: once more than the model's present decision if
+    that rests on some of them, unless they only repeat its answer.
+    """
+    fitted_on = ""
     if model.folder is not None:
         from thresher.artifact import Artifact
 
         fitted_on = Artifact.open(model.folder).fingerprint("model", "index")
-        policy = replace(policy, fitted_on=fitted_on)
-    return Decision(options, policy, outcomes, reranker)
+
+    def answers(label_uses: int) -> list[Policy | NoThreshold]:
+        found = outcomes.certify(
+            target=[options.target, *more_targets],
+            confidence_level=options.confidence_level,
+            by=options.by,
+            label_uses=label_uses,
+            fitted_on=fitted_on,
+        )
+        return list(found.values())
+
+    before = model.decision
+    if before is None or not set(before.outcomes.ids) & set(outcomes.ids):
+        return answers(1)
+    again = answers(before.policy.label_uses)
+    return again if again == [before.policy] else answers(before.policy.label_uses + 1)

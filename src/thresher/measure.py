@@ -233,9 +233,10 @@ def _accepted(
         target=PRECISIONS, confidence_level=options.confidence_level, by=options.by
     )
     answers |= {model.policy.target_precision: model.policy}
-    nothing = np.zeros(len(queries), np.bool_)
+    nothing, known = np.zeros(len(queries), np.bool_), model.known(queries)
+    segments = queries.column(options.by) if options.by else None
     return {
-        target: policy.decide(confidence, queries.column(policy.by) if policy.by else None)
+        target: policy.decide(confidence, segments if policy.by else None, known=known)
         if isinstance(policy, Policy)
         else nothing
         for target, policy in sorted(answers.items())

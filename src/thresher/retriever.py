@@ -25,6 +25,7 @@ from thresher.data.queries import Queries, check_ids
 from thresher.data.relation import Relation
 from thresher.data.sources import rename
 from thresher.data.tables import is_table, require_columns
+from thresher.decide.known import KnownTexts
 from thresher.decide.options import DecideOptions
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decision import Decision, confidence_of, fit_decision
@@ -67,6 +68,7 @@ class Retriever:
         embeddings: what training learnt of single items beside the tower.
         decision: re-ranker, policy and the outcomes it rests on; None before calibration.
         train_queries: number of queries that the model was trained on.
+        known_texts: their texts; None where the model reads none.
         data: what it was trained on, while it is in memory.
         folder: of the artifact, once it was saved.
 
@@ -85,12 +87,14 @@ class Retriever:
         embeddings: ItemEmbeddings | None = None,
         decision: Decision | None = None,
         train_queries: int = 0,
+        known_texts: KnownTexts | None = None,
         data: Dataset | None = None,
         folder: Path | None = None,
     ) -> None:
         self.config, self.tower, self.catalogue = config, tower, catalogue
         self.embeddings, self.decision = embeddings, decision
-        self.train_queries, self.data, self.folder = train_queries, data, folder
+        self.train_queries, self.known_texts = train_queries, known_texts
+        self.data, self.folder = data, folder
 
     def __repr__(self) -> str:
         found = "not calibrated"
@@ -168,6 +172,12 @@ class Retriever:
     @cached_property
     def _reads_events(self) -> bool:
         return "events" in self.config.build("data").named()
+
+    def known(self, queries: Queries) -> Bool[np.ndarray, " Q"] | None:
+        """Whether the text of each query stands among the training queries; None without texts."""
+        if self.known_texts is None:
+            return None
+        return self.known_texts.has(queries.text(self.catalogue.query_text))
 
     def query_table(self, queries: Frame) -> pa.Table:
         """The columns of queries, under the names that the model knows; see `as_queries`."""
@@ -347,13 +357,15 @@ class Retriever:
                 + ("; recommend lists items for users without one" * self._reads_events)
             )
         k = whole("k", k, len(self.items), "the size of the catalogue")
-        found = self.propose(queries, depth=k, candidates=candidates)
+        themselves = self._themselves(queries)
+        found = self.propose(queries, depth=k, ignored=themselves, candidates=candidates)
         rows = found.hits.rows[:, :k]
         accepted = np.zeros(len(queries), bool)
         if isinstance(self.policy, Policy):
             by = self.policy.by
             segments = queries.column(by) if by else None
-            accepted = self.policy.decide(found.confidence, segments) & (rows[:, 0] >= 0)
+            accepted = self.policy.decide(found.confidence, segments, known=self.known(queries))
+            accepted &= rows[:, 0] >= 0
         shown = rows >= 0
         shown[:, 0] = True  # a query without a candidate still has its row
         query, place = np.nonzero(shown)
@@ -442,9 +454,7 @@ class Retriever:
         remove = options.remove_history if remove_history is None else remove_history
         ignored = Relation.none((len(queries), len(self.items))) if ignored is None else ignored
         if queries.histories is None:
-            data = self.config.sections["data"]
-            if data["pairs"] is not None and data["queries"] is None:
-                ignored = ignored.union(self._themselves(queries))
+            ignored = ignored.union(self._themselves(queries))
             return self.hits(queries, k, ignored=ignored)[1]
         had = queries.histories.sequences().relation(len(self.items))
         if remove:
@@ -507,40 +517,45 @@ class Retriever:
 
     def calibrate(
         self,
-        target: float | None = None,
+        target: float | Sequence[float] | None = None,
         *,
         queries: Frame | None = None,
         pairs: Frame | None = None,
         without_pairs: str | None = None,
         **options: Any,
-    ) -> Policy | NoThreshold:
+    ) -> Any:
         """Fit the re-ranker and certify a threshold on labels that training has not seen.
 
         Args:
-            target: precision to certify, as in 0.95; as configured when left out.
+            target: precision to certify, as in 0.95; as configured when left out. Of several all
+                answers hold at once, and the model decides by the first.
             queries: labelled queries of your own, in place of the calibration split.
             pairs: their true items: `query_id`, `item_id`.
             without_pairs: what queries without a pair are, "unlabelled" or "no_item".
             options: other keys of `[decide]`, such as `confidence_level` or `by`.
 
         Returns:
-            The policy, or why no threshold could be certified. A model that was saved or opened
-            writes it to its folder at once.
+            The policy, or why no threshold could be certified; for several targets a dictionary
+            with one of them for each. A model that was saved or opened writes it to its folder at
+            once.
 
         Raises:
             InputError: with too few labels, or an option that is none; nothing is changed then.
         """
-        given = {**({} if target is None else {"target": target}), **options}
+        targets = [] if target is None else np.ravel(np.asarray(target, object)).tolist()
+        if target is not None and not targets:
+            raise InputError("no target precision was given; give one or more, as 0.95")
+        given = {**({"target": targets[0]} if targets else {}), **options}
         config = self.config.replace(decide=given)
         part = self.labelled("calibration", queries, pairs, without_pairs=without_pairs)
-        decision = fit_decision(self, part, config.build("decide"))
+        decision = fit_decision(self, part, config.build("decide"), targets[1:])
         if self.folder is not None:
             with FolderLock(self.folder, "calibrate"):
                 edit = Transaction(self.folder)
                 edit.write("decision", decision.save)
                 edit.commit()
         self.config, self.decision = config, decision
-        return decision.policy
+        return decision.policy if target is None or np.isscalar(target) else decision.answers()
 
     def index(self, items: Frame) -> None:
         """Put another catalogue behind the model; a changed one has to be calibrated again.
@@ -648,7 +663,7 @@ class Retriever:
         config = read(model / "config.toml")
         config = dc_replace(config, folder=Path(settings["base"]))
         tower = load_tower(model / "tower")
-        decision = None
+        decision, known = None, model / "known_texts.npy"
         if artifact.has("decision"):
             decision = Decision.load(
                 artifact.part("decision"), fitted_on=artifact.fingerprint("model", "index")
@@ -661,6 +676,7 @@ class Retriever:
             embeddings=ItemEmbeddings.load(model / "items"),
             decision=decision,
             train_queries=settings["train_queries"],
+            known_texts=KnownTexts.load(known) if known.exists() else None,
             folder=Path(folder),
         )
 
@@ -668,6 +684,8 @@ class Retriever:
         save_tower(self.tower, folder / "tower")
         if self.embeddings is not None:
             self.embeddings.save(folder / "items")
+        if self.known_texts is not None:
+            self.known_texts.save(folder / "known_texts.npy")
         (folder / "config.toml").write_text(self.config.to_toml(), "utf-8")
         settings = {"base": str(self.config.folder), "train_queries": self.train_queries}
         write_json(folder / "settings.json", settings)
@@ -723,7 +741,10 @@ class Retriever:
         return np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
 
     def _themselves(self, queries: Queries) -> Relation:
-        """Queries that are items of the catalogue, which are not listed for themselves."""
+        """Queries that are items of the catalogue, where all are: none is found for itself."""
+        data = self.config.sections["data"]
+        if data["pairs"] is None or data["queries"] is not None:
+            return Relation.none((len(queries), len(self.items)))
         own = pc.index_in(queries.ids, value_set=self.items["id"].combine_chunks())
         rows = pc.fill_null(own, -1).to_numpy().astype(np.int64)
         query = np.flatnonzero(rows >= 0)

@@ -82,6 +82,9 @@ class FakeRetriever:
             schema=SimpleNamespace(items=[]), describe=lambda items: None, trained=True
         )
 
+    def known(self, queries):
+        return None
+
     @property
     def items(self):
         return self.catalogue.items

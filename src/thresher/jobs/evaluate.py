@@ -272,7 +272,7 @@ def _decision(test: Measured, numbers: Mapping[str, Any], source: str | None) ->
     target, level = policy.target_precision, policy.confidence_level
     if isinstance(policy, NoThreshold):
         return Decision(target, level, refused=policy.sentence())
-    whole = not policy.segments
+    whole = policy.by is None
     found = Decision(
         target,
         level,

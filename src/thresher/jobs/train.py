@@ -21,6 +21,7 @@ from thresher.artifact import check_folder
 from thresher.catalogue import Catalogue
 from thresher.config import Config
 from thresher.data.dataset import Dataset, Part, load_dataset
+from thresher.decide.known import KnownTexts
 from thresher.decision import check_labels, fit_decision
 from thresher.errors import InputError
 from thresher.evaluate import evaluate
@@ -245,12 +246,15 @@ def _depth(metric: str) -> int:
 
 def _assembled(config: Config, data: Dataset, trained: Trained, out: Path | None) -> Retriever:
     """The trained model over its catalogue, calibrated and saved."""
+    train = data.part("train").queries
+    texts = train.text(data.query_text)
     model = Retriever(
         config,
         trained.tower,
         Catalogue.build(data, trained.tower, config, trained.embeddings),
         embeddings=trained.embeddings,
-        train_queries=len(data.part("train").queries),
+        train_queries=len(train),
+        known_texts=KnownTexts.of(texts) if data.query_text else None,
         data=data,
     )
     if config.decides and len(data.part("calibration").queries):
