@@ -1,6 +1,5 @@
 """Columns that stand on both sides, compared: equal, near, contradicting, missing."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64
 
+from thresher.data.column_kinds import kind_of, number_of
 from thresher.data.tables import require_columns, text_of
 from thresher.data.tokens import words
 from thresher.errors import InputError
@@ -28,16 +28,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "number": ("equal", "relative difference", "within 5 %", "contradicting", "missing"),
     "category": _NAMES,
 }
-_NUMBER = re.compile(r"-?\d[\d.,]*")
-_ONLY_NUMBER = re.compile(r"\W*\d[\d.,]*\W*")
-_GROUPED = {
-    ",": re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d*)?"),
-    ".": re.compile(r"-?\d{1,3}(?:\.\d{3})+,\d*"),
-}
-# A column is of numbers, of codes, of text when so many of its values look like it; long numbers,
-# such as EANs, are codes.
-_NUMBERS, _CODES, _LONG_TEXT, _LONG_NUMBER = 0.95, 0.6, 4, 7
-_LOOKED_AT = 10_000  # rows whose values decide
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ def compared_columns(
     found = []
     for name in items.column_names:
         if name in queries.column_names and name not in left_out:
-            kind, other = (_kind_of(table, name) for table in (items, queries))
+            kind, other = (kind_of(table, name) for table in (items, queries))
             if kind and other:
                 # Codes on one side and numbers on the other are names on both.
                 found.append(Compared(name, kind if kind == other else "category"))
@@ -174,7 +164,7 @@ class CompareColumns:
 def _values(kind: str, values: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Numbers, or the letters and digits of values, so that "PS-LX300" meets "pslx300"."""
     if kind == "number":
-        return (np.array([_number(value) for value in values], np.float64),)
+        return (np.array([number_of(value) for value in values], np.float64),)
     return flat_text(["".join(words(value)) for value in values])
 
 
@@ -186,38 +176,3 @@ def _vocabulary(values: Sequence[str]) -> tuple[np.ndarray, ...]:
     seen = np.append(np.bincount(word, minlength=len(vocabulary)), 0)
     idf = np.log((1 + len(values)) / (1 + seen)) + 1
     return start.astype(np.int64), word.astype(np.int32), vocabulary, idf.astype(np.float32)
-
-
-def _number(value: str) -> float:
-    """The first number of a value, NaN where there is none: "$1,299.00", "12,5", "2.499,00 EUR"."""
-    found = _NUMBER.search(value)
-    if not found:
-        return np.nan
-    text = found[0]
-    for mark, grouped in _GROUPED.items():
-        if grouped.fullmatch(text):
-            text = text.replace(mark, "")
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:  # a version, such as 1.2.3
-        return np.nan
-
-
-def _kind_of(table: pa.Table, name: str) -> str | None:
-    """How a column is compared; None for one that cannot be, such as a vector."""
-    column = table[name].slice(0, _LOOKED_AT)
-    if pa.types.is_nested(column.type) and not pa.types.is_string(column.type.value_type):
-        return None
-    try:
-        given = [v for v in text_of(pa.table({name: column}), [name]) if v.strip()]
-    except InputError:
-        return None
-    if not given:
-        return None
-    sizes = [len(v.split()) for v in given]
-    digits = [sum(c.isdigit() for c in v) for v in given]
-    if np.mean([_ONLY_NUMBER.fullmatch(v) is not None for v in given]) >= _NUMBERS:
-        return "number" if np.median(digits) < _LONG_NUMBER else "code"
-    if np.mean([d > 0 and size <= 2 for d, size in zip(digits, sizes, strict=True)]) >= _CODES:
-        return "code"
-    return "text" if np.mean(sizes) > _LONG_TEXT else "category"

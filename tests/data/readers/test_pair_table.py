@@ -1,6 +1,7 @@
 """Pair tables: labels 0 are no truth, and nothing of the test is trained on."""
 
 import gzip
+import tomllib
 
 import pytest
 
@@ -79,13 +80,34 @@ def test_numbers_are_numbers_and_what_is_none_stays(source, tmp_path):
     kinds = summary.columns["items"]
     assert (kinds["price"], kinds["year"]) == ("number", "number")
     made[0] = "0,product 0,call,2,1990\n"
-    made += [f"{n},product {n},$1,1,1990\n" for n in range(5, 9)]
+    made += [f"{n},product {n},$1,1,1990\n" for n in range(5, 30)]
     source_b = tmp_path / "source" / "tableB.csv"
     source_b.write_text(head + "".join(made))
     summary = pair_table.convert(tmp_path / "source", out)
     assert read_table(out / "items.parquet")["price"].to_pylist()[:2] == ["call", "$5"]
     assert summary.columns["items"]["price"] == "text"
     assert summary.notes[-1].startswith("price stays text: 'call' is no number; correct or empty")
+
+
+def test_every_column_is_kept_and_proposed_by_its_kind(source, tmp_path):
+    """The model number decides; short names of a column of any name describe a row."""
+    head = "id,name,product,modelno,price,colour\n"
+    rows = [
+        f"{n},a lamp of steel and glass {n},lamp {w},KX-{n}{n},{n}.5,{'red' if n % 2 else 'blue'}\n"
+        for n, w in enumerate(["left", "right", "upper", "lower", "inner"])
+    ]
+    summary = pair_table.convert(source(tableB=head + "".join(rows)), tmp_path / "out")
+    kept = read_table(tmp_path / "out" / "items.parquet").column_names
+    assert kept == ["id", "name", "product", "modelno", "price", "colour"]
+    assert summary.lines()[-4:] == [
+        'item_text = ["name", "product", "modelno"]',
+        'query_text = ["name"]',
+        "# columns of items: name (text), product (category), modelno (code), price (number), "
+        "colour (category)",
+        "# columns of queries: name (code)",
+    ]
+    section = "\n".join(summary.lines())
+    tomllib.loads(section[section.index("[data]") :])
 
 
 def test_the_left_table_may_be_the_catalogue(source, tmp_path):

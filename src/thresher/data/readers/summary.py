@@ -1,6 +1,7 @@
 """What an importer wrote, and what its user should know about it."""
 
 import errno
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from thresher.data.column_kinds import column_kinds, with_numbers
 from thresher.data.findings import counted
 from thresher.data.join import Tables
-from thresher.data.readers.column_kinds import column_kinds, with_numbers
 from thresher.data.split import SPLITS, assign
 from thresher.data.tables import text_of, write_table
 from thresher.errors import InputError, percent_hint
@@ -32,7 +33,7 @@ class Summary:
         notes: one sentence for each choice that was made or row that was left out.
         ignored: number of ignored pairs written; None where the source lists none.
         without_pairs: number of queries without a true pair.
-        columns: what the columns of items and queries seem to hold: text, code, number, category.
+        columns: what each column of items and queries holds: text, code, number or category.
     """
 
     items: int
@@ -64,19 +65,12 @@ class Summary:
     def lines(self) -> list[str]:
         """The summary as lines of text, with the lines of configuration that read the result."""
         splits = ", ".join(f"{name} {number:,}" for name, number in self.splits.items() if number)
-        quoted = [
-            ", ".join(f'"{name}"' for name in names) for names in (self.item_text, self.query_text)
-        ]
         listed = [] if self.ignored is None else ['ignored = "ignored.parquet"']
         more = "" if self.ignored is None else f", {self.ignored:,} ignored pairs"
         return [
             f"{self.items:,} items, {self.queries:,} queries, {self.pairs:,} true pairs{more}",
             f"queries by split: {splits or 'none given'}",
             *(f"- {note}" for note in self.notes),
-            *(
-                f"- columns of {name}: {', '.join(f'{n} ({kind})' for n, kind in kinds.items())}"
-                for name, kinds in self.columns.items()
-            ),
             "",
             "[data]",
             'items = "items.parquet"',
@@ -84,9 +78,18 @@ class Summary:
             'pairs = "pairs.parquet"',
             *listed,
             *(['without_pairs = "no_item"'] if self.without_pairs else []),
-            f"item_text = [{quoted[0]}]",
-            f"query_text = [{quoted[1]}]",
+            f"item_text = {_listed(self.item_text)}",
+            f"query_text = {_listed(self.query_text)}",
+            *(
+                f"# columns of {side}: {', '.join(f'{n} ({kind})' for n, kind in kinds.items())}"
+                for side, kinds in self.columns.items()
+            ),
         ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """A list of TOML."""
+    return json.dumps(names, ensure_ascii=False)
 
 
 def write_dataset(
@@ -188,13 +191,22 @@ def _check_shares(calibration: float, validation: float, origin: str | None) -> 
 
 
 def _texts(table: pa.Table) -> tuple[str, ...]:
-    """The columns that describe a row: texts, codes, and those of usual names."""
+    """The columns that describe a row: texts, codes, names, and those of usual names."""
     usual = ("title", "name", "text", "description", "manufacturer", "brand")
     kinds = column_kinds(table)
-    found = [n for n, kind in kinds.items() if n in usual or kind in ("text", "code")]
+    found = [
+        name
+        for name, kind in kinds.items()
+        if name in usual or kind in ("text", "code") or (kind == "category" and _tells(table[name]))
+    ]
     return tuple(sorted(found, key=lambda n: usual.index(n) if n in usual else len(usual))) or (
         *kinds,
     )
+
+
+def _tells(column: pa.ChunkedArray) -> bool:
+    """Whether short values are names of the rows, few of which repeat, and not categories."""
+    return column.type == pa.string() and pc.count_distinct(column).as_py() > len(column) / 2
 
 
 @contextmanager
