@@ -167,10 +167,12 @@ def fit_decision(
     clusters = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
     hidden = draw_clusters(clusters, options.absent, seed=options.seed)
     selection = np.array([uniform(k, options.seed + _PART_SEED) for k in keys])
-    selection = selection < options.selection_share
+    examples = model.examples if options.scorer == "reranker" else None
+    selection = selection < (options.selection_share or (0.5 if examples is None else 0.25))
     k = min(options.candidates, len(model.items))
     if options.scorer == "reranker":
         vectors, hits = model.hits(queries, k, ignored=part.ignored)
+        hits = model.with_words(queries, vectors, hits, options=options, ignored=part.ignored)
         reranker, confidence, correct = cross_fit(
             model.catalogue.pair_features(queries, vectors, hits),
             hits.rows,
@@ -181,6 +183,7 @@ def fit_decision(
             seed=options.seed,
             absent=options.absent,
             hidden=hidden,
+            examples=examples,
         )
     else:
         pairs = truth.pairs()

@@ -31,6 +31,7 @@ from thresher.decide.policy import NoThreshold, Policy
 from thresher.decision import Decision, confidence_of, fit_decision
 from thresher.errors import InputError
 from thresher.files import FolderLock, make_folder, read_json, write_json
+from thresher.rerank import Examples
 from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower, load_tower, save_tower
 from thresher.towers.item_embeddings import ItemEmbeddings
@@ -69,6 +70,7 @@ class Retriever:
         decision: re-ranker, policy and the outcomes it rests on; None before calibration.
         train_queries: number of queries that the model was trained on.
         known_texts: their texts; None where the model reads none.
+        examples: training queries that the re-ranker learns from; None without any.
         data: what it was trained on, while it is in memory.
         folder: of the artifact, once it was saved.
 
@@ -88,13 +90,14 @@ class Retriever:
         decision: Decision | None = None,
         train_queries: int = 0,
         known_texts: KnownTexts | None = None,
+        examples: Examples | None = None,
         data: Dataset | None = None,
         folder: Path | None = None,
     ) -> None:
         self.config, self.tower, self.catalogue = config, tower, catalogue
         self.embeddings, self.decision = embeddings, decision
         self.train_queries, self.known_texts = train_queries, known_texts
-        self.data, self.folder = data, folder
+        self.examples, self.data, self.folder = examples, data, folder
 
     def __repr__(self) -> str:
         found = "not calibrated"
@@ -278,13 +281,63 @@ class Retriever:
         if self.decision is None or self.decision.reranker is None:
             return Proposals(hits, confidence_of(self.options.scorer, hits.scores))
         near = hits.top(many)
+        if candidates is None:
+            near = self.with_words(queries, vectors, near, allow=allow, ignored=ignored)
         order, chances = self.decision.reranker.rank(
             self.catalogue.pair_features(queries, vectors, near), near.rows < 0
         )
-        rows = np.concatenate([np.take_along_axis(near.rows, order, 1), hits.rows[:, many:]], 1)
-        scores = np.take_along_axis(near.scores, order, 1)
-        scores = np.concatenate([scores, hits.scores[:, many:]], axis=1)
-        return Proposals(Hits(rows, scores), chances[:, 0], chances)
+        ranked = Hits(*(np.take_along_axis(x, order, 1) for x in (near.rows, near.scores)))
+        return Proposals(ranked.followed(hits, many), chances[:, 0], chances)
+
+    def with_words(
+        self,
+        queries: Queries,
+        vectors: Any,
+        hits: Hits,
+        *,
+        options: DecideOptions | None = None,
+        allow: Bool[np.ndarray, " N"] | None = None,
+        ignored: Relation | None = None,
+    ) -> Hits:
+        """Hits, and behind them items that share the rarest words with each query.
+
+        Args:
+            queries: see `hits`.
+            vectors: of the queries.
+            hits: what the tower found.
+            options: how many there may be; those of the decision when left out.
+            allow: items that may be found; all when left out.
+            ignored: items that may not be found, one row a query.
+        """
+        many = min((options or self.options).candidates_by_words, len(self.items))
+        if not many or not isinstance(vectors, np.ndarray):
+            return hits
+        rows = self.catalogue.features.by_words(queries.aligned(), many)
+        out = (rows[:, :, None] == hits.rows[:, None, :]).any(axis=2)
+        if allow is not None:
+            out |= ~allow[rows]
+        if ignored is not None:
+            out |= ignored.correct(rows)
+        rows = np.where(out, -1, rows)
+        query, place = np.nonzero(rows >= 0)
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        scores[query, place] = self._scores(vectors, query, rows[query, place])
+        return Hits(
+            np.concatenate([hits.rows, rows], axis=1),
+            np.concatenate([hits.scores, scores], axis=1),
+        )
+
+    def examples_of(self, part: Part, options: DecideOptions) -> Examples:
+        """Candidates of labelled queries, for a re-ranker to learn from."""
+        k = min(options.candidates, len(self.items))
+        vectors, hits = self.hits(part.queries, k, ignored=part.ignored)
+        hits = self.with_words(part.queries, vectors, hits, options=options, ignored=part.ignored)
+        return Examples(
+            self.catalogue.pair_features(part.queries, vectors, hits),
+            part.truth.correct(hits.rows),
+            hits.rows < 0,
+            self.catalogue.features.names,
+        )
 
     # What users call
 
@@ -677,6 +730,7 @@ class Retriever:
             decision=decision,
             train_queries=settings["train_queries"],
             known_texts=KnownTexts.load(known) if known.exists() else None,
+            examples=Examples.load(model / "examples.safetensors"),
             folder=Path(folder),
         )
 
@@ -686,6 +740,8 @@ class Retriever:
             self.embeddings.save(folder / "items")
         if self.known_texts is not None:
             self.known_texts.save(folder / "known_texts.npy")
+        if self.examples is not None:
+            self.examples.save(folder / "examples.safetensors")
         (folder / "config.toml").write_text(self.config.to_toml(), "utf-8")
         settings = {"base": str(self.config.folder), "train_queries": self.train_queries}
         write_json(folder / "settings.json", settings)

@@ -7,7 +7,7 @@ import pytest
 
 from thresher.data.relation import Relation
 from thresher.errors import InputError
-from thresher.rerank import Reranker, cross_fit
+from thresher.rerank import Examples, Reranker, cross_fit
 from thresher.rerank.pair_features import compare_candidates, hide
 from thresher.rerank.reranker import _loss
 
@@ -235,3 +235,34 @@ def test_hidden_queries_are_judged_without_their_items():
     np.testing.assert_array_equal(found[~hidden], right[~hidden])
     np.testing.assert_array_equal(after[~hidden], before[~hidden])
     assert after[hidden].mean() < before[hidden].mean() / 2
+
+
+def test_each_query_may_have_its_own_share_without_an_item():
+    x, correct, missing = labelled(300, 4)
+    one = fit(x, correct, missing, absent=0.3)
+    each = fit(x, correct, missing, absent=np.full(300, 0.3))
+    np.testing.assert_array_equal(one.weights, each.weights)
+    # Queries whose share is 0 are as if `absent` were not there.
+    rest = fit(x, correct, missing, absent=np.where(np.arange(300) < 150, 0.6, 0.0))
+    assert rest.bias < fit(x, correct, missing).bias
+
+
+def test_training_queries_are_fitted_on_too():
+    x, correct, missing = labelled(600, 4, seed=3)
+    examples = Examples(x[:500], correct[:500], missing[:500], tuple(NAMES))
+    query, item = np.nonzero(correct[500:])
+    truth = Relation.from_pairs(query, item, shape=(100, 4))
+    reranker, *_ = cross_fit(
+        x[500:],
+        np.tile(np.arange(4), (100, 1)),
+        truth,
+        selection=np.arange(100) < 40,
+        clusters=np.arange(100),
+        names=NAMES,
+        seed=0,
+        examples=examples,
+    )
+    # As a fit of both together, those without an item weighed as in the selection part.
+    share = np.where(np.arange(540) < 500, 1 - (truth.counts()[:40] > 0).mean(), 0)
+    both = fit(x[:540], correct[:540], missing[:540], absent=share)
+    np.testing.assert_allclose(reranker.weights, both.weights, rtol=1e-6)

@@ -132,3 +132,17 @@ def test_hits_of_parts_are_joined_in_turn():
     joined = Hits.joined(HITS[rows] for rows in (slice(0, 1), slice(0, 0), slice(1, 2)))
     assert joined.rows.tolist() == HITS.rows.tolist()
     assert joined.scores.tolist() == HITS.scores.tolist()
+
+
+def test_others_follow_behind_without_those_that_are_there():
+    own = Hits(
+        np.array([[4, 2, -1], [0, 1, 3]]), np.array([[0.9, 0.1, -np.inf], [0.8, 0.3, 0.2]], "f4")
+    )
+    others = Hits(
+        np.array([[9, 2, 7], [9, 5, -1]]), np.array([[1, 0.1, 0.0], [1, 0.1, -np.inf]], "f4")
+    )
+    found = own.followed(others, 1)
+    assert found.rows.tolist() == [[4, 2, 7, -1, -1], [0, 1, 3, 5, -1]]
+    np.testing.assert_allclose(found.scores[0, :3], [0.9, 0.1, 0.0], rtol=1e-6)
+    assert np.isneginf(found.scores[found.rows < 0]).all()
+    assert own.followed(others, 3) is own

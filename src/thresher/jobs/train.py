@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from thresher.errors import InputError
 from thresher.evaluate import evaluate
 from thresher.files import FolderLock, output_folder
 from thresher.jobs.objective import build_objective
+from thresher.jobs.out_of_fold import examples_of
+from thresher.rerank import Examples
 from thresher.retrieve import Hits, build, search_without
 from thresher.retriever import Retriever
 from thresher.towers import Tower
@@ -91,11 +94,13 @@ def train(
                 _check_folder(out, resume=resume)
                 if distributed.rank() == 0:
                     stack.enter_context(FolderLock(out, "train"))
-            trained = _trained(config, data, folder, device, resume=resume, quiet=quiet)
+            how: dict[str, Any] = {"device": device, "resume": resume, "quiet": quiet}
+            trained = _trained(config, data, folder, **how)
+            examples = examples_of(config, data, partial(_fold, config, folder / "training", how))
             seconds = time.perf_counter() - began
             if distributed.rank() > 0:
                 return None
-            model = _assembled(config, data, trained, out)
+            model = _assembled(config, data, trained, examples, out)
             for path in (folder / "training").rglob("*.safetensors"):
                 path.unlink()
     finally:
@@ -144,7 +149,14 @@ def _check_folder(out: Path, *, resume: bool) -> None:
 
 
 def _trained(
-    config: Config, data: Dataset, out: Path, device: torch.device, *, resume: bool, quiet: bool
+    config: Config,
+    data: Dataset,
+    out: Path,
+    *,
+    device: torch.device,
+    resume: bool,
+    quiet: bool,
+    label: str = "",
 ) -> Trained:
     """Train, and measure the weights that are kept on validation."""
     tower: Tower = config.build("tower")
@@ -163,6 +175,7 @@ def _trained(
         "resume": resume,
         "fingerprint": _fingerprint(config, data),
         "quiet": quiet,
+        "label": label,
     }
     metrics: Mapping[str, float] = run_training(
         model,
@@ -244,11 +257,19 @@ def _depth(metric: str) -> int:
     return int(depth) if depth.isdecimal() else 10
 
 
-def _assembled(config: Config, data: Dataset, trained: Trained, out: Path | None) -> Retriever:
-    """The trained model over its catalogue, calibrated and saved."""
+def _fold(
+    config: Config, folder: Path, how: Mapping[str, Any], data: Dataset, number: int
+) -> Retriever | None:
+    """A model of part of the training queries, on the first of several processes."""
+    trained = _trained(config, data, folder / f"fold-{number}", label=f"fold {number}, ", **how)
+    return None if distributed.rank() else _model(config, data, trained)
+
+
+def _model(config: Config, data: Dataset, trained: Trained) -> Retriever:
+    """The trained model over its catalogue."""
     train = data.part("train").queries
     texts = train.text(data.query_text)
-    model = Retriever(
+    return Retriever(
         config,
         trained.tower,
         Catalogue.build(data, trained.tower, config, trained.embeddings),
@@ -257,6 +278,14 @@ def _assembled(config: Config, data: Dataset, trained: Trained, out: Path | None
         known_texts=KnownTexts.of(texts) if data.query_text else None,
         data=data,
     )
+
+
+def _assembled(
+    config: Config, data: Dataset, trained: Trained, examples: Examples | None, out: Path | None
+) -> Retriever:
+    """The trained model over its catalogue, calibrated and saved."""
+    model = _model(config, data, trained)
+    model.examples = examples
     if config.decides and len(data.part("calibration").queries):
         model.decision = fit_decision(model, data.part("calibration"), config.build("decide"))
     if out is not None:

@@ -2,11 +2,13 @@
 
 from thresher.rerank.aliases import QueryAliases
 from thresher.rerank.columns import Compared, compared_columns
+from thresher.rerank.examples import Examples
 from thresher.rerank.pair_features import PairFeatures
 from thresher.rerank.reranker import Reranker, cross_fit
 
 __all__ = [
     "Compared",
+    "Examples",
     "PairFeatures",
     "QueryAliases",
     "Reranker",

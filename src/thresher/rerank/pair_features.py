@@ -24,7 +24,7 @@ from thresher.rerank.tokenise import TOKEN_BITS
 
 MAX_ALIASES = 16
 """Most aliases that are kept of an item: a candidate is compared with all of its own."""
-BLOCK = 4096
+BLOCK, MANY = 4096, 1000
 
 BASE = ("score", "training pairs, log")
 OF_TOKENS = ("tf-idf", "best alias, tf-idf", "item tokens found", "query tokens found")
@@ -220,6 +220,27 @@ class PairFeatures:
         compare_candidates(out, missing, names)
         return out
 
+    def by_words(self, queries: pa.Table, k: int) -> Int64[np.ndarray, "Q k"]:
+        """The k items that share the rarest words with each query, best first; -1 for none.
+
+        Equation:   s(q, i) = sum of idf_w^2 over the words in both / |idf of the words of i|
+
+        Words that stand in more than a tenth of the items, and in 1,000 or more, find nothing.
+        Without text on either side there are none.
+
+        Raises:
+            InputError: a column of the queries is missing.
+        """
+        rows = np.full((len(queries), k), -1, np.int64)
+        if self._has_text:
+            texts, size = _texts(queries, self.query_text), len(self.train_counts)
+            sums, touched = scratch((size, "f4"), (size, "i4", "found"))
+            most = max(MANY, size // 10)
+            for i in range(0, len(texts), BLOCK):
+                query = Texts.of(texts[i : i + BLOCK])
+                pairs.by_words(query, self.catalogue, most, sums, touched, rows[i : i + BLOCK])
+        return rows
+
     def _read_text(self, query: Texts, vectors: Any, rows: np.ndarray, out: np.ndarray) -> None:
         at = len(BASE)
         c, end = self.catalogue, out.shape[-1]
@@ -382,6 +403,8 @@ def _catalogue(
         (texts.word_start, own), (names.word_start, other), item_of, size
     ).values
     word_idf = _idf(len(items), np.bincount(own[whole], minlength=size))
+    df = np.bincount(own, minlength=size)
+    rarity = _idf(len(items), df) ** 2
     catalogue = Catalogue(
         token_idf=token_idf,
         token_norm=norm,
@@ -394,6 +417,12 @@ def _catalogue(
         alias_token_start=names.token_start,
         alias_token=names.token,
         alias_norm=alias_norm,
+        posting_start=np.concatenate([[0], np.cumsum(df)]).astype(np.int64),
+        posting=np.repeat(np.arange(len(items)), np.diff(texts.word_start))[
+            np.argsort(own, kind="stable")
+        ].astype(np.int32),
+        rarity=rarity,
+        rarity_norm=np.sqrt(_sums(texts.word_start, rarity[own])),
     )
     texts = texts._replace(word=2 * own + whole.astype(np.int32))
     return Texts(*map(_fixed, texts)), Catalogue(*map(_fixed, catalogue))

@@ -501,3 +501,51 @@ def _closeness(out: Any, missing: Any, second: int, at: int) -> None:
                 within[g] += mixed[j] > np.float32(best) - GAPS[g]
     out[:, at : at + len(GAPS)] = within
     out[:, at + len(GAPS)] = spread / max(there, 1)
+
+
+@compiled
+def by_words(query: Texts, c: Catalogue, most: int, sums: Any, touched: Any, out: Any) -> None:
+    """The items that share the rarest words with each query; see `PairFeatures.by_words`.
+
+    Args:
+        query: texts of the queries, `word` as hashed.
+        c: see `Catalogue`.
+        most: words that stand in more items are not looked at.
+        sums: a zero for each item; zeros again when done.
+        touched: room for a number of each item.
+        out: [Q, k] of -1, to be filled; of equal items the lower rows come first.
+    """
+    start, known = query.word_start, numbers_of(c.vocabulary, query.word >> 1)
+    posting_start, posting, rarity, norm = c.posting_start, c.posting, c.rarity, c.rarity_norm
+    k = out.shape[1]
+    best = np.zeros(k, np.float32)
+    for q in range(len(out)):
+        many, found = 0, 0
+        for i in range(start[q], start[q + 1]):
+            w = known[i]
+            if posting_start[w + 1] - posting_start[w] > most:
+                continue
+            for at in range(posting_start[w], posting_start[w + 1]):
+                row = posting[at]
+                if sums[row] == 0:
+                    touched[many] = row
+                    many += 1
+                sums[row] += rarity[w]
+        for i in range(many):
+            row = touched[i]
+            score = sums[row] / norm[row]
+            sums[row] = 0
+            at = min(found, k - 1)
+            if found == k and not _before(score, row, best[at], out[q, at]):
+                continue
+            found = min(found + 1, k)
+            while at > 0 and _before(score, row, best[at - 1], out[q, at - 1]):
+                best[at], out[q, at] = best[at - 1], out[q, at - 1]
+                at -= 1
+            best[at], out[q, at] = score, row
+
+
+@compiled
+def _before(score: float, row: int, other: float, other_row: int) -> bool:
+    """Whether one item comes before another."""
+    return score > other or (score == other and row < other_row)

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
+from thresher.rerank.examples import Examples
 from thresher.rerank.pair_features import hide
 
 # Strength of the pull of the weights to 0, as if on scaled features: that of about one query.
@@ -56,7 +57,7 @@ class Reranker:
         missing: Bool[np.ndarray, "Q k"],
         *,
         names: Sequence[str],
-        absent: float = 0.0,
+        absent: float | Float64[np.ndarray, " Q"] = 0.0,
     ) -> "Reranker":
         """Fit the weights on candidates whose truth is known.
 
@@ -69,15 +70,17 @@ class Reranker:
             correct: whether each candidate is a true item of its query.
             missing: places without a candidate.
             names: of the features.
-            absent: share of the traffic whose item is not in the catalogue, a fraction below 1.
+            absent: share of the traffic whose item is not in the catalogue, a fraction below 1; one
+                for all queries, or one for each.
 
         Memory: a float64 copy of the features, two with `absent`.
 
         Raises:
             InputError: when all candidates are right or all are wrong, or `absent` is out of range.
         """
-        if not 0 <= absent < 1:
-            raise InputError(f"absent is {absent:g}; it must be 0 or more and below 1, as 0.1")
+        share = np.broadcast_to(np.asarray(absent, np.float64), len(features))
+        if not ((share >= 0) & (share < 1)).all():
+            raise InputError(f"absent is {absent}; it must be 0 or more and below 1, as 0.1")
         seen = correct[~missing]
         if seen.all() or not seen.any():
             raise InputError(
@@ -85,9 +88,9 @@ class Reranker:
                 f"{int(seen.sum())} right ones of {len(seen)}; use scorer = 'margin'"
             )
         weight = np.ones(len(features))
-        if absent:
+        if share.any():
             has = correct.any(axis=1)
-            weight = np.concatenate([np.where(has, 1 - absent, 1.0), np.full(has.sum(), absent)])
+            weight = np.concatenate([np.where(has, 1 - share, 1.0), share[has]])
             hidden = hide(features[has], missing[has], correct[has], names)
             features = np.concatenate([features, hidden])
             missing = np.concatenate([missing, missing[has] | correct[has]])
@@ -177,6 +180,7 @@ def cross_fit(
     seed: int,
     absent: float = 0.0,
     hidden: Bool[np.ndarray, " Q"] | None = None,
+    examples: Examples | None = None,
 ) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
     """Fit a re-ranker on the selection part, and judge every query by one that has not seen it.
 
@@ -190,6 +194,8 @@ def cross_fit(
         seed: of the folds.
         absent: share of the traffic whose item is not in the catalogue, as `Reranker.fit` takes it.
         hidden: queries that are judged as if their true items were not in the catalogue.
+        examples: training queries to be fitted on beside the selection part. As all have an item,
+            as many of them are seen without it as of the selection part have none.
 
     Returns:
         The re-ranker, the confidence in the first candidate of each query, and whether that is
@@ -201,8 +207,15 @@ def cross_fit(
     confidence, correct = np.empty(len(rows)), np.empty(len(rows), bool)
 
     def fit(part: np.ndarray) -> Reranker:
-        at = (features[part], true[part], missing[part])
-        return Reranker.fit(*at, names=names, absent=absent)
+        seen = (features[part], true[part], missing[part])
+        share = np.full(len(seen[0]), absent)
+        if examples is not None:
+            more = (examples.features, examples.correct, examples.missing)
+            seen = tuple(map(np.concatenate, zip(more, seen, strict=True)))
+            has = truth.counts()[part] > 0
+            own = 1 - (1 - absent) * (has.mean() if len(has) else 1.0)
+            share = np.concatenate([np.full(len(examples), min(own, 1 - 1e-6)), share])
+        return Reranker.fit(*seen, names=names, absent=share)
 
     def judge(reranker: Reranker, part: np.ndarray) -> None:
         gone = missing[part] | out[part]

@@ -94,6 +94,10 @@ class Catalogue(NamedTuple):
         alias_token_start: where the tokens of each alias begin.
         alias_token: as `Texts.token`, of the aliases.
         alias_norm: as `token_norm`.
+        posting_start: where the items of each word of the vocabulary begin; none of unknown words.
+        posting: items in which a word stands, as it is, as a part or as joined neighbours.
+        rarity: the squared idf of each word, by the items in which it stands.
+        rarity_norm: the root of the sum of the rarities of each item's words.
     """
 
     token_idf: Float32[np.ndarray, " V"]
@@ -107,6 +111,10 @@ class Catalogue(NamedTuple):
     alias_token_start: Int64[np.ndarray, " M1"]
     alias_token: Int32[np.ndarray, " T"]
     alias_norm: Float32[np.ndarray, " M"]
+    posting_start: Int64[np.ndarray, " U2"]
+    posting: Int32[np.ndarray, " P"]
+    rarity: Float32[np.ndarray, " U1"]
+    rarity_norm: Float32[np.ndarray, " N"]
 
 
 def flat_text(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -72,6 +72,26 @@ class Hits:
             )
         return Hits(self.rows[:, :k], self.scores[:, :k])
 
+    def followed(self, others: "Hits", first: int) -> "Hits":
+        """These hits, and behind them others from a place on that are not among them.
+
+        Args:
+            others: hits of the same queries.
+            first: the place in them to go on from.
+        """
+        tail = others.rows[:, first:]
+        if not tail.shape[1]:
+            return self
+        gone = tail < 0
+        for place in range(self.rows.shape[1]):
+            gone |= tail == self.rows[:, place : place + 1]
+        rows = np.concatenate([self.rows, np.where(gone, -1, tail)], axis=1)
+        scores = np.concatenate(
+            [self.scores, np.where(gone, np.float32(-np.inf), others.scores[:, first:])], axis=1
+        )
+        order = np.argsort(rows < 0, axis=1, kind="stable")
+        return Hits(*(np.take_along_axis(x, order, axis=1) for x in (rows, scores)))
+
     def padded(self, k: int) -> "Hits":
         """The best k items of each query, with row -1 where there are fewer."""
         more = max(0, k - self.rows.shape[1])

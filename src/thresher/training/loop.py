@@ -48,6 +48,7 @@ def train(
     resume: bool = False,
     fingerprint: str = "",
     quiet: bool = False,
+    label: str = "",
 ) -> dict[str, float]:
     """Trains the model in place and returns the validation metrics of the weights it keeps.
 
@@ -65,6 +66,7 @@ def train(
         resume: go on from `last.safetensors` if it is there.
         fingerprint: of configuration and data; a checkpoint of another one is refused.
         quiet: no progress bar.
+        label: stands before the number of the epoch in the bar.
 
     Raises:
         InputError: with fewer training pairs than a batch needs, on a metric that validation does
@@ -77,7 +79,7 @@ def train(
         while position.epoch < options.epochs and not 0 < options.patience <= position.stale:
             if plan is None:
                 plan = run.plan(position.epoch)
-            run.epoch(position, plan, bar)
+            run.epoch(position, plan, bar, label)
             run.refresh()
             position, plan = run.finished(position, validate() if validate else {}), None
     best = folder / "best.safetensors"
@@ -201,10 +203,10 @@ class Run:
             ignored=None if ignored is None else ignored.take(rows),
         )
 
-    def epoch(self, position: Position, plan: _Plan, bar: Bar) -> None:
+    def epoch(self, position: Position, plan: _Plan, bar: Bar, label: str = "") -> None:
         """All steps of an epoch from the position on."""
         size, steps = self.batches.size, self.sampler.steps
-        name = f"epoch {position.epoch + 1}/{self.options.epochs}"
+        name = f"{label}epoch {position.epoch + 1}/{self.options.epochs}"
         bar.start(name, total=steps * size, done=position.step * size)
         self.model.train()
         began, done = time.perf_counter(), 0

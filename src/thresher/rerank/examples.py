@@ -1,0 +1,68 @@
+"""Training queries with candidates that were found without them, for a re-ranker to learn from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from thresher.errors import InputError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Candidates of queries, their features, and which are right.
+
+    Args:
+        features: as `PairFeatures.read` gives them, in half precision.
+        correct: whether each candidate is a true item of its query.
+        missing: places without a candidate.
+        names: of the features.
+    """
+
+    features: Float32[np.ndarray, "Q k F"]
+    correct: Bool[np.ndarray, "Q k"]
+    missing: Bool[np.ndarray, "Q k"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.correct)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Examples"]) -> "Examples":
+        """The queries of all parts; features as they are kept, whether saved or not."""
+        each = list(parts)
+        features = np.concatenate([part.features for part in each])
+        # Twice as small on disk, and what is fitted before saving equals what is fitted after.
+        features = features.astype(np.float16).astype(np.float32)
+        correct, missing = (
+            np.concatenate([getattr(part, name) for part in each])
+            for name in ("correct", "missing")
+        )
+        return cls(features, correct, missing, each[0].names)
+
+    def save(self, path: Path) -> None:
+        """Write one file."""
+        arrays = {"features": self.features.astype(np.float16)}
+        arrays |= {"correct": self.correct, "missing": self.missing}
+        save_file(arrays, path, metadata={"names": "\n".join(self.names)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Examples | None":
+        """Read what `save` wrote; None where nothing was.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "numpy") as file:
+                names = tuple(file.metadata()["names"].split("\n"))
+                arrays = [file.get_tensor(name) for name in ("features", "correct", "missing")]
+        except (SafetensorError, OSError, KeyError, TypeError) as error:
+            raise InputError(f"{path} cannot be read ({error}); train again") from error
+        return cls(arrays[0].astype(np.float32), arrays[1], arrays[2], names)
