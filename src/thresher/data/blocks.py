@@ -59,9 +59,6 @@ def _even(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _parquet(path: Path, rows: int) -> Iterator[pa.Table]:
-    with (
-        parquet_errors(path),
-        pq.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows):
             yield pa.Table.from_batches([batch])

@@ -42,10 +42,8 @@ class Column:
     def times(self) -> Times:
         """Moments in time as numbers that grow: numbers as they are, dates since 1970 in UTC.
 
-        A column of text is numbers throughout, or ISO dates throughout.
-
-        Raises:
-            InputError: a value is missing, infinite, or of another kind than those before it.
+        A column of text is numbers throughout, or ISO dates throughout. InputError where a value is
+        missing, infinite, or of another kind than those before it.
         """
         kind = self.values.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -64,11 +62,7 @@ class Column:
         )
 
     def weights(self) -> Float64[np.ndarray, " E"]:
-        """Finite numbers that are 0 or more.
-
-        Raises:
-            InputError: a value is missing or is none.
-        """
+        """Finite numbers that are 0 or more; InputError where a value is missing or is none."""
         allowed = "no weight; give a finite number that is 0 or more, 0 for history only"
         weights = self._as([pa.float64()], allowed)
         if (weights < 0).any():

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from thresher.data.assembly import Assembled, assemble, by_query, without_pairs
+from thresher.data.assembly import assemble, by_query, without_pairs
 from thresher.data.events import events_of
 from thresher.data.findings import Finding
 from thresher.data.histories import Histories
@@ -50,11 +50,7 @@ class Dataset:
     queries_path: str
 
     def part(self, name: str) -> Part:
-        """The queries of a split.
-
-        Raises:
-            InputError: there is no split of that name.
-        """
+        """The queries of a split; InputError where there is no split of that name."""
         split_number(name)
         return self.parts[name]
 
@@ -72,10 +68,7 @@ class Dataset:
         }
 
     def aliases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The text of the query of each training pair, and the id of its item; none without texts.
-
-        Each text is another name for its item.
-        """
+        """The query text of each training pair and the id of its item, but for empty texts."""
         train = self.parts["train"]
         texts, ids = train.queries.text(self.query_text), self.items["id"].to_pylist()
         pairs = [(texts[q], ids[item]) for q, item in train.truth.pairs().tolist() if texts[q]]
@@ -155,23 +148,9 @@ def dataset_of(
         >>> data.part("test").truth.pairs().tolist()
         [[0, 0]]
     """
-    given = {
-        "items": items,
-        "queries": queries,
-        "pairs": pairs,
-        "events": events,
-        "ignored": ignored,
-    }
-    read = sources(options, base, given)
-    return as_dataset(assemble(read, options), read)
-
-
-def as_dataset(assembled: Assembled, read: Sources) -> Dataset:
-    """What was assembled, unless something in it may not be.
-
-    Raises:
-        InputError: a finding is an error; its sentence is the message.
-    """
+    given = {"items": items, "queries": queries, "pairs": pairs, "events": events}
+    read = sources(options, base, {**given, "ignored": ignored})
+    assembled = assemble(read, options)
     _refuse(assembled.findings)
     return Dataset(
         items=assembled.items,

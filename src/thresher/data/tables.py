@@ -4,7 +4,7 @@ import difflib
 import gzip
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from thresher.data import delimited, excel, json_lines
 from thresher.data.plain_types import check_names, is_list, is_text, plain
-from thresher.errors import InputError
+from thresher.errors import InputError, did_you_mean
 from thresher.files import atomic_write
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -74,8 +74,7 @@ def finished(
         if old in table.column_names and new != old:
             if new in table.column_names:
                 table = table.drop_columns(new)
-            names = [new if name == old else name for name in table.column_names]
-            table = table.rename_columns(names)
+            table = table.rename_columns({old: new})
     check_names(table.column_names, path)
 
     def place(row: int) -> str:
@@ -86,19 +85,12 @@ def finished(
 
 
 def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> None:
-    """Check that a table has the columns named, and say which of its columns comes nearest.
-
-    Raises:
-        InputError: a column is missing.
-    """
+    """InputError for a column that a table lacks, with the nearest one of those it has."""
     for name in names:
         if name not in table.column_names:
-            near = difflib.get_close_matches(name, table.column_names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"{path} has no column {name!r}; it has "
-                f"{', '.join(table.column_names) or 'no columns'}{hint}"
-            )
+            there = ", ".join(table.column_names) or "no columns"
+            hint = did_you_mean(name, table.column_names)
+            raise InputError(f"{path} has no column {name!r}; it has {there}{hint}")
 
 
 def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
@@ -144,10 +136,7 @@ def write_blocks(
     """Write tables of the same columns, one after the other, as one file; see `write_table`.
 
     The next block is asked for when the one before is written, so a stream never lies in memory,
-    except for .xlsx.
-
-    Raises:
-        InputError: as `write_table` does; or there is no block.
+    except for .xlsx. InputError as `write_table`; or there is no block.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -168,9 +157,7 @@ def write_blocks(
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
     """InputError for a table to be written that is read as well, or written twice, or none.
 
-    Args:
-        outputs: paths, None for none, by the names of the options that gave them.
-        inputs: the same of what is read.
+    Both hold paths, None for none, by the names of the options that gave them.
     """
     taken = {path.resolve(): name for name, path in inputs.items() if path is not None}
     for name, path in outputs.items():
@@ -222,15 +209,8 @@ def ids_as_text(
     """The table with every column of ids as text.
 
     Whole numbers are written out, also those that a missing value made decimal: 123.0 is "123". NaN
-    is a missing id, null.
-
-    Args:
-        table: to convert.
-        path: of its file, or what it is, for the message.
-        place: names a row, counted from 0, in the message.
-
-    Raises:
-        InputError: ids are of another type, or not whole.
+    is a missing id, null. InputError, which names the path and by `place` the row, counted from 0,
+    where ids are of another type, or not whole.
     """
     for at, name in enumerate(table.column_names):
         if name != "id" and not name.endswith("_id"):
@@ -306,13 +286,9 @@ def parquet_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _packed(raw: IO[bytes], path: Path) -> Iterator[Any]:
-    if path.suffix.lower() != ".gz":
-        yield raw
-        return
-    with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-        yield packed
+def _packed(raw: IO[bytes], path: Path) -> AbstractContextManager[Any]:
+    packed = path.suffix.lower() == ".gz"
+    return gzip.GzipFile("", "wb", 6, raw, mtime=0) if packed else nullcontext(raw)
 
 
 @contextmanager

@@ -308,10 +308,7 @@ def _check(
             raise InputError(
                 f"{name} of HardestPairs is {size!r}; give 1 or more, as a whole number"
             )
-    for name, got, allowed in (
-        ("form", form, FORMS),
-        ("context", context, CONTEXTS),
-    ):
+    for name, got, allowed in (("form", form, FORMS), ("context", context, CONTEXTS)):
         if got not in allowed:
             raise InputError(f"{name} of HardestPairs is {got!r}; give one of {allowed}")
     if not (are_numbers(b1, b2) and b1 >= 0 and b2 >= 0 and b1 + b2 > 0):

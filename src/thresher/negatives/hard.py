@@ -18,7 +18,6 @@ class Found(Protocol):
     @property
     def rows(self) -> Int64[np.ndarray, "Q k"]:
         """Rows of the nearest items, best first; -1 where one is missing."""
-        ...
 
 
 @runtime_checkable
@@ -27,7 +26,6 @@ class Search(Protocol):
 
     def __call__(self, vectors: Float32[np.ndarray, "Q D"], k: int, /) -> Found:
         """Finds k items a query."""
-        ...
 
 
 def hard_negatives(

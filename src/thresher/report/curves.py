@@ -59,10 +59,7 @@ def precision_coverage(
 def confidences(decided: System, accept_at: float | None, *, narrow: bool = False) -> "Figure":
     """Draw the confidences of right and of wrong proposals, one above the other.
 
-    Args:
-        decided: the system that decides, with at least one query.
-        accept_at: the threshold, None when there is none to draw.
-        narrow: for a phone.
+    `decided` has at least one query; the threshold is None when there is none to draw.
     """
     confidence, correct = _drawn(decided)
     low, high = _span(confidence[np.isfinite(confidence)], accept_at)
@@ -129,9 +126,7 @@ def _legend(figure: "Figure", ax: "Axes", narrow: bool, place: Any) -> None:
     own = handles[::-1], labels[::-1]
     legend = figure.legend(*own, loc="outside lower left") if narrow else ax.legend(*own, loc=place)
     for text, label in zip(legend.get_texts(), labels[::-1], strict=True):
-        text.set_text(
-            label.removeprefix("\u200b")
-        )  # a label that begins with "_" would be left out
+        text.set_text(label.removeprefix("\u200b"))  # one that begins with "_" would be left out
 
 
 def _drawn(system: System) -> tuple[Float[np.ndarray, " Q"], np.ndarray]:

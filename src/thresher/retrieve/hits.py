@@ -59,11 +59,7 @@ class Hits:
         return cls(np.concatenate(rows), np.concatenate(scores))
 
     def top(self, k: int) -> "Hits":
-        """The best k items of each query.
-
-        Raises:
-            InputError: k is not between 1 and the number retrieved.
-        """
+        """The best k items of each query; InputError unless k is 1 to the number retrieved."""
         width = self.rows.shape[1]
         if not 1 <= k <= width:
             raise InputError(
@@ -85,15 +81,9 @@ class Hits:
         scores: Callable[[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]], np.ndarray],
         boost: float,
     ) -> "Hits":
-        """The same with the items that a query had, whose scores are raised by `boost`.
+        """The same with the items that a query had, whose `scores` of pairs are raised by `boost`.
 
-        Args:
-            had: items of each query, one row a query of the hits.
-            scores: of pairs of a query and an item.
-            boost: added to them.
-
-        Returns:
-            As many items a query as before, best first.
+        `had` has one row a query of the hits. As many items a query as before, best first.
         """
         query, item = had.pairs().T
         k, place = self.rows.shape[1], np.arange(len(item)) - had.indptr[query]
@@ -108,12 +98,8 @@ class Hits:
     def merged(self, lists: int) -> "Hits":
         """One list of each `lists` that follow each other: every item once, with its best score.
 
-        Args:
-            lists: number of searches of each query, such as one for each interest of a user.
-
-        Returns:
-            As many items a query as each list holds, best first; of equal scores those of the first
-            list come first.
+        As many items a query as each list holds, best first; of equal scores those of the first
+        list come first. A query has several searches where a user has several interests.
 
         Example:
             >>> hits = Hits(np.array([[4, 2], [2, 0]]), np.array([[0.9, 0.1], [0.8, 0.3]], "f4"))
@@ -139,14 +125,8 @@ class Hits:
         """The best k items of each query that are not ignored for it; -1 where there are fewer.
 
         The order of the others stays. Hits that hold as many items more than k as a query has
-        ignored ones lose nothing: `search_without` asks for that many.
-
-        Args:
-            ignored: one row a query of the hits, in their order.
-            k: items to keep, 1 to the number retrieved.
-
-        Raises:
-            InputError: k is out of range, or there is not one row a query.
+        ignored ones lose nothing: `search_without` asks for that many. InputError where k is out of
+        range, or `ignored` has not one row a query of the hits.
         """
         gone = ignored.correct(self.rows)
         order = np.argsort(gone, axis=1, kind="stable")

@@ -131,8 +131,7 @@ class FeatureTower(nn.Module):
     def fit(self, data: Dataset, features: FeatureOptions) -> None:
         """Takes the features of a dataset and draws the start; once, before an optimiser.
 
-        Raises:
-            InputError: a column is missing or holds what it may not; see `Schema.fit`.
+        InputError as `Schema.fit`: a column is missing or holds what it may not.
         """
         keys = ("combine", "dim", "bits", "ngram_range")
         events = data.part("train").queries.histories is not None
@@ -178,20 +177,12 @@ class FeatureTower(nn.Module):
             self.history = HistoryEncoder(self.dim, layers=layers, seed=self.seed, **given)
 
     def describe(self, items: pa.Table) -> None:
-        """Takes a catalogue, to whose rows histories refer from now on.
-
-        Raises:
-            InputError: a column is missing or holds what it may not.
-        """
+        """Takes a catalogue, to whose rows histories refer; InputError for a column as in `fit`."""
         self._items = items
         self._catalogue = Features.of("item", self.schema.read("item", items))
 
     def items(self) -> Features:
-        """The items of the catalogue.
-
-        Raises:
-            InputError: there is none yet.
-        """
+        """The items of the catalogue; InputError where there is none yet."""
         if self._catalogue is None:
             raise InputError("the tower has no catalogue yet; call fit or describe first")
         return self._catalogue
@@ -201,11 +192,7 @@ class FeatureTower(nn.Module):
         return item_parts(self.schema, self._items, self.items(), masked=masked)
 
     def queries(self, queries: Queries) -> QueryTable:
-        """Queries, prepared once.
-
-        Raises:
-            InputError: a column is missing or holds what it may not.
-        """
+        """Queries, prepared once; InputError for a column as in `fit`."""
         table, rows, histories = queries.table, queries.rows, queries.histories
         own: Mapping[str, Bags] = {
             f.name: Bags.empty(0) for f in self.schema.queries if not f.name.startswith("history.")
@@ -330,8 +317,7 @@ class FeatureTower(nn.Module):
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """The tables, whose gradients are sparse, and all others."""
-        own = {id(table) for table in self.tables}
-        layers = [p for p in self.parameters() if id(p) not in own]
+        layers = [p for name, p in self.named_parameters() if not name.startswith("tables.")]
         return {"table": list(self.tables), "layers": layers}
 
     def settings(self) -> dict[str, Any]:

@@ -54,7 +54,6 @@ class Divides(Protocol):
 
     def parts(self, *, masked: bool) -> ItemParts:
         """The parts of the items of its catalogue."""
-        ...
 
 
 def item_parts(schema: Schema, items: pa.Table, prepared: Features, *, masked: bool) -> ItemParts:
@@ -164,15 +163,12 @@ def _counts(columns: Columns, tokens: Tokens) -> dict[str, sparse.csr_matrix]:
 
 
 def _cut(texts: Sequence[str], tokens: Tokens) -> list[sparse.csr_matrix]:
-    """The counts of the words without a digit, and of the others.
-
-    Runs of words of one part are counted one by one, so that no two words are joined that do not
-    stand next to each other.
-    """
+    """The counts of the words without a digit, and of the others."""
+    # Run by run, so that no two words are joined that do not stand next to each other.
     runs: tuple[list[str], list[str]] = ([], [])
     rows: tuple[list[int], list[int]] = ([], [])
     for row, text in enumerate(texts):
-        for is_code, run in groupby(words(text), _is_code):
+        for is_code, run in groupby(words(text), lambda word: any(map(str.isdigit, word))):
             runs[is_code].append(" ".join(run))
             rows[is_code].append(row)
     counts = []
@@ -180,7 +176,3 @@ def _cut(texts: Sequence[str], tokens: Tokens) -> list[sparse.csr_matrix]:
         places = (np.ones(len(at), np.float32), (at, np.arange(len(at))))
         counts.append(sparse.csr_matrix(places, (len(texts), len(at))) @ tokens.counts(own))
     return counts
-
-
-def _is_code(word: str) -> bool:
-    return any(map(str.isdigit, word))

@@ -76,16 +76,13 @@ def shared_places(
     Args:
         groups: cluster number of each item.
         counts: training queries of each item.
-        private: how many of the most frequent items get a vector of their own; every item does
-            where this is more than there are. Of equally frequent items the first come first.
+        private: how many of the most frequent items get a vector of their own, 0 or more (else
+            InputError), perhaps all; of equally frequent items the first come first.
 
     Returns:
         The vector's number for each item, and how many vectors there are: the clusters' first, in
         their order, then the private ones from the most frequent on. A cluster whose items are all
         private has none.
-
-    Raises:
-        InputError: private is negative.
     """
     if private < 0:
         raise InputError(f"private vectors number {private}; give 0 or more")
@@ -207,11 +204,8 @@ class PrototypeLabels(nn.Module):
         """Takes the queries as they are encoded now; the loop calls it before each epoch.
 
         Args:
-            query_vectors: unit rows; those that stand in no pair are not read.
+            query_vectors: unit rows, InputError for another width; those in no pair are not read.
             pairs: true training pairs (row of `query_vectors`, item); each stands once.
-
-        Raises:
-            InputError: the vectors have another width.
         """
         if query_vectors.shape[1] != self.dim:
             raise InputError(

@@ -118,8 +118,7 @@ class Schema:
     def read(self, side: Side, table: pa.Table) -> dict[str, Bag]:
         """The bags of a table of items or queries, by feature.
 
-        Raises:
-            InputError: a column is missing, or holds what it may not.
+        InputError where a column is missing, or holds what it may not.
         """
         own = [f for f in self.features(side) if not f.name.startswith("history.")]
         names = dict.fromkeys(column for f in own for column in f.columns)
@@ -181,13 +180,9 @@ class Schema:
     def _fitted(
         self, data: Dataset, how: Mapping[str, Any], *, only_known: bool
     ) -> dict[str, Encoder]:
-        """The encoder of each table, fitted to the items and the training queries.
-
-        In a sum with histories only to items that stand in a training pair: of a value that others
-        have alone nothing would be learnt.
-        """
+        """The encoder of each table, fitted to the items and the training queries."""
         train, counts, items = data.part("train"), data.item_counts(), data.items
-        if only_known:
+        if only_known:  # of a value that no item of a training pair has, nothing would be learnt
             items, counts = items.filter(pa.array(counts > 0)), counts[counts > 0]
         seen: dict[str, list[Seen]] = {}
         first: dict[str, Feature] = {}
@@ -214,11 +209,7 @@ class Schema:
 
 
 def text_schema(data: Dataset) -> Schema:
-    """The schema of a tower that reads texts alone.
-
-    Raises:
-        InputError: items or queries have no text column.
-    """
+    """The schema of a tower of texts alone; InputError where items or queries have none."""
     for side, columns in (("item", data.item_text), ("query", data.query_text)):
         if not columns:
             raise InputError(

@@ -208,13 +208,7 @@ def _plain(features: dict[str, Any]) -> bool:
 
 
 def _passes(lengths: Sequence[int], overhead: int, most: int) -> Iterator[slice]:
-    """Cuts rows in ascending order of length where padding would cost more than a further pass.
-
-    Args:
-        lengths: tokens of each row.
-        overhead: what a pass costs beside its tokens, in tokens.
-        most: tokens of a pass, padded.
-    """
+    """Cuts rows in ascending order of length where padding would cost more than a further pass."""
     start = tokens = 0
     for i, length in enumerate(lengths):
         padded = (i + 1 - start) * length

@@ -89,12 +89,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is made before an epoch from the weights as they are.
-
-    Args:
-        order: of the training pairs, when look-alikes share a batch.
-        hard: for each query its closest wrong items, where they are searched; -1 for none.
-    """
+    """What is made before an epoch: an order of its pairs, the closest wrong items of queries."""
 
     order: np.ndarray | None = None
     hard: np.ndarray | None = None
