@@ -50,12 +50,7 @@ def check_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest was read and whose files are all there, as written.
-
-    Args:
-        folder: where it lies.
-        manifest: what `manifest.json` says.
-    """
+    """A folder whose manifest was read and whose files are all there, as written."""
 
     folder: Path
     manifest: Mapping[str, Any]

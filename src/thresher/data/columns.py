@@ -27,11 +27,8 @@ _TEXT_TIMES = (
 class Column:
     """A column of a file, or some rows of it, with what is needed to say where it is wrong.
 
-    Args:
-        name: of the column.
-        values: its values.
-        rows: the row of the file that each value is from; the first is 0.
-        path: the file, or what to call a table in memory.
+    `rows` are the rows of the file that the values are from, the first is 0; `path` is the file, or
+    what to call a table in memory.
     """
 
     name: str

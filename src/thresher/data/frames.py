@@ -85,12 +85,10 @@ def texts_of(frame: Frame) -> pa.Array | None:
 
 
 def like(table: pa.Table, original: Frame) -> Any:
-    """A table as the kind of frame that another one is.
+    """A table as the kind of frame that `original` is, which came in.
 
-    Args:
-        table: to give back.
-        original: what came in. Paths, texts and lists of texts give an Arrow table, a list of dicts
-            a list of dicts, a dict of columns a dict of columns, a series a frame.
+    Paths, texts and lists of texts give an Arrow table, a list of dicts a list of dicts, a dict of
+    columns a dict of columns, a series a frame.
 
     Example:
         >>> like(pa.table({"id": ["7"]}), [{"id": 1}])

@@ -69,10 +69,8 @@ class Histories:
     def table(self, max_length: int, *, padding: int) -> "Tensor":
         """The events of each row side by side, oldest first, filled up at the end: int64 [n, L].
 
-        Args:
-            max_length: most events a row, the last ones are kept; L is that of the longest row, at
-                least 1.
-            padding: what stands where a row has no more events.
+        L is the length of the longest row, from 1 to `max_length`: the last events are kept.
+        `padding` stands where a row has no more.
         """
         import torch
 

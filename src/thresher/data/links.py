@@ -36,22 +36,17 @@ class LogQ(NamedTuple):
     ) -> "LogQ":
         """From how batches are drawn.
 
-        Equation, for queries B with s sampled columns each, p_j the share of item j among their own
-        items and u_j its probability in one draw:
-            log q_j = log(B (p_j + s u_j))           where own items are negatives of other queries
-            log q_j = log(B s u_j), own items 0      where they are not: a query's own item is sure
+        Equation, for queries B of all processes with s sampled columns each, p_j the share of item
+        j among their own items and u_j its probability in one draw:
+            log q_j = log(B (p_j + s u_j))           `in_batch`: own items are negatives of other
+            queries log q_j = log(B s u_j), own items 0      where they are not: a query's own item
+            is sure
         -inf for an item that is never drawn.
 
         **Source**: Yi et al., *Sampling-bias-corrected neural modeling for large corpus item
         recommendations*, RecSys 2019, where the probability is estimated from a stream; here it is
         known. The mixture: Yang et al., *Mixed negative sampling for learning two-tower neural
         networks in recommendations*, WWW 2020 companion, section 3.
-
-        Args:
-            shares: p, of each item.
-            sampled: the draw from the catalogue; None for none.
-            queries: B, over all processes.
-            in_batch: whether own items are negatives of other queries.
         """
         drawn = 0.0 * shares if sampled is None else sampled.count * sampled.shares()
         with np.errstate(divide="ignore"):

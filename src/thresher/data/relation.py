@@ -37,15 +37,9 @@ class Relation:
         *,
         shape: tuple[int, int],
     ) -> "Relation":
-        """Build the relation from pairs in any order; a pair given twice counts once.
+        """Build the relation of a shape (queries, items) from pairs in any order; each counts once.
 
-        Args:
-            query_rows: query row of each pair.
-            item_rows: item row of each pair.
-            shape: numbers of queries and items.
-
-        Raises:
-            InputError: a row number lies outside the shape.
+        InputError where a row number lies outside the shape.
 
         Example:
             >>> r = Relation.from_pairs(np.array([0, 0]), np.array([2, 1]), shape=(2, 3))
@@ -119,12 +113,8 @@ class Relation:
     ) -> Bool[np.ndarray, "R k"]:
         """Whether each retrieved item is true for its query; a missing item (-1) is not.
 
-        Args:
-            rows: retrieved item rows, one line a query.
-            queries: the query row of each line; all queries in order when left out.
-
-        Raises:
-            InputError: `queries` is left out and there is not one line a query.
+        `queries` has the query row of each line; all queries in order when left out. InputError
+        where it is, and there is not one line a query.
         """
         if queries is None:
             if len(rows) != len(self):

@@ -34,10 +34,8 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 class Sources:
     """The tables of a run by name (items, queries, pairs, events, ignored), as far as it has them.
 
-    Args:
-        tables: each of them, ids as text.
-        paths: what to call each of the five in messages: its path, or its name.
-        protocol: how they are split.
+    `tables` have their ids as text; `paths` is what to call each of the five in messages: its path,
+    or its name.
     """
 
     tables: Mapping[str, pa.Table]
@@ -85,14 +83,11 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
 
 
 def rename(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Table:
-    """A table with the new names of its columns.
+    """A table with the new names of its columns, `new = "old"`, where it has the old one.
 
-    Args:
-        table: as read.
-        name: which one it is: "items", "queries", "pairs", "events" or "ignored".
-        columns: new names, `new = "old"`, where the table has the old one; in place of a column
-            that has the new name already. What pairs call the ids of items, `item_id = "sku"`, is
-            the `id` of items that have none of that name; likewise for queries and users.
+    The new column takes the place of one that has its name already. What pairs call the ids of
+    items, `item_id = "sku"`, is the `id` of items that have none of that name; likewise for queries
+    and users. `name` says which table it is: "items", "queries", "pairs", "events" or "ignored".
     """
     allowed = _NAMES[name]
     own = next((columns[key] for key in _KEYS.get(name, ()) if key in columns), None)

@@ -45,13 +45,8 @@ def assign(
     cumulative share is above u. The same query gets the same split on every machine and whatever
     else is in the file, so a growing file keeps its test set.
 
-    Args:
-        texts: the text of each query.
-        shares: fraction of groups for each split, in [0, 1]; a split left out gets none.
-        seed: another number gives another split.
-
-    Raises:
-        InputError: the shares name an unknown split, are negative, or do not sum to 1.
+    The shares are fractions of groups in [0, 1]; a split left out gets none. InputError where they
+    name an unknown split, are negative, or do not sum to 1.
 
     Example:
         >>> half = {"train": 0.5, "test": 0.5}

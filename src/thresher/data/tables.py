@@ -26,7 +26,7 @@ _KEYS = ("id", "_id", "query_id", "item_id", "user_id")
 _EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 
-def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) -> pa.Table:
+def read_table(path: str | Path) -> pa.Table:
     """Read a table from a file; its suffix says the format.
 
     Every column of a CSV or TSV file is text, as it stands: "007" stays "007", an empty field is
@@ -38,8 +38,6 @@ def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) ->
     Args:
         path: a file ending in .parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx; text formats may be
             packed (.gz).
-        columns: new names by old ones, as far as the file has them: {"id": "offer_id"} reads the
-            column offer_id as id, in place of a column id that may be there.
 
     Memory: the table, and a block of 65,536 rows.
 
@@ -61,20 +59,13 @@ def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) ->
         table = pa.concat_tables(delimited.stream(path, suffix))
     else:
         table = excel.read(path) if suffix == ".xlsx" else json_lines.read(path)
-    return finished(table, path, columns)
+    return finished(table, path)
 
 
-def finished(
-    table: pa.Table, path: Path, columns: Mapping[str, str] | None, done: int = 0
-) -> pa.Table:
-    """Rows as they were read, after so many others: checked, renamed, plain, ids as text."""
+def finished(table: pa.Table, path: Path, done: int = 0) -> pa.Table:
+    """Rows as they were read, after so many others: checked, plain, ids as text."""
     with parquet_errors(path):
         table.validate(full=True)
-    for new, old in (columns or {}).items():
-        if old in table.column_names and new != old:
-            if new in table.column_names:
-                table = table.drop_columns(new)
-            table = table.rename_columns({old: new})
     check_names(table.column_names, path)
 
     def place(row: int) -> str:
@@ -115,13 +106,10 @@ def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
 def write_table(table: pa.Table, path: str | Path, *, for_spreadsheet: bool = False) -> None:
     """Write a table to a file whose suffix says the format; readers never see half of it.
 
-    Text formats hold dates and times in ISO format, decimals exactly, as text, and no NaN.
-
-    Args:
-        table: to write.
-        path: of the file; folders are made as needed.
-        for_spreadsheet: put an apostrophe before texts that a spreadsheet would take for a formula,
-            such as =HYPERLINK(...), in .csv and .tsv files. Cells of .xlsx files never compute.
+    Text formats hold dates and times in ISO format, decimals exactly, as text, and no NaN. Folders
+    are made as needed. With `for_spreadsheet`, .csv and .tsv files have an apostrophe before texts
+    that a spreadsheet would take for a formula, such as =HYPERLINK(...); cells of .xlsx files never
+    compute.
 
     Raises:
         InputError: the suffix is unknown, the path cannot be written to, the disk is full, or a

@@ -32,17 +32,9 @@ BARS = 30  # values of a column, at most
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.html` and `report.json` into a folder, both or neither.
+    """Write `report.html`, whose path it returns, and `report.json` into a folder, both or neither.
 
-    Args:
-        report: what to show.
-        folder: made when it is missing; a report in it is replaced.
-
-    Returns:
-        The path of `report.html`.
-
-    Raises:
-        InputError: the folder cannot be written to.
+    A report that is there is replaced. InputError where the folder cannot be written to.
     """
     page, numbers = render(report), json.dumps(_plain(report), indent=2, allow_nan=False)
     with aside(folder) as part:

@@ -28,11 +28,8 @@ class Bags:
     @classmethod
     def from_csr(cls, matrix: sparse.csr_matrix) -> "Bags":
         """The rows of a scipy CSR matrix: its columns are the tokens, its values the weights."""
-        return cls(
-            torch.from_numpy(matrix.indices.astype(np.int32)),
-            torch.from_numpy(matrix.data.astype(np.float32)),
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-        )
+        kinds = (matrix.indices, np.int32), (matrix.data, np.float32), (matrix.indptr, np.int64)
+        return cls(*(torch.from_numpy(part.astype(kind)) for part, kind in kinds))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

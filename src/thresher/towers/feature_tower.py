@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,7 +28,6 @@ from thresher.towers.history import HistoryEncoder, HistoryKind, check_history
 from thresher.towers.inputs import Features, QueryTable
 from thresher.towers.item_parts import ItemParts, item_parts
 from thresher.towers.schema import Schema
-from thresher.types import Table
 
 Combine = Literal["sum", "concat"]
 
@@ -229,9 +228,7 @@ class FeatureTower(nn.Module):
             return F.normalize(rows, dim=1)
         return F.normalize(rows[:, None] + self._users(inputs.histories), dim=2).flatten(1)
 
-    def encode(self, inputs: Table) -> Float32[np.ndarray, "n V"]:
-        """The same without dropout and without gradient, block by block."""
-        return vectors(self, inputs)
+    encode = vectors
 
     def _sum(self, inputs: Features) -> Float[Tensor, "n D"]:
         hidden = self._hidden(inputs)

@@ -96,13 +96,10 @@ class ItemEmbeddings:
 class ClassifierRows(nn.Module):
     """A vector for each item, which starts where its label vector is and is then free to move.
 
-    Equation:  w(l) = normalise(W_l)
+    Equation:  w(l) = normalise(W_l),  W a copy of the label vectors of the items seen in training
 
     Source:    the second stage of NGAME (Dahiya et al., WSDM 2023): classifiers initialised from
                label embeddings, over a frozen encoder.
-
-    Args:
-        start: label vectors of the items seen in training, copied.
     Memory:    the rows; the gradient is sparse, it holds the rows in use.
     """
 

@@ -64,19 +64,13 @@ def item_parts(schema: Schema, items: pa.Table, prepared: Features, *, masked: b
     of the whole text, but for two things: words that stand next to each other in different parts
     are not joined to a token, and a token that several parts have counts in each of them.
 
+    `prepared` are the items as the tower reads them, whose parts they are where none is to be
+    `masked`. InputError where a further column is named as another part is.
+
     **Differs** from the features of Yao et al. 2021, which are columns: here one text is cut, so
     that a title too has parts that can be hidden.
 
-    Args:
-        schema: of the tower.
-        items: the catalogue.
-        prepared: the same as the tower reads it.
-        masked: whether parts are to be hidden; otherwise an item stays what it is everywhere else.
-
     Memory: that of the texts' own bags, and a copy of them while they are made.
-
-    Raises:
-        InputError: a further column is named as another part is.
     """
     kinds = {f.name: f.kind for f in schema.items}
     bags: dict[str, Bags] = {}

@@ -43,12 +43,7 @@ class LabelInputs:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Items of a whole catalogue, prepared once.
-
-    Args:
-        text: prepared texts, one an item.
-        rows: number of each item among those seen in training; -1 for an item added since.
-    """
+    """Items of a whole catalogue, prepared once; texts and rows as in `LabelInputs`."""
 
     text: Table
     rows: Int64[Tensor, " N"]
@@ -232,10 +227,8 @@ class PrototypeLabels(nn.Module):
         Centroids of the weights before an epoch hold the tower back: a query would have to match
         where its neighbours were, not where they are.
 
-        Args:
-            rows: queries, as `refresh` numbers them, each once.
-            vectors: their unit rows.
-            pairs: their true training pairs (place in `rows`, item).
+        `rows` are queries as `refresh` numbers them, each once; `vectors` their unit rows; `pairs`
+        their true training pairs (place in `rows`, item).
         """
         at = torch.from_numpy(rows).to(self.sums.device)
         stored = vectors.to(self.queries.dtype)
@@ -247,12 +240,9 @@ class PrototypeLabels(nn.Module):
     def forward(
         self, text: Float[Tensor, "n D"], rows: Int64[Tensor, " n"], own: Int64[Tensor, " n"]
     ) -> Float[Tensor, "n E"]:
-        """[prototype | text], two unit rows side by side, E = 2 D.
+        """[prototype | text], unit rows side by side, E = 2 D; the arguments as in `LabelInputs`.
 
-        Args:
-            text: unit rows of the items' texts.
-            rows: number of each item among those seen in training; -1 for an item added since.
-            own: a true query of each item, left out of its centroid in training; -1 for none.
+        In training `own`, a true query of each item, is left out of its centroid.
         """
         rows, own = rows.to(self.sums.device), own.to(self.sums.device)
         known, rows = rows >= 0, rows.clamp(min=0)

@@ -66,13 +66,7 @@ class Schema:
     ) -> "Schema":
         """The features of a dataset, fitted to its catalogue and its training queries.
 
-        Args:
-            data: the dataset.
-            options: what is configured.
-            combine: how the tower combines them.
-            dim: width of the tower.
-            bits: the tokens of a "text" are hashed to 2 ** bits numbers.
-            ngram_range: shortest and longest n-gram of a "text".
+        `combine`, `dim`, `bits` and `ngram_range` are those of the tower.
 
         Raises:
             InputError: a column is absent, empty, or not what it is configured to be; a query has
@@ -210,18 +204,15 @@ class Schema:
 
 def text_schema(data: Dataset) -> Schema:
     """The schema of a tower of texts alone; InputError where items or queries have none."""
-    for side, columns in (("item", data.item_text), ("query", data.query_text)):
+    texts = (data.item_text, data.query_text)
+    for side, columns in zip(("item", "query"), texts, strict=True):
         if not columns:
             raise InputError(
                 f"this tower reads texts, and the {MANY[side]} have none; name their text columns "
                 f"in data.{side}_text, or set tower.kind = 'features'"
             )
-    return Schema(
-        (Feature(name=TEXT, kind=TEXT, columns=data.item_text),),
-        (Feature(name=TEXT, kind=TEXT, columns=data.query_text),),
-        None,
-        {},
-    )
+    items, queries = ((Feature(name=TEXT, kind=TEXT, columns=own),) for own in texts)
+    return Schema(items, queries, None, {})
 
 
 def _with_histories(

@@ -164,14 +164,8 @@ def views_of(
 ) -> ItemViews | None:
     """What terms on views draw from the catalogue of a tower; None where no term reads any.
 
-    Args:
-        options: how views are made.
-        tower: with a catalogue.
-        terms: of the objective, each with the `links` that it reads.
-        seed: of every draw.
-
-    Raises:
-        InputError: the tower reads items in one piece, of which nothing can be hidden.
+    Each of the terms of the objective names the `links` that it reads. InputError where the tower
+    reads items in one piece, of which nothing can be hidden.
     """
     links = {VIEWS, SPREAD_OUT}.intersection(term["links"] for term in terms)
     if not links:
