@@ -1,24 +1,27 @@
 """How often is the certified precision not kept? Labels are drawn many times from known traffic.
 
-    python benchmarks/promise_simulation.py [--draws 1000] [--only WORD] [--seed 0]
+    python benchmarks/promise_simulation.py [--draws 1000] [--only WORD] [--seed 1]
 
 Each situation draws labels, certifies a threshold at a confidence level of 0.95 and compares the
 true precision above it with the target: it may be too low in no more than 0.05 of the draws. Beside
 it what happens to whoever ignores the difficulty: counts each label as one, tests each target at
-the full level, pools known texts, or has no label of a query without an item. `coverage` is the
-mean share of labels accepted, 0 where nothing is certified.
+the full level, pools known texts, or has no label of a query without an item. `limit` is the exact
+one-sided upper 95 % limit of the share broken, which is to be below 0.065 with 1,000 draws.
+`coverage` is the mean share of labels accepted, 0 where nothing is certified.
 """
 
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from scipy import stats
 
 from thresher.decide.certify import certify
 from thresher.decide.policy import KNOWN_TEXT, Policy
+from thresher.errors import InputError
 
 TARGET = 0.95
 NINE = (0.9, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
@@ -214,6 +217,7 @@ SITUATIONS = {
     "independent, informative": informative(2_000, sizes=lambda rng, n: np.ones(n, int)),
     "30 texts x 20, 0.93": copies(30, 20, 0.93),
     "15 texts x 20, 0.93": copies(15, 20, 0.93),
+    "80 texts x 20, 0.93": copies(80, 20, 0.93),
     "100 texts x 20, 0.9499": copies(100, 20, 0.9499),
     "1,500 texts x 3, 0.9499": copies(1_500, 3, 0.9499),
     **{f"Zipf sizes, {n:,} texts, 0.945": zipf(n, 0.945) for n in (30, 100, 300, 1_000, 3_000)},
@@ -244,7 +248,11 @@ SITUATIONS = {
 def answers(draw, arguments):
     """The policies that labels lead to, and the share of labels that the loosest accepts."""
     given = {"target": TARGET, "seed": 0} | draw.labels | arguments
-    found = certify(given.pop("scores"), given.pop("correct"), **given)
+    try:
+        with patch("thresher.decide.segments.explain"):  # why there is none is not asked here
+            found = certify(given.pop("scores"), given.pop("correct"), **given)
+    except InputError:  # too few distinct texts
+        return [], 0.0
     found = list(found.values()) if isinstance(found, dict) else [found]
     own = [answer for answer in found if isinstance(answer, Policy)]
     parts = [part for policy in own[:1] for part in (policy, *policy.segments.values())]
@@ -266,11 +274,9 @@ def simulate(situation, draws, seed):
     return broken, coverage
 
 
-def interval(count, draws):
-    """The exact 95 % interval of a share."""
-    low = stats.beta.ppf(0.025, count, draws - count + 1) if count else 0.0
-    high = stats.beta.ppf(0.975, count + 1, draws - count) if count < draws else 1.0
-    return f"{low:.3f} to {high:.3f}"
+def limit(count, draws):
+    """The exact one-sided upper 95 % limit of a share (Clopper and Pearson 1934)."""
+    return stats.beta.ppf(0.95, count + 1, draws - count) if count < draws else 1.0
 
 
 def main() -> None:
@@ -278,16 +284,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=1_000)
     parser.add_argument("--only", default="", help="situations whose name has this word")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    print("| situation | broken | 95 % interval | coverage | ignoring it: broken | coverage |")
+    print("| situation | broken | limit | coverage | ignoring it: broken | coverage |")
     print("|-|-|-|-|-|-|")
     for name, situation in SITUATIONS.items():
         if options.only in name:
             broken, coverage = simulate(situation, options.draws, options.seed)
             shares = broken / options.draws
             print(
-                f"| {name} | {shares[0]:.3f} | {interval(broken[0], options.draws)} | "
+                f"| {name} | {shares[0]:.3f} | {limit(broken[0], options.draws):.3f} | "
                 f"{coverage[0]:.3f} | {shares[1]:.3f} | {coverage[1]:.3f} |",
                 flush=True,
             )

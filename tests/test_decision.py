@@ -11,11 +11,13 @@ from thresher.catalogue import Catalogue
 from thresher.config import read
 from thresher.data.parts import Part
 from thresher.data.relation import Relation
+from thresher.decide.known import KnownTexts
 from thresher.decide.options import DecideOptions
-from thresher.decide.policy import NoThreshold, Policy
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
 from thresher.decision import Decision, check_labels, confidence_of, fit_decision, read_policy
 from thresher.errors import InputError
 from thresher.files import write_json
+from thresher.measure import measure
 from thresher.rerank import Reranker
 from thresher.retriever import Retriever
 from thresher.towers import FeatureOptions, build_tower
@@ -180,6 +182,94 @@ def test_labels_are_checked_before_anything_is_fitted(model):
     with pytest.raises(InputError, match="no column 'maker'"):
         check_labels(asked(40, 100), replace(OPTIONS, by="maker"))
     check_labels(asked(40, 100), OPTIONS)
+
+
+def test_labels_of_few_distinct_texts_are_refused(small):
+    part = asked(3, 600).take(np.arange(59).repeat(4))
+    with pytest.raises(InputError, match=r"236 .* have 59 distinct texts.*60 distinct"):
+        fit_decision(small, part, OPTIONS)
+    fit_decision(small, asked(3, 600).take(np.arange(60).repeat(4)), OPTIONS)
+
+
+# Texts that training knew.
+
+
+def knowing(model, texts, **more):
+    """The same model, which learnt from these texts."""
+    own = Retriever(model.config, model.tower, model.catalogue, **more)
+    own.known_texts = KnownTexts.of(texts)
+    return own
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_texts_that_training_knew_are_certified_apart_or_reviewed(model, scorer):
+    part, options = asked(40, 1_200), replace(OPTIONS, scorer=scorer)
+    texts = texts_of(part)
+    none = fit_decision(knowing(model, ["else"]), part, options)
+    assert not none.outcomes.known.any()
+    assert none.policy.segments[KNOWN_TEXT].accept_at is None
+    half = knowing(model, [text.upper() for text in texts[:600]])
+    own = fit_decision(half, part, options)
+    learnt = set(texts[:600])
+    assert own.outcomes.known.tolist() == [text in learnt for text in texts]
+    assert own.policy.segments[KNOWN_TEXT].labelled > 0
+    # what is decided follows
+    deciding = knowing(model, texts[:600], decision=none)
+    found = deciding.match(pa.table({"title": texts}))
+    decided = np.array(found["decision"].to_pylist())
+    sure = found["confidence"].to_numpy() >= none.policy.accept_at
+    known = np.array([text in learnt for text in texts])
+    assert decided.tolist() == np.where(sure & ~known, "accept", "review").tolist()
+    assert (sure & known).any()
+    measured = measure(deciding, part, compare=False, quiet=True)
+    taken = measured.accepted[none.policy.target_precision]
+    assert taken.tolist() == (sure & ~known).tolist()
+
+
+def test_without_texts_none_is_known(model):
+    assert model.known(asked(40, 10).queries) is None
+    assert fit_decision(model, asked(40, 400), OPTIONS).outcomes.known is None
+
+
+# How often labels were used, and several targets.
+
+
+def test_labels_that_are_used_again_count_up(model):
+    part, margin = asked(40, 400), replace(OPTIONS, scorer="margin")
+    own = Retriever(model.config, model.tower, model.catalogue)
+    own.decision = fit_decision(own, part, margin)
+    assert own.policy.label_uses == 1
+    own.decision = fit_decision(own, part, margin)  # the same answer promises nothing more
+    assert own.policy.label_uses == 1
+    own.decision = fit_decision(own, part.take(np.arange(10, 400)), replace(margin, target=0.7))
+    assert own.policy.label_uses == 2
+    assert "labels were used 2 times" in own.policy.sentence()
+    own.decision = fit_decision(own, part, replace(margin, target=0.9999))
+    assert (type(own.policy), own.policy.label_uses) == (NoThreshold, 3)
+    fresh = asked(40, 400, seed=1)
+    ids = pa.array([f"fresh {n}" for n in range(400)])
+    fresh = replace(fresh, queries=replace(fresh.queries, ids=ids))
+    assert fit_decision(own, fresh, margin).policy.label_uses == 1
+
+
+def test_several_targets_hold_together_and_the_first_decides(model):
+    part, options = asked(40, 800), replace(OPTIONS, scorer="margin")
+    own = fit_decision(model, part, options, [0.6, 0.9999])
+    alone = {
+        target: fit_decision(
+            model, part, replace(options, target=target, confidence_level=1 - 0.1 / 3)
+        ).policy
+        for target in (0.8, 0.6, 0.9999)
+    }
+    assert list(own.answers()) == [0.8, 0.6, 0.9999]
+    for target, answer in own.answers().items():
+        assert answer.confidence_level == pytest.approx(1 - 0.1 / 3)
+        assert getattr(answer, "accept_at", None) == getattr(alone[target], "accept_at", None)
+    assert own.policy == own.answers()[0.8]
+    found = own.summary()
+    assert [one["certified"] for one in found["answers"]] == [True, True, False]
+    assert {k: v for k, v in found.items() if k != "answers"} == found["answers"][0]
+    assert "answers" not in fit_decision(model, part, options).summary()
 
 
 # What is kept.

@@ -50,12 +50,7 @@ def check_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest was read and whose files are all there, as written.
-
-    Args:
-        folder: where it lies.
-        manifest: what `manifest.json` says.
-    """
+    """A folder whose manifest was read and whose files are all there, as written."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -64,9 +59,8 @@ class Artifact:
     def open(cls, folder: str | Path) -> "Artifact":
         """Read and check an artifact.
 
-        Raises:
-            InputError: for a folder that is none, one of another format version, or one with a
-                file that is missing, changed, a link, or not in the manifest.
+        InputError for a folder that is none, one of another format version, or one with a file that
+        is missing, changed, a link, or not in the manifest.
         """
         folder = Path(folder)
         for attempt in range(_TRIES):
@@ -87,11 +81,7 @@ class Artifact:
         return part in self.manifest["parts"]
 
     def part(self, part: str) -> Path:
-        """The folder of a part.
-
-        Raises:
-            InputError: when the artifact has no such part, with the command that makes it.
-        """
+        """The folder of a part; InputError where there is none, with the command that makes it."""
         if not self.has(part):
             raise InputError(
                 f"{self.folder} has no {part} yet; run `thresher {MADE_BY[part]}` on it first"

@@ -1,5 +1,6 @@
 """Whether what a user gave is a number, and in which range."""
 
+import math
 from numbers import Integral, Real
 
 from thresher.errors import InputError
@@ -14,6 +15,12 @@ def are_numbers(*values: object, whole: bool = False) -> bool:
     """
     kind = Integral if whole else Real
     return all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+
+
+def above_0(name: str, value: float, such_as: float) -> None:
+    """InputError for what is no finite number above 0."""
+    if not (are_numbers(value) and 0 < value < math.inf):
+        raise InputError(f"{name} is {value!r}; give a number above 0, such as {such_as}")
 
 
 def whole(name: str, value: int, most: int, why: str) -> int:

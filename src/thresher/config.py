@@ -162,7 +162,7 @@ def read(source: Path | str | Section | Config | None, overrides: Iterable[str] 
         raw: dict[str, Any] = tomllib.loads(source.to_toml())
         folder = source.folder
     elif isinstance(source, Mapping):
-        raw, folder = {name: table for name, table in source.items()}, Path().resolve()
+        raw, folder = dict(source), Path().resolve()
     elif source is None:
         raw, folder = {}, Path().resolve()
     else:
@@ -184,7 +184,7 @@ def resolve(raw: Section, folder: Path) -> Config:
         shares = options.split_shares(options.split_protocol(named))
     decides = shares.get("calibration", 0) > 0 or "decide" in raw
     defaults = {
-        "tower": default_tower(_table(raw, "tower"), events=events, decides=decides),
+        "tower": default_tower(_table(raw, "tower"), events=events),
         "labels": {"kind": "text"},
     }
     sections: dict[str, Section] = {"data": data}
@@ -278,9 +278,8 @@ def _term(table: Any, number: int, links: Sequence[str]) -> Section:
             f"{where}.links must be {' or '.join(map(repr, links))}, got {own['links']!r}{hint}"
         )
     width = {"dim": 1} if "dim" in inspect.signature(LOSSES[kind]).parameters else {}
-    LOSSES[kind](
-        **arguments, **width
-    )  # refuses values out of range now, not after the data is read
+    # Refuses values out of range now, not after the data is read.
+    LOSSES[kind](**arguments, **width)
     return {"name": own["name"], "kind": kind, **arguments, **own}
 
 
@@ -354,9 +353,8 @@ def _sentence(error: Mapping[str, Any], where: str, table: Section) -> str:
     """What pydantic refused, in one sentence."""
     # A union says which of its members failed after the key; only keys are shown.
     key, *rest = error["loc"]
-    inner = [
-        str(part) for part in rest if isinstance(table.get(key), Mapping) and part in table[key]
-    ]
+    keys = table[key] if isinstance(table.get(key), Mapping) else ()
+    inner = [str(part) for part in rest if part in keys]
     name = ".".join([where, str(key), *inner])
     if error["type"] == "missing":
         return f"{where} needs {key}; add {key} = ... to it"

@@ -15,7 +15,7 @@ from thresher.decide.options import DecideOptions
 from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decide.scorers import margin, raw
-from thresher.decide.sequence import draw_clusters
+from thresher.decide.sequence import MIN_CLUSTERS, draw_clusters
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
 from thresher.rerank import Reranker, cross_fit
@@ -131,13 +131,26 @@ def confidence_of(scorer: str, scores: Float[np.ndarray, "Q k"]) -> Float64[np.n
     return (raw if scorer == "score" else margin)(scores).astype(np.float64)
 
 
-def check_labels(part: Part, options: DecideOptions) -> None:
-    """InputError with too few labelled queries, or without the column of the segments."""
+def check_labels(part: Part, options: DecideOptions, text: Sequence[str] = ()) -> None:
+    """InputError with too few labelled queries, or without the column of the segments.
+
+    Args:
+        part: the labelled queries.
+        options: the column of the segments is read.
+        text: the columns of their text; too few distinct texts are refused too.
+    """
     if len(part.queries) < MIN_LABELS:
         raise InputError(
             f"calibration needs at least {MIN_LABELS} labelled queries, and some thousands to "
             f"certify a high precision, got {len(part.queries)}; label more of them, or give the "
             "calibration split a larger share in [data] shares"
+        )
+    texts = {normalised(one) for one in part.queries.text(list(text))}
+    if text and len(texts) < MIN_CLUSTERS:
+        raise InputError(
+            f"the {len(part.queries)} labelled queries have {len(texts)} distinct texts; equal "
+            f"texts are right or wrong together, and {MIN_CLUSTERS} distinct ones are the least "
+            "that certify anything: label queries with other texts"
         )
     if options.by is not None:
         part.queries.column(options.by)
@@ -160,7 +173,7 @@ def fit_decision(
     Raises:
         InputError: with too few labelled queries, or without the column of the segments.
     """
-    check_labels(part, options)
+    check_labels(part, options, model.catalogue.query_text)
     queries, truth = part.queries, part.truth
     texts = [normalised(text) for text in queries.text(model.catalogue.query_text)]
     keys = texts if model.catalogue.query_text else queries.ids.to_pylist()

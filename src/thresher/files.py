@@ -107,9 +107,7 @@ def aside(path: str | Path, *, drop: Collection[str] = ()) -> Iterator[Path]:
 def write_json(path: str | Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all.
 
-    Raises:
-        InputError: the path cannot be written to.
-        ValueError: a number is not finite, which JSON cannot hold.
+    InputError where the path cannot be written to, ValueError for a number that is not finite.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as file:
@@ -119,13 +117,8 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path, *, what: str, fix: str) -> Any:
     """Read a JSON file.
 
-    Args:
-        path: the file.
-        what: it is, for the message: "the settings of a model".
-        fix: what to do when it cannot be read: "train it again".
-
-    Raises:
-        InputError: the file is missing, damaged, or nested too deep.
+    InputError where it is missing, damaged, or nested too deep; the message says `what` it is ("the
+    settings of a model") and how to `fix` it ("train it again").
     """
     try:
         return json.loads(Path(path).read_text("utf-8"))
@@ -141,11 +134,7 @@ def read_json(path: str | Path, *, what: str, fix: str) -> Any:
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder, and those above it, if it is not there yet.
-
-    Raises:
-        InputError: a file lies there, or the place may not be written to.
-    """
+    """Make a folder and those above it; InputError where a file lies there or none may be made."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,10 +145,8 @@ def make_folder(path: str | Path) -> None:
 def output_folder(path: str | Path) -> Iterator[None]:
     """Make a folder before hours of work, check that it can be written to, and sweep it.
 
-    Folders that were made here go away again, if empty, when the block raises.
-
-    Raises:
-        InputError: a file lies there, or the place may not be written to.
+    Folders that were made here go away again, if empty, when the block raises. InputError where a
+    file lies there, or the place may not be written to.
     """
     path = Path(path)
     with _made(path):
@@ -185,12 +172,7 @@ def size(path: Path) -> int:
 
 
 def sweep(folder: str | Path, name: str | None = None) -> None:
-    """Remove what killed processes left aside in a folder; parts of living ones stay.
-
-    Args:
-        folder: that they wrote to.
-        name: of the file they wrote; of any file when left out.
-    """
+    """Remove what killed processes left aside in a folder, of one file or of any; others stay."""
     with contextlib.suppress(OSError):
         for part in Path(folder).iterdir():
             found = _PART.fullmatch(part.name)
@@ -230,14 +212,9 @@ class FolderLock:
                 if _is(self._file, self._path):
                     break
                 os.close(self._file)  # its owner removed it between our two calls: make a new one
-            owner = {
-                "process": os.getpid(),
-                "host": socket.gethostname(),
-                "action": self._action,
-                "since": time.time(),
-            }
+            owner = {"process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
             os.ftruncate(self._file, 0)
-            os.write(self._file, json.dumps(owner).encode())
+            os.write(self._file, json.dumps({**owner, "action": self._action}).encode())
         except OSError as error:
             raise refusal(self._path.parent, error) from error
         return self
@@ -260,13 +237,7 @@ class FolderLock:
 
 
 def refusal(path: Path, error: OSError, written: int = 0) -> InputError:
-    """The sentence for a path that cannot be written to.
-
-    Args:
-        path: to be written to.
-        error: what the system said.
-        written: bytes that had been written, of which the message tells when the disk is full.
-    """
+    """The sentence for a path that cannot be written to, and if the disk is full how much was."""
     shown = _INSIDE_PART.sub("", str(path))
     if error.errno in _FULL:
         more = f"more than {written / 1e6:,.1f} MB are needed" if written else "nothing fits"

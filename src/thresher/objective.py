@@ -201,12 +201,9 @@ class Objective(nn.Module):
         for number, left in enumerate(m.left.split(self.block)):
             links = _rows(m.links, number * self.block, number * self.block + len(left))
             # Only the block's two sums are kept; backward scores the block again.
+            block = (left, m.right, links)
             parts: dict[str, Ratio] = checkpoint(
-                lambda *args: loss.ratios(Matching(*args)),
-                left,
-                m.right,
-                links,
-                use_reentrant=False,
+                lambda *args: loss.ratios(Matching(*args)), *block, use_reentrant=False
             )
             for part, (num, den) in parts.items():
                 before = totals.get(part, Ratio(num.new_zeros(()), den.new_zeros(())))

@@ -23,11 +23,9 @@ class Inputs(Protocol):
 
     def __len__(self) -> int:
         """Number of rows."""
-        ...
 
     def __getitem__(self, rows: slice, /) -> "Inputs":
         """The rows of a slice, as inputs of the same kind."""
-        ...
 
 
 @runtime_checkable
@@ -36,7 +34,6 @@ class Table(Inputs, Protocol):
 
     def take(self, rows: Int[Tensor, " n"], /) -> Inputs:
         """The rows of these numbers, in this order."""
-        ...
 
 
 Embeddings = Mapping[str, Tensor]
@@ -138,7 +135,6 @@ class Loss(Protocol):
 
     def ratios(self, m: Matching) -> dict[str, Ratio]:
         """One ratio for each named part of the loss; a loss of one part names it ''."""
-        ...
 
 
 @runtime_checkable
@@ -147,4 +143,3 @@ class Encoder(Protocol):
 
     def __call__(self, name: str, inputs: Inputs) -> Tensor:
         """Unit rows [len(inputs), D]."""
-        ...

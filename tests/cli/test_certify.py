@@ -68,6 +68,32 @@ def test_every_row_has_a_cluster(tmp_path, scores, capsys):
     assert "`cluster` holds list<" in capsys.readouterr().err
 
 
+def test_clusters_that_are_all_distinct_are_named(tmp_path, scores, capsys):
+    path = scores(["1"] * 200)
+    rows = path.read_text().splitlines()
+    path.write_text(
+        "\n".join([f"{rows[0]},cluster", *(f"{r},c{n}" for n, r in enumerate(rows[1:]))])
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(path), "--target", "0.9", "--quiet"])
+    assert ended.value.code == 0
+    assert "Every row has a cluster of its own, so each label counts as one." in (
+        capsys.readouterr().out
+    )
+
+
+def test_clusters_too_few_to_certify_anything(scores, capsys):
+    path = scores(["1"] * 200)
+    rows = path.read_text().splitlines()
+    path.write_text(
+        "\n".join([f"{rows[0]},cluster", *(f"{r},c{n % 50}" for n, r in enumerate(rows[1:]))])
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", str(path)])
+    assert ended.value.code == 2
+    assert "200 labels are of 50 distinct clusters" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", ["high", ""])
 def test_scores_that_are_none_are_named(tmp_path, capsys, value):
     path = tmp_path / "scores.csv"

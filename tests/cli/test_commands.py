@@ -201,11 +201,28 @@ def test_calibrate_at_another_target(run, answer, model):
     assert metrics["certified_coverage@precision=0.9"] > 0.3
 
 
+def test_calibrate_at_several_targets_at_once(run, answer, model):
+    found = answer("calibrate", model, "--target", 0.8, "--target", "0.6,0.9999")
+    assert [one["target_precision"] for one in found["answers"]] == [0.8, 0.6, 0.9999]
+    assert [one["certified"] for one in found["answers"]] == [True, True, False]
+    levels = {round(one["confidence_level"], 4) for one in found["answers"]}
+    assert levels == {0.9833}  # 1 - 0.05 / 3
+    assert found["label_uses"] == 2
+    assert answer("match", model, "--text", "kettle")["policy"]["target_precision"] == 0.8
+    told = run("calibrate", model, "--target", 0.8, "--target", 0.6)
+    assert len(told.out.splitlines()) == 2
+    assert "labels were used 3 times" in told.out
+    assert (
+        "--target takes a precision or several, as in 0.9,0.95, got '0.8, high'"
+        in run("calibrate", model, "--target", 0.8, "--target", "high").err
+    )
+
+
 def test_calibrate_by_category_names_them_and_what_each_accepts(run, answer, model):
     told = run("calibrate", model, "--by", "shop", "--target", 0.7)
     assert told.code == 0
     found = json.loads((next(model.glob("decision-*")) / "policy.json").read_text())
-    assert set(found["segments"]) == {"north", "south"}
+    assert set(found["segments"]) == {"north", "south", "known text"}
     lines = told.out.splitlines()
     assert "2 of 2 segments of 'shop' tested alone have their own threshold" in lines[0]
     for line, name in zip(lines[1:], ("north", "south"), strict=False):

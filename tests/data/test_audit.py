@@ -232,3 +232,48 @@ def test_queries_without_a_pair_do_not_disagree_with_their_twins(folder):
     assert unlabelled["query-without-pairs"].severity == "note"
     assert found(audit(SPEC, at))["same-text-different-truth"].count == 2
     assert found(audit(UNSAID, at))["query-without-pairs"].severity == "error"
+
+
+def test_columns_that_tell_true_pairs_are_named(tmp_path):
+    """A model number agrees in every pair that has it, a colour in half of all pairs."""
+    lines, asked, pairs = [], [], []
+    for n in range(200):
+        colour = "red" if n % 2 else "blue"
+        lines.append(f"{n},good lamp {n % 7} for the room,KX-{1000 + n},$ {n % 4}.50,{colour}")
+        own = "" if n < 100 else f"kx {1000 + n}"
+        text = f"lamp for me KX{1000 + n}" if n < 40 else "a lamp for the good room"
+        asked.append(f"{n},{text},{own},{n % 4}.5,{colour if n % 4 < 2 else 'green'}")
+        pairs.append(f"{n},{n}")
+    for name, head, rows in (
+        ("items", "id,title,modelno,price,colour", lines),
+        ("queries", "id,title,modelno,price,colour", asked),
+        ("pairs", "query_id,item_id", pairs),
+    ):
+        (tmp_path / f"{name}.csv").write_text("\n".join([head, *rows]) + "\n")
+    options = replace(SPEC, shares={"train": 1.0})
+    result = audit(options, tmp_path)
+    by = {(one.column, one.of): one for one in result.columns}
+    model = by["modelno", "modelno"]
+    assert (model.kind, model.pairs, model.filled, model.true) == ("code", 100, 0.5, 1.0)
+    assert model.random == 0.0
+    assert model.telling
+    inside = by["modelno", "text"]
+    assert (inside.true, inside.random, inside.pairs) == (40 / 200, 0.0, 200)
+    price = by["price", "price"]
+    assert (price.kind, price.true) == ("number", 1.0)
+    assert 0.2 < price.random < 0.3  # one in four
+    assert not price.telling
+    assert by["colour", "colour"].true == 0.5
+    assert result.columns[0] is model
+    line = "  modelno (code) on both sides: 100.0 % of true pairs, 0.0 % of random ones, far more"
+    assert any(one.replace("%", " %").startswith(line) for one in result.lines())
+    assert result.to_dict()["columns"][0]["telling"] is True
+    assert audit(options, tmp_path).columns == result.columns
+
+
+def test_pages_and_events_have_no_columns_of_two_sides(folder):
+    at = folder(pairs="query_id,item_id\nA,B\nB,C\nC,A\n")
+    options = DataOptions(items="items.csv", pairs="pairs.csv", shares={"train": 1.0})
+    assert audit(options, at).columns == ()
+    (at / "events.csv").write_text(EVENTS)
+    assert audit(DataOptions(items="items.csv", events="events.csv"), at).columns == ()

@@ -486,14 +486,9 @@ def test_queries_that_are_labelled_later_are_one_part(folder):
     part = labelled(left, items=data.items, queries=queries, pairs=pairs)
     assert truth(part) == {"8": [2], "9": [0, 1]}
     assert part.queries.text(["title"]) == ["b", "c"]
-    with pytest.raises(InputError, match=r"new\.csv: 1 of 3 queries has no pair"):
-        labelled(
-            replace(options, without_pairs=None),
-            items=data.items,
-            queries=queries,
-            pairs=pairs,
-            names={"queries": "new.csv"},
-        )
+    strict = replace(options, without_pairs=None)
+    with pytest.raises(InputError, match=r"the table of queries: 1 of 3 queries has no pair"):
+        labelled(strict, items=data.items, queries=queries, pairs=pairs)
     links = labelled(
         DataOptions(), items=data.items, pairs=pa.table({"query_id": ["A"], "item_id": ["B"]})
     )

@@ -294,12 +294,12 @@ def test_what_the_answer_is_for_is_kept():
     ("change", "message"),
     [
         ({"target": 95.0}, "write 0.95 for 95 %"),
+        ({"clusters": np.arange(9) // 2}, "9 labels are of 5 distinct clusters"),
         ({"target": [0.9, 95.0]}, "write 0.95 for 95 %"),
         ({"target": []}, "no target"),
         ({"confidence_level": 1.0}, "confidence level is 1.0"),
         ({"selection": np.zeros(9, bool)}, "selection of 0 of 9 rows"),
         ({"selection": np.zeros(3, bool)}, "of 3 rows for 9 scores"),
-        ({"selection": np.arange(9) < 4, "clusters": np.arange(9) // 3}, "keep equal clusters"),
         ({"clusters": ["the same"] * 9}, "all 9 rows are in one cluster"),
         ({"clusters": [None] * 9}, "cluster of row 1 is missing; give every row one"),
         ({"clusters": ["a"] * 8 + [np.nan]}, "cluster of row 9 is missing"),
@@ -327,6 +327,36 @@ def test_inputs_that_do_not_fit_are_refused(change, message):
     given = {"scores": np.zeros(9), "correct": right(9), "target": 0.9} | change
     with pytest.raises(InputError, match=message):
         certify(given.pop("scores"), given.pop("correct"), **given)
+
+
+def test_a_cluster_lies_on_one_side():
+    clusters = np.arange(240) // 3
+    with pytest.raises(InputError, match="keep equal clusters"):
+        certify(
+            np.zeros(240),
+            right(240),
+            target=0.9,
+            selection=np.arange(240) < 100,
+            clusters=clusters,
+        )
+
+
+@pytest.mark.usefixtures("types_unchecked")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "0.95"}, "the target precision is '0.95'; give a number between 0 and 1"),
+        ({"target": None}, "the target precision is None; give a number between 0 and 1"),
+        ({"target": [0.9, True]}, "the target precision is True; give a number between 0 and 1"),
+        ({"confidence_level": "high"}, "the confidence level is 'high'; give a number between"),
+        ({"absent": "few"}, "absent is 'few'; give the share of queries without an item, as 0.1"),
+        ({"label_uses": "often"}, "label_uses is 'often'; it counts from 1"),
+    ],
+)
+def test_what_is_no_number_is_refused(change, message):
+    given = {"target": 0.9} | change
+    with pytest.raises(InputError, match=message):
+        certify(np.zeros(9), right(9), **given)
 
 
 def naive(scores, correct, target):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from thresher.decide.certify import certify
 from thresher.decide.policy import NoThreshold
 from thresher.decide.sequence import WRONG_CLUSTERS, Labels
+from thresher.errors import InputError
 
 
 def labels(sizes, wrong_sizes=()):
@@ -90,18 +91,52 @@ def test_all_distinct_is_the_same_as_none():
     )
 
 
-@pytest.mark.parametrize("texts", [15, 30, 78])
-def test_too_few_distinct_texts_are_refused_however_many_copies(texts):
-    # Of 78 texts 20 choose thresholds and 58 certify, one fewer than .95^59 <= .05 needs.
-    clusters = np.arange(texts).repeat(20)
-    answer = certify(
-        np.zeros(texts * 20), np.ones(texts * 20, bool), target=0.95, clusters=clusters
-    )
+def alike(texts, copies, **arguments):
+    """So many texts, all right and with one score."""
+    rows = texts * copies
+    clusters = np.arange(texts).repeat(copies)
+    return certify(np.zeros(rows), np.ones(rows, bool), clusters=clusters, **arguments)
+
+
+@pytest.mark.parametrize("texts", [15, 59])
+def test_labels_of_too_few_distinct_texts_are_refused(texts):
+    with pytest.raises(InputError, match=rf"of {texts} distinct clusters.*60 .*label more"):
+        alike(texts, 20, target=0.5)
+    # without copies each label counts, and the answer says how many more are needed
+    assert isinstance(alike(texts, 1, target=0.95), NoThreshold)
+
+
+@pytest.mark.parametrize("target", [0.5, 0.9, 0.95])
+def test_too_few_accepted_distinct_texts_certify_nothing_however_many_copies(target):
+    # Of 78 texts 20 choose thresholds and 58 certify.
+    answer = alike(78, 20, target=target)
     assert isinstance(answer, NoThreshold)
-    assert answer.errors == 0
-    assert answer.distinct_clusters == answer.effective_labels < 59
-    assert "59 independent labels without an error are the least" in answer.reason
-    assert f"of {answer.distinct_clusters} distinct clusters" in answer.sentence()
+    assert (answer.errors, answer.distinct_clusters, answer.effective_labels) == (0, 58, 58)
+    assert answer.reason.endswith("too few (where clusters repeat 60 distinct ones are the least)")
+    assert "of 58 distinct clusters" in answer.sentence()
+    assert answer.reachable_precision is None
+    # two more certifying texts, each of 20 copies, and a third as many that choose
+    assert answer.more_labels[0] >= 2 * 20 * 4 / 3
+
+
+def test_strict_thresholds_of_few_texts_are_passed_over():
+    # Ten texts of twenty copies have the highest score; with all others there are enough.
+    clusters = np.concatenate([np.arange(20).repeat(20), 20 + np.arange(400)])
+    scores = np.where(clusters < 20, 0.9, 0.1)
+    selection = clusters % 2 == 0
+    right = np.ones(len(scores), bool)
+    policy = certify(scores, right, target=0.5, clusters=clusters, selection=selection)
+    assert (policy.accept_at, policy.distinct_clusters) == (0.1, 210)
+
+
+def test_a_segment_of_few_texts_joins_the_others():
+    clusters = np.concatenate([np.arange(80).repeat(20), 80 + np.arange(4_000)])
+    names = np.where(clusters < 80, "copies", "single")
+    right, scores = np.ones(len(names), bool), np.linspace(0, 1, len(names))
+    policy = certify(
+        scores, right, target=0.9, clusters=clusters, segments=names, selection=clusters % 2 == 0
+    )
+    assert set(policy.segments) == {"single"}
 
 
 def test_many_distinct_texts_certify_with_as_many_copies():

@@ -113,12 +113,17 @@ def test_sentences_name_clusters_traffic_and_uses():
 
 def test_known_texts_are_apart():
     policy = replace(ONE, segments={KNOWN_TEXT: ONE.reviewing(100)})
-    assert "training knew (20.0% of the labels) go to review" in policy.sentence()
+    text = "Queries whose text stands in the training data (20.0% of the labels): review."
+    assert text in policy.sentence()
+    assert policy.sentence().startswith("Accepting queries of new texts at 0.25")
+    none = replace(ONE, segments={KNOWN_TEXT: ONE.reviewing(0)})
+    assert "(no label): review." in none.sentence()
     assert policy.share(KNOWN_TEXT) == 0.2
     assert policy.share("acme") == 0
     known = np.asarray([True, False])
     assert policy.decide(np.ones(2), known=known).tolist() == [False, True]
     both = replace(TWO, segments={**TWO.segments, KNOWN_TEXT: replace(ONE, accept_at=0.9)})
+    assert "of the labels): accepting at 0.9 or above decides 50.0%" in both.sentence()
     got = both.decide(
         np.full(3, 0.3), ["acme", "acme", "new"], known=np.asarray([False, True, False])
     )

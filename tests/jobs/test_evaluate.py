@@ -12,7 +12,7 @@ from oracles.retriever import FakeRetriever, part_of, policy_at
 from thresher.data.relation import Relation
 from thresher.decide.policy import NoThreshold
 from thresher.errors import InputError
-from thresher.jobs.evaluate import evaluate, looks_mislabelled, report_folder
+from thresher.jobs.evaluate import evaluate, report_folder
 
 QUERIES = 120
 TITLES = [f"Acme mug {100 + item}" for item in range(6)]
@@ -190,24 +190,6 @@ def test_features_of_items_are_shown(tmp_path):
     assert numbers["information"] == [["title", "brand"], [[1, 0], [0, 1]]]
     # each its own category; categories are compared without regard to case
     assert [label.casefold() for label in numbers["item_map"][1]] == [t.casefold() for t in TITLES]
-
-
-@pytest.mark.parametrize(
-    ("query", "proposed", "truth", "expected"),
-    [
-        ("bosch kin85af30 white", "Bosch KIN85AF30", "Bosch KIN86AF30", True),
-        ("bosch kin85af30 white", "Bosch KIN86AF30", "Bosch KIN85AF30", False),
-        # each has a number of its own in the query
-        ("galaxy s9 64gb", "Galaxy S9 128GB", "Galaxy S8 64GB", False),
-        ("galaxy s9", "Galaxy S9 64GB", "Galaxy S9 128GB", False),  # nothing tells them apart
-        ("red mug", "Red mug", "Blue mug", False),  # no code, no number
-        ("eos 2000 d", "Canon EOS 2000D", None, True),
-        ("eos", "Canon EOS 2000D", None, False),
-        ("eos", "Canon EOS", None, False),
-    ],
-)
-def test_labels_that_look_wrong(query, proposed, truth, expected):
-    assert looks_mislabelled(query, proposed, truth) is expected
 
 
 def test_every_evaluation_has_a_folder_of_its_own(tmp_path):

@@ -38,7 +38,8 @@ WithoutPairs = Annotated[
     typer.Option(help="What queries without a pair are: unlabelled (left out) or no_item."),
 ]
 Target = Annotated[
-    float | None, typer.Option(help="Precision to certify, as in 0.95; else the run's own.")
+    list[str] | None,
+    typer.Option(help="Precision to certify, as in 0.95; repeatable: all answers hold at once."),
 ]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")
@@ -154,20 +155,20 @@ def calibrate(
     quiet: Quiet = False,
 ) -> None:
     """Choose and certify the threshold on the calibration split, or on your labelled queries."""
-    from thresher.cli.show import show_decision
+    from thresher.cli.show import show_decisions
     from thresher.jobs.calibrate import calibrate as calibrate_artifact
 
     given = {"confidence_level": confidence_level, "by": by, "scorer": scorer}
     decision = calibrate_artifact(
         artifact,
-        target,
+        _targets(target) if target else None,
         queries=queries,
         pairs=pairs,
         without_pairs=without_pairs,
         quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )
-    _print(decision, as_json, show_decision)
+    _print(decision, as_json, show_decisions)
     _answer(decision)
 
 
@@ -176,26 +177,24 @@ def certify(
     scores: Annotated[
         Path, typer.Argument(help="Table: score, correct, and perhaps segment and cluster.")
     ],
-    target: Annotated[
-        str, typer.Option(help="Precision to certify, as in 0.95; or several, as in 0.9,0.95.")
-    ] = "0.95",
+    target: Target = None,
     confidence_level: Annotated[
         float, typer.Option(help="Probability with which it holds, as in 0.95.")
     ] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the split of the labels.")] = 0,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Certify a threshold on the scores of any system; no model of ours is needed."""
     from thresher.cli.show import show_decisions
     from thresher.jobs.certify import certify_table
 
-    try:
-        targets = [float(one) for one in target.split(",")]
-    except ValueError:
-        raise InputError(
-            f"--target takes a precision or several, as in 0.9,0.95, got {target!r}"
-        ) from None
-    decision = certify_table(scores, target=targets, confidence_level=confidence_level, seed=seed)
+    decision = certify_table(
+        scores,
+        target=_targets(target or ["0.95"]),
+        confidence_level=confidence_level,
+        seed=seed,
+    )
     _print(decision, as_json, show_decisions)
     _answer(decision)
 
@@ -365,6 +364,16 @@ def compare(
     _print(result, as_json, show_comparison)
     if result["failed"]:
         raise typer.Exit(1)
+
+
+def _targets(given: Sequence[str]) -> list[float]:
+    """`--target`, repeated or separated by commas."""
+    try:
+        return [float(one) for text in given for one in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--target takes a precision or several, as in 0.9,0.95, got {', '.join(given)!r}"
+        ) from None
 
 
 def _renamed(columns: Sequence[str] | None) -> list[str]:

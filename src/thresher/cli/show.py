@@ -62,9 +62,9 @@ def show_nearest(result: Shown) -> str:
 
 
 def show_decision(decision: Shown) -> str:
-    """The outcome of `calibrate`: the sentence, and what every segment has."""
+    """A certified threshold, or none: the sentence, and what every segment has."""
     lines = [str(decision["sentence"])]
-    segments = decision.get("segments") or {}
+    segments = {k: own for k, own in (decision.get("segments") or {}).items() if own["labelled"]}
     others = [("the others", decision)] if segments and decision["labelled"] else []
     for name, own in [*segments.items(), *others]:
         at = own["accept_at"]
@@ -75,7 +75,7 @@ def show_decision(decision: Shown) -> str:
 
 
 def show_decisions(result: Shown) -> str:
-    """The outcome of `certify`, for one target or several."""
+    """The outcome of `calibrate` and `certify`, for one target or several."""
     return "\n".join(map(show_decision, result.get("answers", [result])))
 
 

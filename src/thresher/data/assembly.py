@@ -15,14 +15,7 @@ from thresher.data.histories import Histories
 from thresher.data.join import Joined, join, unique_rows
 from thresher.data.options import DataOptions
 from thresher.data.parts import Part
-from thresher.data.protocols import (
-    Cut,
-    by_time,
-    by_users,
-    evaluated,
-    examples,
-    leave_one_out,
-)
+from thresher.data.protocols import Cut, by_time, by_users, evaluated, examples, leave_one_out
 from thresher.data.queries import Queries, rows_of
 from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences
@@ -36,16 +29,10 @@ _TEXT = ("title", "text", "name")
 
 
 class Assembled(NamedTuple):
-    """What became of the tables.
+    """What became of the tables, and in `findings` what was left out, or may not be.
 
-    Args:
-        items: the catalogue.
-        queries: the table of the queries or users; None without.
-        parts: of each split.
-        item_text: columns of the items' text.
-        query_text: columns of the queries' text.
-        findings: what was left out, or may not be.
-        unlabelled: number of queries that are in no part, because no pair names them.
+    `queries` are those of a table of queries or users, None without; `unlabelled` counts those that
+    are in no part, because no pair names them.
     """
 
     items: pa.Table
@@ -60,8 +47,7 @@ class Assembled(NamedTuple):
 def assemble(sources: Sources, options: DataOptions) -> Assembled:
     """Join, check and split the tables; what does not fit is left out and becomes a finding.
 
-    Raises:
-        InputError: a column is missing or cannot be read, or events cannot be put in order.
+    InputError where a column is missing or cannot be read, or events cannot be put in order.
     """
     if "events" in sources.tables:
         return _of_events(sources, options)
@@ -91,11 +77,7 @@ def without_pairs(
 def text_columns(
     table: pa.Table, chosen: tuple[str, ...], path: str, *, default: bool = True
 ) -> tuple[str, ...]:
-    """The columns chosen, or the first usual one that there is.
-
-    Raises:
-        InputError: a chosen column is missing.
-    """
+    """The columns chosen, or else the first usual one; InputError where a chosen one is missing."""
     if chosen:
         require_columns(table, chosen, path)
         text_of(table.slice(0, 0), chosen)  # refuses what is not text
@@ -157,17 +139,10 @@ def by_pair(joined: Joined, options: DataOptions) -> dict[str, Part]:
 def _parts(
     joined: Joined,
     of_pair: Integer[np.ndarray, " P"],
-    without: Integer[np.ndarray, " Q"],
+    without: Integer[np.ndarray, " Q"],  # the split of a query that has no true item
     options: DataOptions,
 ) -> dict[str, Part]:
-    """The queries of each split. What is known from an earlier split is never ranked again.
-
-    Args:
-        joined: the tables.
-        of_pair: split of each true pair.
-        without: split of each query that has no true item; `UNASSIGNED` for others.
-        options: `train_share` is used.
-    """
+    """The queries of each split; what is known from an earlier split is never ranked again."""
     pairs, shape = joined.relation.pairs(), joined.relation.shape
     everything, parts = Queries.of_table(joined.queries), {}
     for number, name in enumerate(SPLITS):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from thresher.data.agreement import Agreement, agreements
 from thresher.data.assembly import Assembled, assemble
 from thresher.data.finding_texts import found
 from thresher.data.findings import SEVERITIES, Audit, Finding, counted
@@ -85,7 +86,17 @@ def _audit(findings: list[Finding], data: Assembled | None) -> Audit:
         items_per_query=_histogram(np.concatenate([truth.counts() for truth in truths])),
         queries_per_item=_histogram(np.sum([truth.item_counts() for truth in truths], axis=0)),
         findings=order,
+        columns=_agreements(data),
     )
+
+
+def _agreements(data: Assembled) -> tuple[Agreement, ...]:
+    """Of training pairs, so that nothing is chosen by the others; of all where there are none."""
+    if data.queries is None or data.queries is data.items:
+        return ()
+    train = data.parts["train"]
+    parts = [train] if len(train.truth.indices) else list(data.parts.values())
+    return agreements(data.items, data.queries, parts, data.query_text)
 
 
 def _splits(

@@ -1,6 +1,6 @@
 """Tables that are larger than memory, read a block of rows at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,23 +10,14 @@ from thresher.data import delimited, excel, json_lines
 from thresher.data.tables import DELIMITERS, check_file, finished, parquet_errors, suffix_of
 
 
-def read_blocks(
-    path: str | Path, rows: int, *, columns: Mapping[str, str] | None = None
-) -> Iterator[pa.Table]:
+def read_blocks(path: str | Path, rows: int) -> Iterator[pa.Table]:
     """Read a table block by block: put together, the blocks are what `read_table` returns.
 
     All blocks have the same columns of the same types. For JSON lines that takes two readings of
-    the file, since any line may bring a new column.
+    the file, since any line may bring a new column. A file without rows gives no block. Errors are
+    those of `read_table`, raised when their place is reached.
 
-    Args:
-        path: as for `read_table`.
-        rows: of every block but the last; a file without rows gives no block.
-        columns: as for `read_table`.
-
-    Memory: a block, and 64 MiB; an Excel workbook as a whole.
-
-    Raises:
-        InputError: as `read_table` does, when the place is reached.
+    Memory: a block of `rows` rows, and 64 MiB; an Excel workbook as a whole.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -39,7 +30,7 @@ def read_blocks(
     else:
         tables = [excel.read(path)] if suffix == ".xlsx" else json_lines.stream(path, rows)
     for number, block in enumerate(_even(tables, rows)):
-        yield finished(block, path, columns, number * rows)
+        yield finished(block, path, number * rows)
 
 
 def _even(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -59,9 +50,6 @@ def _even(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _parquet(path: Path, rows: int) -> Iterator[pa.Table]:
-    with (
-        parquet_errors(path),
-        pq.ParquetFile(path, page_checksum_verification=True) as file,
-    ):
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=rows):
             yield pa.Table.from_batches([batch])

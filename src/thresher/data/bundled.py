@@ -1,9 +1,8 @@
 """Datasets that ship with the package, so that everything can be tried without a download."""
 
-import difflib
 from pathlib import Path
 
-from thresher.errors import InputError
+from thresher.errors import InputError, did_you_mean
 
 BUNDLED = ("pricerunner", "online-retail")
 
@@ -14,8 +13,7 @@ def bundled(name: str) -> Path:
     Its README.md says where the data comes from and under which licence.
 
     Args:
-        name: of the dataset: "pricerunner", items, queries and pairs; or "online-retail", items
-            and events.
+        name: "pricerunner", items, queries and pairs; or "online-retail", items and events.
 
     Raises:
         InputError: no dataset of that name ships.
@@ -25,18 +23,11 @@ def bundled(name: str) -> Path:
         ('items', 'pairs', 'queries')
     """
     if name not in BUNDLED:
-        near = difflib.get_close_matches(name, BUNDLED, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(
-            f"no dataset {name!r} ships with the package; it has {', '.join(BUNDLED)}{hint}"
-        )
+        there = f"{', '.join(BUNDLED)}{did_you_mean(name, BUNDLED)}"
+        raise InputError(f"no dataset {name!r} ships with the package; it has {there}")
     return Path(__file__).parent / "bundled" / name
 
 
 def tables_of(name: str) -> tuple[str, ...]:
-    """The tables of a dataset that ships with the package.
-
-    Raises:
-        InputError: no dataset of that name ships.
-    """
+    """The names of the tables of a dataset that ships with the package; InputError as `bundled`."""
     return tuple(sorted(path.stem for path in bundled(name).glob("*.parquet")))

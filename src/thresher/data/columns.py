@@ -27,11 +27,8 @@ _TEXT_TIMES = (
 class Column:
     """A column of a file, or some rows of it, with what is needed to say where it is wrong.
 
-    Args:
-        name: of the column.
-        values: its values.
-        rows: the row of the file that each value is from; the first is 0.
-        path: the file, or what to call a table in memory.
+    `rows` are the rows of the file that the values are from, the first is 0; `path` is the file, or
+    what to call a table in memory.
     """
 
     name: str
@@ -42,10 +39,8 @@ class Column:
     def times(self) -> Times:
         """Moments in time as numbers that grow: numbers as they are, dates since 1970 in UTC.
 
-        A column of text is numbers throughout, or ISO dates throughout.
-
-        Raises:
-            InputError: a value is missing, infinite, or of another kind than those before it.
+        A column of text is numbers throughout, or ISO dates throughout. InputError where a value is
+        missing, infinite, or of another kind than those before it.
         """
         kind = self.values.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -64,11 +59,7 @@ class Column:
         )
 
     def weights(self) -> Float64[np.ndarray, " E"]:
-        """Finite numbers that are 0 or more.
-
-        Raises:
-            InputError: a value is missing or is none.
-        """
+        """Finite numbers that are 0 or more; InputError where a value is missing or is none."""
         allowed = "no weight; give a finite number that is 0 or more, 0 for history only"
         weights = self._as([pa.float64()], allowed)
         if (weights < 0).any():

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from thresher.data.assembly import Assembled, assemble, by_query, without_pairs
+from thresher.data.assembly import assemble, by_query, without_pairs
 from thresher.data.events import events_of
 from thresher.data.findings import Finding
 from thresher.data.histories import Histories
 from thresher.data.join import join
-from thresher.data.options import DataOptions, Protocol
+from thresher.data.options import FILES, DataOptions, Protocol
 from thresher.data.parts import Part
 from thresher.data.queries import Queries, rows_of
 from thresher.data.sequences import Sequences, bounds
@@ -50,11 +50,7 @@ class Dataset:
     queries_path: str
 
     def part(self, name: str) -> Part:
-        """The queries of a split.
-
-        Raises:
-            InputError: there is no split of that name.
-        """
+        """The queries of a split; InputError where there is no split of that name."""
         split_number(name)
         return self.parts[name]
 
@@ -72,10 +68,7 @@ class Dataset:
         }
 
     def aliases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The text of the query of each training pair, and the id of its item; none without texts.
-
-        Each text is another name for its item.
-        """
+        """The query text of each training pair and the id of its item, but for empty texts."""
         train = self.parts["train"]
         texts, ids = train.queries.text(self.query_text), self.items["id"].to_pylist()
         pairs = [(texts[q], ids[item]) for q, item in train.truth.pairs().tolist() if texts[q]]
@@ -102,11 +95,7 @@ class Dataset:
 
 
 def load_dataset(options: DataOptions, base: str | Path = ".") -> Dataset:
-    """Read, join, check and split the data of a run.
-
-    Args:
-        options: where the files are and how they are split.
-        base: the folder that relative paths start from.
+    """Read, join, check and split the data of a run; relative paths start from `base`.
 
     Memory: the tables, and about 100 bytes a pair or event while they are sorted.
 
@@ -135,17 +124,7 @@ def dataset_of(
 ) -> Dataset:
     """The dataset of tables in memory, each in place of the file that the options name.
 
-    Args:
-        options: how the tables are split, and the files of those that are not given.
-        items: the catalogue.
-        queries: the queries, or the users of the events.
-        pairs: the true pairs.
-        events: the events of users.
-        ignored: the ignored pairs.
-        base: the folder that relative paths start from.
-
-    Raises:
-        InputError: as `load_dataset`.
+    With events, the queries are their users. InputError as `load_dataset`.
 
     Example:
         >>> items = pa.table({"id": ["a", "b"], "title": ["red mug", "teapot"]})
@@ -155,23 +134,9 @@ def dataset_of(
         >>> data.part("test").truth.pairs().tolist()
         [[0, 0]]
     """
-    given = {
-        "items": items,
-        "queries": queries,
-        "pairs": pairs,
-        "events": events,
-        "ignored": ignored,
-    }
-    read = sources(options, base, given)
-    return as_dataset(assemble(read, options), read)
-
-
-def as_dataset(assembled: Assembled, read: Sources) -> Dataset:
-    """What was assembled, unless something in it may not be.
-
-    Raises:
-        InputError: a finding is an error; its sentence is the message.
-    """
+    given = {"items": items, "queries": queries, "pairs": pairs, "events": events}
+    read = sources(options, base, {**given, "ignored": ignored})
+    assembled = assemble(read, options)
     _refuse(assembled.findings)
     return Dataset(
         items=assembled.items,
@@ -190,29 +155,15 @@ def labelled(
     items: pa.Table,
     pairs: pa.Table,
     queries: pa.Table | None = None,
-    ignored: pa.Table | None = None,
-    names: Mapping[str, str] | None = None,
 ) -> Part:
     """Queries and pairs that are given later, over a catalogue that is there: all in one part.
 
-    Args:
-        options: `columns`, `open_catalogue` and `without_pairs` are used.
-        items: the catalogue, as in a dataset.
-        pairs: the true pairs.
-        queries: the queries; the items themselves when left out.
-        ignored: pairs that are never ranked.
-        names: what to call the tables in messages, such as their paths.
-
-    Raises:
-        InputError: as `load_dataset`.
+    The queries are the items themselves when left out. Of the options, `columns`, `open_catalogue`
+    and `without_pairs` are used. InputError as `load_dataset`.
     """
-    given = {"queries": queries, "pairs": pairs, "ignored": ignored}
-    paths = {name: f"the table of {name}" for name in ("items", *given)} | dict(names or {})
-    tables = {
-        name: renamed(table, name, paths[name], options.columns)
-        for name, table in given.items()
-        if table is not None
-    }
+    given = {"pairs": pairs} if queries is None else {"pairs": pairs, "queries": queries}
+    paths = {name: f"the table of {name}" for name in FILES}
+    tables = {n: renamed(table, n, paths[n], options.columns) for n, table in given.items()}
     protocol: Protocol = "pairs" if queries is None else "queries"
     read = Sources({**tables, "items": items}, paths, protocol)
     joined = join(read, open_catalogue=options.open_catalogue)
@@ -244,10 +195,8 @@ def history_queries(
         path: what to call the table of events.
 
     Returns:
-        The queries, and a clause for each thing that was left out.
-
-    Raises:
-        InputError: the table lacks a column, or no event is of an item of the catalogue.
+        The queries, and a clause for each thing that was left out. InputError where the table lacks
+        a column, or no event is of an item of the catalogue.
     """
     table = renamed(events, "events", path, options.columns)
     found = events_of(

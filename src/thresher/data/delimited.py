@@ -56,11 +56,8 @@ def stream(path: Path, suffix: str) -> Iterator[pa.Table]:
     """Read a file in tables of some rows each; at least one, which may be empty.
 
     The values of a .csv file may be separated by commas, semicolons or tabs. A TSV file has no
-    quoting.
-
-    Raises:
-        InputError: a row has more or fewer values than the header, text follows a closing quote, a
-            quote is never closed or swallows rows, or the file is damaged or not UTF-8.
+    quoting. InputError where a row has more or fewer values than the header, text follows a closing
+    quote, a quote is never closed or swallows rows, or the file is damaged or not UTF-8.
     """
     layout = _layout(path, suffix)
     check_names(layout.names, path)
@@ -84,8 +81,7 @@ def stream(path: Path, suffix: str) -> Iterator[pa.Table]:
 def write(file: IO[bytes], table: pa.Table, path: Path, *, separator: str, header: bool) -> None:
     """Write the rows of a table, perhaps below a header.
 
-    Raises:
-        InputError: a column holds lists or objects, or a value what a TSV file cannot.
+    InputError where a column holds lists or objects, or a value what a TSV file cannot.
     """
     table = textual(table, path, nested=False)
     if table.num_columns == 1:  # of which an empty value must not become a blank line
@@ -162,22 +158,17 @@ def _layout(path: Path, suffix: str) -> _Layout:
 def _fast(path: Path, layout: _Layout) -> Iterator[pa.Table]:
     """The rows as Arrow reads them; raises where quotes leave a doubt."""
     skipped = int(layout.told)
-    options = {
-        "read_options": pyarrow.csv.ReadOptions(
-            use_threads=False, block_size=_BYTES, skip_rows=skipped
-        ),
-        "parse_options": pyarrow.csv.ParseOptions(
-            delimiter=layout.separator,
-            quote_char='"' if layout.quoted else False,
-            newlines_in_values=layout.quoted,
-        ),
-        "convert_options": pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(layout.names, pa.string()), strings_can_be_null=False
-        ),
-    }
+    read = pyarrow.csv.ReadOptions(use_threads=False, block_size=_BYTES, skip_rows=skipped)
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=layout.separator,
+        quote_char='"' if layout.quoted else False,
+        newlines_in_values=layout.quoted,
+    )
+    text = dict.fromkeys(layout.names, pa.string())
+    convert = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
     with open_bytes(path) as raw:
         source: Any = _Checked(raw, layout.separator) if layout.quoted else raw
-        with pyarrow.csv.open_csv(source, **options) as reader:
+        with pyarrow.csv.open_csv(source, read, parse, convert) as reader:
             for batch in reader:
                 if len(batch):
                     yield pa.Table.from_batches([batch])
@@ -247,11 +238,7 @@ def _careful(path: Path, layout: _Layout, done: int) -> Iterator[pa.Table]:
 
 
 def _rows(path: Path, layout: _Layout) -> Iterator[_Row]:
-    """The rows of a file, its header first; blank lines are none.
-
-    Raises:
-        InputError: a quote is wrong, or the file is damaged or not UTF-8.
-    """
+    """The rows of a file, its header first; blank lines are none."""
     csv.field_size_limit(_LONGEST)
     quoting: Any = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
     number = line = 0
@@ -279,10 +266,8 @@ def _rows(path: Path, layout: _Layout) -> Iterator[_Row]:
 
 
 def _check_line_breaks(table: pa.Table, layout: _Layout, done: int, path: Path) -> None:
-    """Refuse a quoted value whose lines would be whole rows, each with an id like that of its own.
-
-    A quote that opens one title and is "closed" by that of a later one swallows the rows between.
-    """
+    """Refuse a quoted value whose lines would be whole rows, with ids like that of its own."""
+    # A quote that opens one title and is "closed" by that of a later one swallows the rows between.
     width = table.num_columns
     if not layout.quoted or width < 2:
         return

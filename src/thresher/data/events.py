@@ -96,7 +96,7 @@ def events_of(
     """
     _check_columns(table, event_kinds, path, strict=strict)
     kept, findings = _usable(table, event_kinds)
-    of_item = _flat(table["item_id"])
+    of_item = table["item_id"].combine_chunks()
     if catalogue is None:
         catalogue = pc.unique(of_item.filter(pa.array(kept))).sort()
     known = rows_of(of_item, catalogue)
@@ -132,7 +132,7 @@ def _log(
         )
     rows = np.flatnonzero(kept).astype(np.int64)
     column = {
-        name: Column(name, _flat(table[name]).take(pa.array(rows)), rows, path)
+        name: Column(name, table[name].combine_chunks().take(pa.array(rows)), rows, path)
         for name in ("user_id", "timestamp", "weight")
         if name in table.column_names
     }
@@ -210,10 +210,6 @@ def _unknown_items(ids: pa.StringArray, path: str | Path, *, strict: bool) -> li
     if strict:
         raise InputError(findings[0].sentence())
     return findings
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks()
 
 
 def _truth(mask: pa.ChunkedArray) -> Bool[np.ndarray, " rows"]:

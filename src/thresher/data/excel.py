@@ -27,10 +27,8 @@ def read(path: Path) -> pa.Table:
 
     A column of numbers, of dates or of true and false keeps its type; any other is text, whole
     numbers without a decimal point. An empty cell is null; rows without any value are left out.
-
-    Raises:
-        InputError: openpyxl is missing, the file is damaged or has no header, a value stands beside
-            the named columns, or is a formula never computed or a number of too many digits.
+    InputError where openpyxl is missing, the file is damaged or has no header, a value stands
+    beside the named columns, or is a formula never computed or a number of too many digits.
     """
     openpyxl = _openpyxl(path)
     try:
@@ -75,9 +73,8 @@ def read(path: Path) -> pa.Table:
 def write(file: IO[bytes], tables: Iterator[pa.Table], path: Path) -> None:
     """Write tables, one after the other, into the first sheet of a workbook.
 
-    Raises:
-        InputError: openpyxl is missing, or a value, a row without one, or the number of rows does
-            not go into one.
+    InputError where openpyxl is missing, or a value, a row without one, or the number of rows does
+    not go into one.
     """
     openpyxl = _openpyxl(path)
     rows = pa.concat_tables([textual(table, path, nested=False) for table in tables])

@@ -107,11 +107,8 @@ def found(
 ) -> list[Finding]:
     """The finding of this code, in words; none where it concerns nothing.
 
-    Args:
-        code: a key of the table above.
-        count: how many rows, ids or texts it concerns.
-        examples: of them, as many as there are.
-        values: what the words leave open, such as the path.
+    `code` is a key of the table above, `count` how many rows, ids or texts it concerns, `examples`
+    some or all of them, and `values` what the words leave open, such as the path.
 
     Example:
         >>> [finding] = found("missing-id", 2, ["row 3", "row 7"], path="items.csv")

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from thresher.data.agreement import Agreement
+
 EXAMPLES = 5
 SEVERITIES = ("error", "warning", "note")
 
@@ -46,6 +48,7 @@ class Audit:
         items_per_query: how many queries have 0, 1, 2, ... true items.
         queries_per_item: how many items are true for 0, 1, 2, ... queries.
         findings: errors, then warnings, then notes.
+        columns: how often the columns of both sides agree in true pairs and in random ones.
     """
 
     items: int
@@ -55,6 +58,7 @@ class Audit:
     items_per_query: dict[str, int]
     queries_per_item: dict[str, int]
     findings: tuple[Finding, ...]
+    columns: tuple[Agreement, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -63,7 +67,8 @@ class Audit:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return {"ok": self.ok, **asdict(self)}
+        columns = [{**asdict(column), "telling": column.telling} for column in self.columns]
+        return {"ok": self.ok, **asdict(self), "columns": columns}
 
     def lines(self) -> list[str]:
         """The audit as lines of text for a terminal."""
@@ -78,6 +83,8 @@ class Audit:
             *_bars("queries by split", self.splits),
             *_bars("queries by number of true items", self.items_per_query),
             *_bars("items by number of queries", self.queries_per_item),
+            *(["", "columns that agree"] if self.columns else []),
+            *(f"  {column.line()}" for column in self.columns),
             "",
         ]
         for finding in self.findings:

@@ -1,7 +1,7 @@
 """Data frames in and out: pandas, polars and others through narwhals, Arrow, records, paths."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from thresher.data.tables import ids_as_text, read_table
 from thresher.errors import InputError
 
 Frame = Any  # what `to_table` takes
-_KINDS = (
-    "a pandas or polars frame, an Arrow table, a list of dicts, a dict of columns, or the path of "
-    "a table"
+_FIX = (
+    "give a pandas or polars frame, an Arrow table, a list of dicts, a dict of columns, or the "
+    "path of a table"
 )
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -54,7 +54,7 @@ def to_table(frame: Frame, *, what: str) -> pa.Table:
         raise
     except _UNFIT as error:
         said = " ".join(str(error).split())
-        raise InputError(f"{what} cannot be read as a table: {said}; {_fix()}") from error
+        raise InputError(f"{what} cannot be read as a table: {said}; {_FIX}") from error
     if "id" in table.column_names and table["id"].null_count:
         row = table["id"].is_null().index(True).as_py()
         raise InputError(f"{what}, row {row + 1}: the id is missing; give each row one, or drop it")
@@ -85,12 +85,10 @@ def texts_of(frame: Frame) -> pa.Array | None:
 
 
 def like(table: pa.Table, original: Frame) -> Any:
-    """A table as the kind of frame that another one is.
+    """A table as the kind of frame that `original` is, which came in.
 
-    Args:
-        table: to give back.
-        original: what came in. Paths, texts and lists of texts give an Arrow table, a list of dicts
-            a list of dicts, a dict of columns a dict of columns, a series a frame.
+    Paths, texts and lists of texts give an Arrow table, a list of dicts a list of dicts, a dict of
+    columns a dict of columns, a series a frame.
 
     Example:
         >>> like(pa.table({"id": ["7"]}), [{"id": 1}])
@@ -101,7 +99,8 @@ def like(table: pa.Table, original: Frame) -> Any:
     if isinstance(original, list | tuple):
         return table.to_pylist() if original and isinstance(original[0], Mapping) else table
     if isinstance(original, pa.RecordBatch):
-        return table.combine_chunks().to_batches()[0] if len(table) else _no_rows(table)
+        batches = table.combine_chunks().to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
     frame = nw.from_native(original, pass_through=True, allow_series=True)
     if not isinstance(frame, nw.DataFrame | nw.LazyFrame | nw.Series):
         return table
@@ -120,7 +119,7 @@ def _arrow(frame: Any, what: str) -> pa.Table:
     if isinstance(frame, list | tuple):
         return _records(frame, what)
     if nw.dependencies.is_into_series(frame):
-        raise InputError(f"{what} is one column; {_fix()}")
+        raise InputError(f"{what} is one column; {_FIX}")
     if nw.dependencies.is_pandas_dataframe(frame):
         return _pandas(frame, what)
     known = nw.from_native(frame, pass_through=True)
@@ -130,14 +129,14 @@ def _arrow(frame: Any, what: str) -> pa.Table:
         return known.to_arrow()
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         return pa.table(frame)
-    raise InputError(f"{what} cannot be read from {type(frame).__name__}; {_fix()}")
+    raise InputError(f"{what} cannot be read from {type(frame).__name__}; {_FIX}")
 
 
 def _columns(columns: Mapping[str, Any], what: str) -> pa.Table:
     arrays = {}
     for name, values in columns.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-            raise InputError(f"{what}: column {name!r} is no list of values; {_fix()}")
+            raise InputError(f"{what}: column {name!r} is no list of values; {_FIX}")
         arrays[str(name)] = _array(values, str(name), what)
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -150,20 +149,16 @@ def _records(rows: Sequence[Any], what: str) -> pa.Table:
     strange = [at for at, row in enumerate(rows, 1) if not isinstance(row, str | None)]
     if strange and isinstance(rows[0], str):
         kind = type(rows[strange[0] - 1]).__name__
-        raise InputError(f"{what}, row {strange[0]}: it is no text but {kind}; {_fix()}")
+        raise InputError(f"{what}, row {strange[0]}: it is no text but {kind}; {_FIX}")
     wrong = next((at for at, row in enumerate(rows, 1) if not isinstance(row, Mapping)), None)
     if wrong is not None:
         kind = type(rows[wrong - 1]).__name__
-        raise InputError(f"{what}, row {wrong}: it is no dict but {kind}; {_fix()}")
+        raise InputError(f"{what}, row {wrong}: it is no dict but {kind}; {_FIX}")
     try:
-        return json_lines.table_of([_text_keys(row) for row in rows])
+        return json_lines.table_of([{str(key): row[key] for key in row} for row in rows])
     except _UNFIT as error:
         found = json_lines.mismatch(enumerate(rows, 1), "row")
         raise InputError(f"{what}, {found}" if found else f"{what}: {error}") from error
-
-
-def _text_keys(row: Mapping[Any, Any]) -> Mapping[str, Any]:
-    return {str(key): value for key, value in row.items()}
 
 
 def _pandas(frame: Any, what: str) -> pa.Table:
@@ -171,22 +166,13 @@ def _pandas(frame: Any, what: str) -> pa.Table:
         raise InputError(f"{what} has columns of several levels; join them into one name each")
     names = [str(name) for name in frame.columns]
     check_names(names, what)
-    arrays = dict(_levels(frame.index))
+    levels = {n: frame.index.get_level_values(at) for at, n in enumerate(frame.index.names)}
+    arrays = {str(name): values for name, values in levels.items() if name is not None}
     both = sorted(arrays.keys() & set(names))
     if both:
         raise InputError(f"{what} has {both[0]!r} as a column and in its index; rename one")
-    for at, name in enumerate(names):
-        arrays[name] = frame.iloc[:, at]
-    if not arrays:
-        return pa.table({})
+    arrays |= {name: frame.iloc[:, at] for at, name in enumerate(names)}
     return pa.table({name: _array(values, name, what) for name, values in arrays.items()})
-
-
-def _levels(index: Any) -> Iterator[tuple[str, Any]]:
-    """The named levels of an index of pandas."""
-    for at, name in enumerate(index.names):
-        if name is not None:
-            yield str(name), index.get_level_values(at)
 
 
 def _array(values: Any, name: str, what: str) -> pa.Array | pa.ChunkedArray:
@@ -199,11 +185,3 @@ def _array(values: Any, name: str, what: str) -> pa.Array | pa.ChunkedArray:
         found = json_lines.mismatch(((n, {name: v}) for n, v in enumerate(values, 1)), "row")
         said = f", {found}" if found else f": column {name!r} cannot be read ({error})"
         raise InputError(f"{what}{said}") from error
-
-
-def _no_rows(table: pa.Table) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=table.schema)
-
-
-def _fix() -> str:
-    return f"give {_KINDS}"

@@ -53,15 +53,14 @@ class Histories:
     def __len__(self) -> int:
         return len(self.first)
 
-    def __getitem__(self, rows: slice) -> "Histories":
+    def __getitem__(self, rows: "slice | Tensor") -> "Histories":
         return Histories(self.items, self.first[rows], self.last[rows])
 
     def take(self, rows: "Tensor | np.ndarray") -> "Histories":
         """The rows of these numbers, in this order; a row may be taken more than once."""
         import torch
 
-        rows = torch.as_tensor(rows)
-        return Histories(self.items, self.first[rows], self.last[rows])
+        return self[torch.as_tensor(rows)]
 
     def lengths(self) -> "Tensor":
         """How many events each row has: int64 [n]."""
@@ -70,10 +69,8 @@ class Histories:
     def table(self, max_length: int, *, padding: int) -> "Tensor":
         """The events of each row side by side, oldest first, filled up at the end: int64 [n, L].
 
-        Args:
-            max_length: most events a row, the last ones are kept; L is that of the longest row, at
-                least 1.
-            padding: what stands where a row has no more events.
+        L is the length of the longest row, from 1 to `max_length`: the last events are kept.
+        `padding` stands where a row has no more.
         """
         import torch
 
@@ -94,10 +91,7 @@ class Histories:
 def histories_of(table: pa.Table, column: str, items: pa.Table) -> tuple[Histories, int]:
     """The items of a column of ids, as rows of the catalogue, and how many ids it lacks.
 
-    A value is a list of ids, or a text of ids with "|" between them.
-
-    Raises:
-        InputError: the column holds neither.
+    A value is a list of ids, or a text of ids with "|" between them; InputError for any other.
     """
     rows, ids = entries(table[column], "history", column)
     places = pc.index_in(ids, value_set=items["id"].combine_chunks())

@@ -87,8 +87,8 @@ def join(sources: Sources, *, open_catalogue: bool = False) -> Joined:
     }
     for name, table in listed.items():
         findings += table.unknown(paths, name, open_catalogue=open_catalogue)
-    true, itself = listed["pairs"], np.arange(len(items) if same else 0)
-    ignored = Relation.from_pairs(itself, itself, shape=true.shape)
+    true, each = listed["pairs"], np.arange(len(items) if same else 0)
+    ignored = Relation.from_pairs(each, each, shape=true.shape)
     if "ignored" in listed:
         ignored = ignored.union(listed["ignored"].relation)
     findings += _negative(true.table, paths["pairs"])
@@ -96,22 +96,14 @@ def join(sources: Sources, *, open_catalogue: bool = False) -> Joined:
     findings += bad
     pairs = true.relation.pairs()
     kept = ~ignored.contains(pairs[:, 0], pairs[:, 1])
-    own = same & (pairs[:, 0] == pairs[:, 1])
+    itself = same & (pairs[:, 0] == pairs[:, 1])
     repeated, path = int(true.known.sum()) - len(pairs), paths["pairs"]
     findings += found("repeated-pair", repeated, path=path)
     also = {"path": paths["ignored"], "other": path}
-    findings += found("true-and-ignored", int((~kept & ~own).sum()), **also)
-    findings += found("pair-with-itself", int(own.sum()), path=path)
-    return Joined(
-        items,
-        queries,
-        true.relation.without(ignored),
-        ignored,
-        true.named(),
-        split,
-        _pair_split(true, split)[kept],
-        tuple(findings),
-    )
+    findings += found("true-and-ignored", int((~kept & ~itself).sum()), **also)
+    findings += found("pair-with-itself", int(itself.sum()), path=path)
+    left, own = true.relation.without(ignored), _pair_split(true, split)[kept]
+    return Joined(items, queries, left, ignored, true.named(), split, own, tuple(findings))
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ _MISMATCH = (pa.ArrowException, TypeError, ValueError, OverflowError)
 def read(path: Path) -> pa.Table:
     """Read all lines; a column is null where a line lacks it, and whole numbers may be decimals.
 
-    Raises:
-        InputError: a line is no object, or a column holds values of several kinds; the message
-            names the line, counted as an editor counts.
+    InputError where a line is no object, or a column holds values of several kinds; the message
+    names the line, counted as an editor counts.
     """
     try:
         tables = [table_of(block) for block in _blocks(path, _BLOCK)]
@@ -37,11 +36,7 @@ def read(path: Path) -> pa.Table:
 
 
 def stream(path: Path, rows: int) -> Iterator[pa.Table]:
-    """Read so many lines at a time, all of one schema, which takes two readings of the file.
-
-    Raises:
-        InputError: as `read` does.
-    """
+    """Read so many lines at a time, all of one schema, by two readings; raises as `read`."""
     try:
         schema = pa.schema([])
         for block in _blocks(path, rows):
@@ -56,9 +51,8 @@ def stream(path: Path, rows: int) -> Iterator[pa.Table]:
 def table_of(records: Sequence[Record], schema: pa.Schema | None = None) -> pa.Table:
     """Records as a table; without a schema its columns are those of any record, in order.
 
-    Raises:
-        ArrowException, TypeError, ValueError, OverflowError: values of a column do not go
-            together; `mismatch` says which.
+    ArrowException, TypeError, ValueError or OverflowError where values of a column do not go
+    together; `mismatch` says which.
     """
     if schema is None:
         names = dict.fromkeys(name for record in records for name in record)
@@ -75,9 +69,7 @@ def line_of(path: Path, row: int) -> int:
 def mismatch(records: Iterable[tuple[int, Record]], place: str) -> str | None:
     """What is wrong with the first record that has a value of another kind than those before.
 
-    Args:
-        records: with their numbers.
-        place: what is numbered, "line" or "row".
+    `place` is what the numbers of the records count, "line" or "row".
     """
     kinds: dict[str, tuple[str, int]] = {}
     for number, record in records:
@@ -89,27 +81,15 @@ def mismatch(records: Iterable[tuple[int, Record]], place: str) -> str | None:
                     f"{place} {number}: {name} is {kind} ({str(value)[:40]!r}), but {before} in "
                     f"{place} {first}; give it one kind throughout"
                 )
-            if isinstance(value, str) and not _is_utf8(value):
+            if isinstance(value, str) and re.search(r"[\ud800-\udfff]", value):
                 return f"{place} {number}: {name} {value!r} holds half of a surrogate pair; drop it"
             if type(value) is int and not -(2**63) <= value < 2**63:
                 return f"{place} {number}: {name} is {value}, which is too large; make it text"
     return None
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def write(file: IO[bytes], table: pa.Table, path: Path) -> None:
-    """Write the rows of a table as lines.
-
-    Raises:
-        InputError: a column holds what JSON cannot, bytes or infinite numbers among them.
-    """
+    """Write the rows of a table as lines; InputError for what JSON cannot: bytes, infinities."""
     table = textual(table, path, nested=True)
     for batch in table.to_batches(max_chunksize=_BLOCK):
         for row in batch.to_pylist():
@@ -176,8 +156,7 @@ def _records(path: Path) -> Iterator[tuple[int, Record]]:
 def parse(line: str, path: Path, number: int) -> Record:
     """The object of a line.
 
-    Raises:
-        InputError: it is none, names a key twice, is nested too deep, or holds NaN.
+    InputError where it is none, names a key twice, is nested too deep, or holds NaN.
     """
     try:
         record = _CAREFUL.decode(line)

@@ -36,28 +36,24 @@ class LogQ(NamedTuple):
     ) -> "LogQ":
         """From how batches are drawn.
 
-        Equation, for queries B with s sampled columns each, p_j the share of item j among their own
-        items and u_j its probability in one draw:
-            log q_j = log(B (p_j + s u_j))           where own items are negatives of other queries
-            log q_j = log(B s u_j), own items 0      where they are not: a query's own item is sure
+        Equation, for queries B of all processes with s sampled columns each, p_j the share of item
+        j among their own items and u_j its probability in one draw:
+            log q_j = log(B (p_j + s u_j))           `in_batch`: own items are negatives of other
+            queries log q_j = log(B s u_j), own items 0      where they are not: a query's own item
+            is sure
         -inf for an item that is never drawn.
 
         **Source**: Yi et al., *Sampling-bias-corrected neural modeling for large corpus item
         recommendations*, RecSys 2019, where the probability is estimated from a stream; here it is
         known. The mixture: Yang et al., *Mixed negative sampling for learning two-tower neural
         networks in recommendations*, WWW 2020 companion, section 3.
-
-        Args:
-            shares: p, of each item.
-            sampled: the draw from the catalogue; None for none.
-            queries: B, over all processes.
-            in_batch: whether own items are negatives of other queries.
         """
         drawn = 0.0 * shares if sampled is None else sampled.count * sampled.shares()
         with np.errstate(divide="ignore"):
             if not in_batch:
-                return cls(np.zeros(len(shares), np.float32), _float(np.log(queries * drawn)))
-            both = _float(np.log(queries * (shares + drawn)))
+                sampled_alone = np.log(queries * drawn).astype(np.float32)
+                return cls(np.zeros(len(shares), np.float32), sampled_alone)
+            both = np.log(queries * (shares + drawn)).astype(np.float32)
             return cls(both, both)
 
     def of(self, columns: Int[np.ndarray, " own"], queries: int) -> torch.Tensor:
@@ -195,12 +191,7 @@ def catalogue_links(
 ) -> Links:
     """The links of queries to the whole catalogue: column j is item j.
 
-    Every true pair is a positive, and a pair to be ignored that is not true is dropped.
-
-    Args:
-        relation: all true pairs.
-        query_rows: the queries.
-        ignored: ignored pairs: neither positive nor negative.
+    Every true pair is a positive, and a pair of `ignored` that is not true is dropped.
 
     Memory: O(true and ignored items of the queries).
     """
@@ -225,10 +216,6 @@ def _known(
     keys = np.sort(both[:, 0] * len(item_rows) + both[:, 1])
     keys = keys[np.diff(keys, prepend=-1) > 0]
     return np.stack(np.divmod(keys, max(len(item_rows), 1)), axis=1)
-
-
-def _float(values: Float64[np.ndarray, " N"]) -> Float32[np.ndarray, " N"]:
-    return values.astype(np.float32)
 
 
 def _links(

@@ -81,7 +81,7 @@ def draw_masks(
 
     Args:
         options: the masking, and whether the ids take part.
-        k: number of features, ids among them.
+        k: number of features.
         id_features: numbers of the features that are ids.
         generator: of the draw; one in the same state on every process gives the same masks.
         information: mutual information of every two features in nats; "correlated" alone needs it.

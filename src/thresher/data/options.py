@@ -131,9 +131,8 @@ class DataOptions:
     def split_protocol(self, given: tuple[str, ...]) -> Protocol:
         """The protocol, or the default one for the tables that are given.
 
-        Raises:
-            InputError: neither pairs nor events are given, both are, pairs come without items, or
-                an option does not go with them.
+        InputError where there are neither pairs nor events, or both, pairs come without items, or
+        an option does not go with them.
         """
         if ("pairs" in given) == ("events" in given):
             raise InputError(

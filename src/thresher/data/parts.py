@@ -1,6 +1,6 @@
 """A part of a dataset: the queries of one split, and their truth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -53,25 +53,18 @@ class Part:
         )
 
     def over(self, own: pa.Table, catalogue: pa.Table) -> "Part":
-        """The same queries over another catalogue; items that it lacks are left out.
+        """The same queries over another catalogue than its own; items that it lacks are left out.
 
-        Args:
-            own: the items that this part speaks of, column `id`.
-            catalogue: the items to speak of, column `id`.
+        Both have a column `id`.
         """
         rows, size = rows_of(own["id"], catalogue["id"].combine_chunks()), len(catalogue)
         queries, had = self.queries, self.queries.histories
         if had is not None:
             known = Histories.of(_renumbered(had.sequences(), rows))
-            queries = Queries(queries.ids, queries.table, queries.rows, known)
-        return Part(
-            queries,
-            _related(self.truth, rows, size),
-            _related(self.ignored, rows, size),
-            None if self.targets is None else _renumbered(self.targets, rows),
-            self.groups,
-            self.sample_weight,
-        )
+            queries = replace(queries, histories=known)
+        truth, ignored = (_related(own, rows, size) for own in (self.truth, self.ignored))
+        targets = None if self.targets is None else _renumbered(self.targets, rows)
+        return replace(self, queries=queries, truth=truth, ignored=ignored, targets=targets)
 
 
 def _related(relation: Relation, rows: Int64[np.ndarray, " N"], size: int) -> Relation:

@@ -10,6 +10,11 @@ import pyarrow.compute as pc
 from thresher.errors import InputError
 
 Leaf = Callable[[pa.Array], pa.Array]
+_TEXTS = (pa.string(), pa.large_string(), pa.string_view())
+_LISTS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view),
+)
 _PIECE = 1 << 20  # rows; a text column of 2 GB has no plain type in one piece
 
 
@@ -32,15 +37,8 @@ def check_names(names: Sequence[str], path: str | Path) -> None:
 def textual(table: pa.Table, path: str | Path, *, nested: bool) -> pa.Table:
     """The same values as a text file holds them: ISO dates and times, exact decimals as text.
 
-    Times with a zone are written in UTC.
-
-    Args:
-        table: to write.
-        path: of the file, for the message.
-        nested: whether the format can hold lists and objects.
-
-    Raises:
-        InputError: there is no column, or one is of a type that the format cannot hold.
+    Times with a zone are written in UTC. InputError where there is no column, or one is of a type
+    that the format cannot hold; with `nested` it can hold lists and objects.
     """
     if not (nested or table.num_columns):
         raise InputError(f"{path}: the table has no columns; give at least one")
@@ -98,9 +96,8 @@ def _map(array: pa.Array, leaf: Leaf) -> pa.Array:
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         values = _map(pc.list_flatten(array), leaf)
-        return pa.ListArray.from_arrays(
-            pa.array(offsets, pa.int32()), values, mask=pc.is_null(array)
-        )
+        places = pa.array(offsets, pa.int32())
+        return pa.ListArray.from_arrays(places, values, mask=pc.is_null(array))
     if pa.types.is_struct(kind) and kind.num_fields:
         fields = [_map(part, leaf) for part in array.flatten()]
         names = [kind.field(at).name for at in range(kind.num_fields)]
@@ -110,20 +107,12 @@ def _map(array: pa.Array, leaf: Leaf) -> pa.Array:
 
 def is_list(kind: pa.DataType) -> bool:
     """True for lists of any kind, of fixed length too."""
-    return (
-        pa.types.is_list(kind)
-        or pa.types.is_large_list(kind)
-        or pa.types.is_fixed_size_list(kind)
-        or pa.types.is_list_view(kind)
-        or pa.types.is_large_list_view(kind)
-    )
+    return any(is_one(kind) for is_one in _LISTS)
 
 
 def is_text(kind: pa.DataType) -> bool:
     """True for text of any kind, but categories."""
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return kind in _TEXTS
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -68,16 +68,10 @@ def by_users(
 
     The users are permuted by the seed and cut by the shares. A training user's events are all
     trained on. Of another user's n events the first floor(history_share n) are history, the rest
-    targets.
+    targets. `counts` are the events of each user, history_share lies in (0, 1).
 
     **Source**: Cen et al., *Controllable multi-interest framework for recommendation* (ComiRec),
     KDD 2020, section 4.1: shares 0.8, 0.1, 0.1, history_share 0.8.
-
-    Args:
-        counts: number of events of each user.
-        shares: fraction of the users for each split.
-        history_share: in (0, 1).
-        seed: of the permutation.
 
     Example:
         >>> half = {"train": 0.5, "test": 0.5}
@@ -102,16 +96,11 @@ def leave_one_out(
 
     The last event is the target of the test, the last but one that of validation, and those before
     it are trained on. The history of the test holds the target of validation. A user of two events
-    is in the test alone. With a share for calibration, the users are divided between calibration
-    and test in the ratio of these two shares.
+    is in the test alone. With a share for calibration, the seed divides the users between
+    calibration and test in the ratio of these two shares. `counts` are the events of each user.
 
     **Source**: Kang and McAuley, *Self-attentive sequential recommendation* (SASRec), ICDM 2018,
     section IV.A.
-
-    Args:
-        counts: number of events of each user.
-        shares: those of calibration and test are used.
-        seed: of the choice of the users of calibration.
 
     Example:
         >>> leave_one_out(np.array([5]), shares={"train": 0.9, "test": 0.1}, seed=0).spans["test"]
@@ -139,13 +128,8 @@ def by_time(sequences: Sequences, times: Times, *, shares: Mapping[str, float]) 
         calibration: history up to T2, targets after T2 up to and with T3
         test:        history up to T3, targets after T3
 
-    A user may be evaluated in any of them, or in none.
-
-    Args:
-        sequences: events of all users.
-        times: when each of them was.
-        shares: fraction of the events for each split. Events at the very moment of a cut stay
-            together, so that many equal times shift the shares.
+    A user may be evaluated in any of them, or in none. Events at the very moment of a cut stay
+    together, so that many equal times shift the shares.
 
     Example:
         >>> s = Sequences(np.array([0, 4]), np.array([5, 6, 7, 8]))

@@ -54,28 +54,19 @@ class Queries:
         )
 
     def values(self, name: str) -> pa.ChunkedArray:
-        """A column of the queries.
-
-        Raises:
-            InputError: there is no such column.
-        """
+        """A column of the queries; InputError where there is no such column."""
         table = self.aligned()
         require_columns(table, [name], "the table of queries")
         return table[name]
 
     def column(self, name: str) -> list[str | None]:
-        """The values of a column as text; None where there is none.
-
-        Raises:
-            InputError: there is no such column.
-        """
+        """The values of a column as text, None where there is none; InputError as `values`."""
         return self.values(name).cast(pa.string()).to_pylist()
 
     def text(self, columns: tuple[str, ...] | list[str]) -> list[str]:
         """The columns of each query, joined by a space; empty where there is nothing.
 
-        Raises:
-            InputError: a column is missing, or holds what is not text.
+        InputError where a column is missing, or holds what is not text.
         """
         return text_of(self.aligned(), columns) if columns else [""] * len(self)
 
@@ -92,10 +83,7 @@ def check_ids(
 ) -> None:
     """InputError for a query without an id, or with that of another.
 
-    Args:
-        ids: of the queries.
-        seen: hashes of the ids of earlier queries; these are added.
-        before: how many earlier queries there are.
+    `seen` are hashes of the ids of the queries `before` these; their own are added.
     """
     seen = set() if seen is None else seen
     for row, name in enumerate(ids.to_pylist(), before + 1):

@@ -31,8 +31,7 @@ def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Each line of a text file with its number, from 1; without the byte order mark and line end.
 
-    Raises:
-        InputError: the file is cut short, damaged or not UTF-8; the message names the line.
+    InputError where the file is cut short, damaged or not UTF-8; the message names the line.
     """
     number = 0
     try:

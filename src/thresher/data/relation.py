@@ -37,15 +37,9 @@ class Relation:
         *,
         shape: tuple[int, int],
     ) -> "Relation":
-        """Build the relation from pairs in any order; a pair given twice counts once.
+        """Build the relation of a shape (queries, items) from pairs in any order; each counts once.
 
-        Args:
-            query_rows: query row of each pair.
-            item_rows: item row of each pair.
-            shape: numbers of queries and items.
-
-        Raises:
-            InputError: a row number lies outside the shape.
+        InputError where a row number lies outside the shape.
 
         Example:
             >>> r = Relation.from_pairs(np.array([0, 0]), np.array([2, 1]), shape=(2, 3))
@@ -61,7 +55,7 @@ class Relation:
                 )
         keys = np.unique(query_rows.astype(np.int64) * max(columns, 1) + item_rows)
         rows, indices = np.divmod(keys, max(columns, 1))
-        return cls(_bounds(np.bincount(rows, minlength=queries)), indices, columns)
+        return cls(bounds(np.bincount(rows, minlength=queries)), indices, columns)
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> "Relation":
@@ -119,12 +113,8 @@ class Relation:
     ) -> Bool[np.ndarray, "R k"]:
         """Whether each retrieved item is true for its query; a missing item (-1) is not.
 
-        Args:
-            rows: retrieved item rows, one line a query.
-            queries: the query row of each line; all queries in order when left out.
-
-        Raises:
-            InputError: `queries` is left out and there is not one line a query.
+        `queries` has the query row of each line; all queries in order when left out. InputError
+        where it is, and there is not one line a query.
         """
         if queries is None:
             if len(rows) != len(self):
@@ -150,7 +140,7 @@ class Relation:
         first = np.searchsorted(ordered, items, side="left")
         times = np.searchsorted(ordered, items, side="right") - first
         left = np.repeat(mine, times)
-        right = order[_ranges(first, times)]
+        right = order[ranges(first, times)]
         by = np.lexsort((right, left))
         return np.stack([left[by], right[by]], axis=1).astype(np.int64)
 
@@ -158,40 +148,29 @@ class Relation:
         """The relation of these queries, in this order, repeats allowed; items as before."""
         mine, items = self._flat(query_rows)
         counts = np.bincount(mine, minlength=len(query_rows))
-        return Relation(_bounds(counts), items, self.columns)
+        return Relation(bounds(counts), items, self.columns)
 
     def without(self, other: "Relation") -> "Relation":
-        """The pairs that are not in another relation of the same queries and items.
-
-        Raises:
-            InputError: the other has another number of queries or items.
-        """
-        if other.shape != self.shape:
-            raise InputError(
-                f"pairs of {other.shape} queries and items cannot be taken from pairs of "
-                f"{self.shape}; give two relations of the same shape"
-            )
-        if not len(other.indices):
-            return self
+        """The pairs that are not in another relation; InputError for one of another shape."""
+        self._check_shape(other, "taken from")
         pairs = self.pairs()
         left = pairs[~other.contains(pairs[:, 0], pairs[:, 1])]
-        return Relation.from_pairs(left[:, 0], left[:, 1], shape=self.shape)
+        return Relation.from_pairs(*left.T, shape=self.shape) if len(other.indices) else self
 
     def union(self, other: "Relation") -> "Relation":
-        """The pairs of both relations, of the same queries and items.
-
-        Raises:
-            InputError: the other has another number of queries or items.
-        """
-        if other.shape != self.shape:
-            raise InputError(
-                f"pairs of {other.shape} queries and items cannot be added to pairs of "
-                f"{self.shape}; give two relations of the same shape"
-            )
+        """The pairs of both relations; InputError for one of another shape."""
+        self._check_shape(other, "added to")
         if not len(other.indices):
             return self
         pairs = np.concatenate([self.pairs(), other.pairs()])
-        return Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=self.shape)
+        return Relation.from_pairs(*pairs.T, shape=self.shape)
+
+    def _check_shape(self, other: "Relation", how: str) -> None:
+        if other.shape != self.shape:
+            raise InputError(
+                f"pairs of {other.shape} queries and items cannot be {how} pairs of "
+                f"{self.shape}; give two relations of the same shape"
+            )
 
     @cached_property
     def _keys(self) -> Int64[np.ndarray, " P"]:
@@ -205,16 +184,15 @@ class Relation:
         starts = self.indptr[query_rows]
         counts = self.indptr[query_rows + 1] - starts
         places = np.repeat(np.arange(len(query_rows)), counts)
-        return places, self.indices[_ranges(starts, counts)]
+        return places, self.indices[ranges(starts, counts)]
 
 
-def _bounds(counts: Int[np.ndarray, " R"]) -> Int64[np.ndarray, " bounds"]:
+def bounds(counts: Int[np.ndarray, " R"]) -> Int64[np.ndarray, " bounds"]:
+    """Where each of consecutive lists of these lengths begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _ranges(
-    starts: Int[np.ndarray, " R"], counts: Int[np.ndarray, " R"]
-) -> Int64[np.ndarray, " F"]:
-    """starts[0], starts[0]+1, ... (counts[0] of them), starts[1], ... without a Python loop."""
+def ranges(starts: Int[np.ndarray, " R"], counts: Int[np.ndarray, " R"]) -> Int64[np.ndarray, " F"]:
+    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ... without a Python loop."""
     before = np.cumsum(counts) - counts
     return np.arange(counts.sum(), dtype=np.int64) + np.repeat(starts - before, counts)

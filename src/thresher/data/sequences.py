@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int64
 
-from thresher.data.relation import Relation
+from thresher.data.relation import Relation, bounds, ranges
+
+__all__ = ["Sequences", "bounds", "ranges"]
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,3 @@ class Sequences:
         """The distinct pairs of user and item, against a catalogue of so many items."""
         users = np.repeat(np.arange(len(self)), self.counts())
         return Relation.from_pairs(users, self.items, shape=(len(self), columns))
-
-
-def bounds(counts: Int[np.ndarray, " U"]) -> Int64[np.ndarray, " bounds"]:
-    """Where each of consecutive lists of these lengths begins, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def ranges(starts: Int[np.ndarray, " R"], counts: Int[np.ndarray, " R"]) -> Int64[np.ndarray, " F"]:
-    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ... without a Python loop."""
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)

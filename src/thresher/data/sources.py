@@ -1,6 +1,5 @@
 """The tables of a run, from files or from memory: read, renamed, and their columns checked."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import pyarrow as pa
 from thresher.data.options import DataOptions, Protocol
 from thresher.data.plain_types import check_names, plain
 from thresher.data.tables import ids_as_text, read_table, require_columns
-from thresher.errors import InputError
+from thresher.errors import InputError, did_you_mean
 
 _PAIR = ("query_id", "item_id", "split", "label")
 # What a column may be renamed to in each table; None for anything but the ids of others.
@@ -35,10 +34,8 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 class Sources:
     """The tables of a run by name (items, queries, pairs, events, ignored), as far as it has them.
 
-    Args:
-        tables: each of them, ids as text.
-        paths: what to call each of the five in messages: its path, or its name.
-        protocol: how they are split.
+    `tables` have their ids as text; `paths` is what to call each of the five in messages: its path,
+    or its name.
     """
 
     tables: Mapping[str, pa.Table]
@@ -51,9 +48,8 @@ def sources(
 ) -> Sources:
     """Read the tables that the options name, those given in memory in place of the files.
 
-    Raises:
-        InputError: a file cannot be read, a column is missing or to be renamed and nowhere there,
-            or the tables do not go together.
+    InputError where a file cannot be read, a column is missing or to be renamed and nowhere there,
+    or the tables do not go together.
     """
     tables = {name: table for name, table in given.items() if table is not None}
     if options.bundled is not None and tables:
@@ -75,16 +71,10 @@ def sources(
 
 
 def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -> pa.Table:
-    """A table with the new names of its columns, its ids as text, and the columns it needs.
+    """A table with the new names of its columns (`rename`), its ids as text, and those it needs.
 
-    Args:
-        table: as read.
-        name: which one it is: "items", "queries", "pairs", "events" or "ignored".
-        path: what to call it.
-        columns: new names, as in `rename`.
-
-    Raises:
-        InputError: a column is missing, or ids are of a type that they may not be.
+    InputError, which calls the table `path`, where a column is missing, or ids are of a type that
+    they may not be.
     """
     table = rename(table, name, columns)
     require_columns(table, _REQUIRED[name], path)
@@ -93,14 +83,11 @@ def renamed(table: pa.Table, name: str, path: str, columns: Mapping[str, str]) -
 
 
 def rename(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Table:
-    """A table with the new names of its columns.
+    """A table with the new names of its columns, `new = "old"`, where it has the old one.
 
-    Args:
-        table: as read.
-        name: which one it is: "items", "queries", "pairs", "events" or "ignored".
-        columns: new names, `new = "old"`, where the table has the old one; in place of a column
-            that has the new name already. What pairs call the ids of items, `item_id = "sku"`, is
-            the `id` of items that have none of that name; likewise for queries and users.
+    The new column takes the place of one that has its name already. What pairs call the ids of
+    items, `item_id = "sku"`, is the `id` of items that have none of that name; likewise for queries
+    and users. `name` says which table it is: "items", "queries", "pairs", "events" or "ignored".
     """
     allowed = _NAMES[name]
     own = next((columns[key] for key in _KEYS.get(name, ()) if key in columns), None)
@@ -112,8 +99,7 @@ def rename(table: pa.Table, name: str, columns: Mapping[str, str]) -> pa.Table:
         if concerns and old in table.column_names and new != old:
             if new in table.column_names:
                 table = table.drop_columns(new)
-            names = [new if column == old else column for column in table.column_names]
-            table = table.rename_columns(names)
+            table = table.rename_columns({old: new})
     return table
 
 
@@ -123,9 +109,7 @@ def _check_renames(
     there = [name for table in tables.values() for name in table.column_names]
     for new, old in columns.items():
         if old not in there:
-            near = difflib.get_close_matches(old, there, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
                 f"[data.columns] renames {old!r} to {new!r}, and no column is called {old!r} in "
-                f"{' or '.join(paths[name] for name in tables)}{hint}"
+                f"{' or '.join(paths[name] for name in tables)}{did_you_mean(old, there)}"
             )

@@ -26,11 +26,7 @@ def normalised(text: str) -> str:
 
 
 def split_number(name: str) -> int:
-    """The number of a split: its place in `SPLITS`.
-
-    Raises:
-        InputError: there is no such split.
-    """
+    """The number of a split, its place in `SPLITS`; InputError where there is no such split."""
     if name not in SPLITS:
         other = {"valid": "validation", "val": "validation", "dev": "validation"}
         near = difflib.get_close_matches(name, SPLITS, n=1)
@@ -49,13 +45,8 @@ def assign(
     cumulative share is above u. The same query gets the same split on every machine and whatever
     else is in the file, so a growing file keeps its test set.
 
-    Args:
-        texts: the text of each query.
-        shares: fraction of groups for each split, in [0, 1]; a split left out gets none.
-        seed: another number gives another split.
-
-    Raises:
-        InputError: the shares name an unknown split, are negative, or do not sum to 1.
+    The shares are fractions of groups in [0, 1]; a split left out gets none. InputError where they
+    name an unknown split, are negative, or do not sum to 1.
 
     Example:
         >>> half = {"train": 0.5, "test": 0.5}
@@ -80,10 +71,7 @@ def fill(
     """Complete a given split: queries without one (`UNASSIGNED`) follow a twin, or are drawn.
 
     A query whose text also stands in a given split goes there (to the last of `SPLITS` that holds
-    the text), so that filling never tears a group apart.
-
-    Raises:
-        InputError: as `assign`.
+    the text), so that filling never tears a group apart. InputError as `assign`.
     """
     if not (given == UNASSIGNED).any():
         return given
@@ -103,8 +91,7 @@ def fill(
 def check_shares(shares: Mapping[str, float]) -> list[float]:
     """The shares of all splits, in the order of `SPLITS`; one left out is 0.
 
-    Raises:
-        InputError: a name is unknown, or the shares are negative or do not sum to 1.
+    InputError where a name is unknown, or the shares are negative or do not sum to 1.
     """
     for name in shares:
         split_number(name)

@@ -4,7 +4,7 @@ import difflib
 import gzip
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from thresher.data import delimited, excel, json_lines
 from thresher.data.plain_types import check_names, is_list, is_text, plain
-from thresher.errors import InputError
+from thresher.errors import InputError, did_you_mean
 from thresher.files import atomic_write
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -26,7 +26,7 @@ _KEYS = ("id", "_id", "query_id", "item_id", "user_id")
 _EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 
-def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) -> pa.Table:
+def read_table(path: str | Path) -> pa.Table:
     """Read a table from a file; its suffix says the format.
 
     Every column of a CSV or TSV file is text, as it stands: "007" stays "007", an empty field is
@@ -38,8 +38,6 @@ def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) ->
     Args:
         path: a file ending in .parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx; text formats may be
             packed (.gz).
-        columns: new names by old ones, as far as the file has them: {"id": "offer_id"} reads the
-            column offer_id as id, in place of a column id that may be there.
 
     Memory: the table, and a block of 65,536 rows.
 
@@ -61,21 +59,13 @@ def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) ->
         table = pa.concat_tables(delimited.stream(path, suffix))
     else:
         table = excel.read(path) if suffix == ".xlsx" else json_lines.read(path)
-    return finished(table, path, columns)
+    return finished(table, path)
 
 
-def finished(
-    table: pa.Table, path: Path, columns: Mapping[str, str] | None, done: int = 0
-) -> pa.Table:
-    """Rows as they were read, after so many others: checked, renamed, plain, ids as text."""
+def finished(table: pa.Table, path: Path, done: int = 0) -> pa.Table:
+    """Rows as they were read, after so many others: checked, plain, ids as text."""
     with parquet_errors(path):
         table.validate(full=True)
-    for new, old in (columns or {}).items():
-        if old in table.column_names and new != old:
-            if new in table.column_names:
-                table = table.drop_columns(new)
-            names = [new if name == old else name for name in table.column_names]
-            table = table.rename_columns(names)
     check_names(table.column_names, path)
 
     def place(row: int) -> str:
@@ -86,19 +76,12 @@ def finished(
 
 
 def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> None:
-    """Check that a table has the columns named, and say which of its columns comes nearest.
-
-    Raises:
-        InputError: a column is missing.
-    """
+    """InputError for a column that a table lacks, with the nearest one of those it has."""
     for name in names:
         if name not in table.column_names:
-            near = difflib.get_close_matches(name, table.column_names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"{path} has no column {name!r}; it has "
-                f"{', '.join(table.column_names) or 'no columns'}{hint}"
-            )
+            there = ", ".join(table.column_names) or "no columns"
+            hint = did_you_mean(name, table.column_names)
+            raise InputError(f"{path} has no column {name!r}; it has {there}{hint}")
 
 
 def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
@@ -123,13 +106,10 @@ def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
 def write_table(table: pa.Table, path: str | Path, *, for_spreadsheet: bool = False) -> None:
     """Write a table to a file whose suffix says the format; readers never see half of it.
 
-    Text formats hold dates and times in ISO format, decimals exactly, as text, and no NaN.
-
-    Args:
-        table: to write.
-        path: of the file; folders are made as needed.
-        for_spreadsheet: put an apostrophe before texts that a spreadsheet would take for a formula,
-            such as =HYPERLINK(...), in .csv and .tsv files. Cells of .xlsx files never compute.
+    Text formats hold dates and times in ISO format, decimals exactly, as text, and no NaN. Folders
+    are made as needed. With `for_spreadsheet`, .csv and .tsv files have an apostrophe before texts
+    that a spreadsheet would take for a formula, such as =HYPERLINK(...); cells of .xlsx files never
+    compute.
 
     Raises:
         InputError: the suffix is unknown, the path cannot be written to, the disk is full, or a
@@ -144,10 +124,7 @@ def write_blocks(
     """Write tables of the same columns, one after the other, as one file; see `write_table`.
 
     The next block is asked for when the one before is written, so a stream never lies in memory,
-    except for .xlsx.
-
-    Raises:
-        InputError: as `write_table` does; or there is no block.
+    except for .xlsx. InputError as `write_table`; or there is no block.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -168,9 +145,7 @@ def write_blocks(
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path | None]) -> None:
     """InputError for a table to be written that is read as well, or written twice, or none.
 
-    Args:
-        outputs: paths, None for none, by the names of the options that gave them.
-        inputs: the same of what is read.
+    Both hold paths, None for none, by the names of the options that gave them.
     """
     taken = {path.resolve(): name for name, path in inputs.items() if path is not None}
     for name, path in outputs.items():
@@ -222,15 +197,8 @@ def ids_as_text(
     """The table with every column of ids as text.
 
     Whole numbers are written out, also those that a missing value made decimal: 123.0 is "123". NaN
-    is a missing id, null.
-
-    Args:
-        table: to convert.
-        path: of its file, or what it is, for the message.
-        place: names a row, counted from 0, in the message.
-
-    Raises:
-        InputError: ids are of another type, or not whole.
+    is a missing id, null. InputError, which names the path and by `place` the row, counted from 0,
+    where ids are of another type, or not whole.
     """
     for at, name in enumerate(table.column_names):
         if name != "id" and not name.endswith("_id"):
@@ -306,13 +274,9 @@ def parquet_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _packed(raw: IO[bytes], path: Path) -> Iterator[Any]:
-    if path.suffix.lower() != ".gz":
-        yield raw
-        return
-    with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-        yield packed
+def _packed(raw: IO[bytes], path: Path) -> AbstractContextManager[Any]:
+    packed = path.suffix.lower() == ".gz"
+    return gzip.GzipFile("", "wb", 6, raw, mtime=0) if packed else nullcontext(raw)
 
 
 @contextmanager

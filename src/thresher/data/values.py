@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float32, Float64, Int64
 
+from thresher.data.plain_types import is_list
 from thresher.errors import InputError
 
 _SEPARATOR = "|"
@@ -17,9 +18,7 @@ def entries(
 
     Null and empty values are left out. A text that is to be categories or a history is cut at "|".
     Categories are compared without regard to case, width and blanks around them; ids to the letter.
-
-    Raises:
-        InputError: the column holds what is no text, number, truth value or list of these.
+    InputError where the column holds what is no text, number, truth value or list of these.
     """
     rows, flat = _flat(column, name)
     if kind in ("categories", "history"):
@@ -35,8 +34,7 @@ def entries(
 def numbers(column: pa.ChunkedArray, name: str) -> Float64[np.ndarray, " rows"]:
     """A column as numbers, NaN where there is none.
 
-    Raises:
-        InputError: a value is no finite number; the first one, and its row, are named.
+    InputError where a value is no finite number; the first one, and its row, are named.
     """
     flat = column.combine_chunks()
     kind = flat.type
@@ -68,8 +66,7 @@ def vectors(
 ) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, "n D"]]:
     """The rows of a column that hold a vector, and their vectors.
 
-    Raises:
-        InputError: a vector has another length, or a number that is not finite.
+    InputError where a vector has another length, or a number that is not finite.
     """
     there = np.flatnonzero(column.is_valid().to_numpy())
     lengths = pc.list_value_length(column.take(pa.array(there))).to_numpy()
@@ -87,13 +84,6 @@ def vectors(
             f"{row + 1}; give finite numbers, or null for the whole vector"
         )
     return there, flat.reshape(-1, size)
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds a list in each row."""
-    return (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
 
 
 def _flat(column: pa.ChunkedArray, name: str) -> tuple[Int64[np.ndarray, " E"], pa.StringArray]:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Real
 from scipy import special, stats
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError, percent_hint
 
 
@@ -11,9 +12,11 @@ def check_levels(target: float, confidence_level: float) -> None:
     """Refuse a target precision or a confidence level that is not strictly between 0 and 1.
 
     Raises:
-        InputError: if either is outside (0, 1), with a hint when it looks like a percentage.
+        InputError: if either is no number in (0, 1), with a hint when it looks like a percentage.
     """
     for name, value in (("target precision", target), ("confidence level", confidence_level)):
+        if not are_numbers(value):
+            raise InputError(f"the {name} is {value!r}; give a number between 0 and 1, as 0.95")
         if not 0 < value < 1:
             raise InputError(
                 f"the {name} is {value}; it must lie strictly between 0 and 1{percent_hint(value)}"

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 
 from thresher.decide.policy import Promise, segment_names
 from thresher.decide.segments import Rows, certify_rows
-from thresher.decide.sequence import SELECTION_SHARE, selection_rows
+from thresher.decide.sequence import MIN_CLUSTERS, SELECTION_SHARE, selection_rows
 from thresher.errors import InputError
 
 Column = Any
@@ -82,7 +82,7 @@ def certify(
 
     Raises:
         InputError: if a level is outside (0, 1), the columns do not fit together, a score is not a
-            number, all answers are in one cluster, or labels are too few to split.
+            number, all answers are in one cluster or in too few, or labels are too few to split.
 
     Example:
         >>> scores = np.linspace(0, 1, 1000)
@@ -93,7 +93,7 @@ def certify(
         >>> both[0.99].accept_at >= both[0.9].accept_at
         True
     """
-    targets = [float(one) for one in np.atleast_1d(np.asarray(target, np.float64))]
+    targets = np.ravel(np.asarray(target, object)).tolist()
     if not targets:
         raise InputError("no target precision was given; give one or more, as 0.95")
     promises = [
@@ -106,12 +106,13 @@ def certify(
             f"got {len(values)} scores and {len(right)} labels; give one label a score"
         )
     groups = cluster_codes(clusters, len(values))
+    _check_clusters(groups)
     part = _selection(selection, values, right, groups, seed)
     names = None if segments is None else segment_names(np.asarray(segments), len(values))
     rows = Rows(values, right, groups, part, names)
     growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
     answers = [certify_rows(rows, promise, by=by, growth=growth) for promise in promises]
-    return answers[0] if np.ndim(target) == 0 else dict(zip(targets, answers, strict=True))
+    return answers[0] if np.isscalar(target) else dict(zip(targets, answers, strict=True))
 
 
 def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"] | None:
@@ -141,6 +142,16 @@ def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"]
             "label; give the column that tells independent rows apart, such as the query's text"
         )
     return None if len(distinct) == rows else codes.reshape(-1).astype(np.int64)
+
+
+def _check_clusters(groups: Int64[np.ndarray, " Q"] | None) -> None:
+    """InputError where clusters repeat and are too few for any threshold."""
+    if groups is not None and groups.max() + 1 < MIN_CLUSTERS:
+        raise InputError(
+            f"the {len(groups):,} labels are of {groups.max() + 1} distinct clusters, such as "
+            f"texts; where they repeat, {MIN_CLUSTERS} accepted ones are the least that certify "
+            "anything: label more distinct ones"
+        )
 
 
 def _scores(scores: Column) -> Float64[np.ndarray, " Q"]:

@@ -6,7 +6,7 @@ from scipy import special
 
 from thresher.decide.binomial import p_value, power
 from thresher.decide.policy import NoThreshold, Promise
-from thresher.decide.sequence import Labels, order, passed
+from thresher.decide.sequence import MIN_CLUSTERS, Labels, order, passed
 
 REACHABLE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
 """Lower targets to try when the one asked for is out of reach."""
@@ -30,6 +30,9 @@ def explain(selection: Labels, rest: Labels, promise: Promise, *, growth: float)
     thresholds, _ = order(
         selection, certify_size=len(rest), target=promise.target_precision, level=promise.level
     )
+    # Where no threshold accepts enough clusters, the loosest comes closest.
+    enough = rest.testable(thresholds)
+    thresholds = thresholds[enough] if enough.any() else thresholds[-1:]
     precision, coverage = _reachable(selection, rest, promise)
     return NoThreshold(
         reachable_precision=precision,
@@ -55,6 +58,7 @@ def _reachable(
     level = promise.level
     for target in (lower for lower in REACHABLE if lower < promise.target_precision):
         thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
+        thresholds = thresholds[rest.testable(thresholds)]
         clear = np.flatnonzero(selection.p_values(thresholds, target=target) <= level / 10)
         chosen = thresholds[clear[-1:]] if len(clear) else thresholds[:1]
         if not len(chosen) or not passed(rest, chosen, target=target, level=level):
@@ -92,9 +96,10 @@ def _more_labels(
     each = growth * rest.effect(thresholds)[best] * (len(rest) + len(selection)) / accepted
     seen = int(n[best]), int(np.ceil(e[best]))
     low, high = (_until(seen, float(q), promise) for q in (optimistic, cautious))
-    if low is None:
-        return None
-    return int(np.ceil(low * each)), None if high is None else int(np.ceil(high * each))
+    clusters = rest.evidence(thresholds[best : best + 1])["distinct_clusters"]
+    least = 0 if rest.testable(thresholds)[best] else MIN_CLUSTERS - clusters
+    low, high = (n and int(np.ceil(max(n, least) * each)) for n in (low, high))
+    return None if low is None else (low, high)
 
 
 def _until(seen: tuple[int, int], precision: float, promise: Promise) -> int | None:

@@ -18,8 +18,7 @@ class KnownTexts:
 
     Equation:  hash(text) = sha256(normalised text)[:8]
 
-    Two texts share a hash with a probability of 2^-64: of a million texts and a million queries none
-    does, as good as surely.
+    Two texts share a hash with a probability of 2^-64.
 
     Args:
         hashes: of the distinct texts, rising.
@@ -54,7 +53,7 @@ class KnownTexts:
         """
         try:
             hashes = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path} cannot be read ({error}); train again") from error
         return cls(hashes)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from thresher.checks import are_numbers
 from thresher.errors import InputError, percent_hint
 
 SCORERS = ("reranker", "margin", "score")
@@ -74,6 +75,8 @@ def check_absent(absent: float, name: str = "absent") -> None:
     Raises:
         InputError: with a hint when it looks like a percentage.
     """
+    if not are_numbers(absent):
+        raise InputError(f"{name} is {absent!r}; give the share of queries without an item, as 0.1")
     if not 0 <= absent < 1:
         raise InputError(
             f"{name} is {absent:g}; it is the share of queries without an item, at least 0 and "

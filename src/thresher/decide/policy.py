@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from thresher.checks import are_numbers
 from thresher.decide.binomial import check_levels, labels_needed, lower_bound
 from thresher.decide.options import check_absent
+from thresher.decide.sequence import MIN_CLUSTERS
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
 
@@ -46,8 +48,8 @@ class Promise:
     def __post_init__(self) -> None:
         check_levels(self.target_precision, self.confidence_level)
         check_absent(self.absent)
-        if self.label_uses < 1:
-            raise InputError(f"label_uses is {self.label_uses}; it counts from 1, this use")
+        if not (are_numbers(self.label_uses, whole=True) and self.label_uses >= 1):
+            raise InputError(f"label_uses is {self.label_uses!r}; it counts from 1, this use")
 
     @property
     def level(self) -> float:
@@ -201,14 +203,14 @@ class Policy:
 
     def sentence(self) -> str:
         """The policy in words."""
-        others = "the others" if self.segments else "queries"
+        own = dict(self.segments)
+        known = own.pop(KNOWN_TEXT, None)
+        others = "the others" if own else "queries" if known is None else "queries of new texts"
         text = f"No threshold is certified for {others}: a person reviews them."
         if self.accept_at is not None:
             text = f"Accepting {others} at {self._fate()}."
         elif self.segments and not self.labelled:
             text = ""  # there are no others
-        own = dict(self.segments)
-        known = own.pop(KNOWN_TEXT, None)
         if own:
             has = sum(one.accept_at is not None for one in own.values())
             each = "; ".join(
@@ -220,9 +222,9 @@ class Policy:
                 f"threshold. {each}. {text}".rstrip()
             )
         if known is not None:
-            fate = "go to review" if known.accept_at is None else "have their own threshold"
-            share = self.share(KNOWN_TEXT)
-            text += f" Queries whose text training knew ({share:.1%} of the labels) {fate}."
+            share = f"{self.share(KNOWN_TEXT):.1%} of the labels" if known.labelled else "no label"
+            fate = "review" if known.accept_at is None else f"accepting at {known._fate()}"
+            text += f" Queries whose text stands in the training data ({share}): {fate}."
         return text.strip() + _caveats(self)
 
     def _fate(self) -> str:
@@ -313,6 +315,8 @@ class NoThreshold:
         """Why nothing was certified: too little evidence, or too many errors."""
         needed = labels_needed(self.target_precision, self.confidence_level)
         text = f"{evidence(self)} at the most promising threshold are too "
+        if self.distinct_clusters < min(MIN_CLUSTERS, self.accepted):
+            return f"{text}few (where clusters repeat {MIN_CLUSTERS} distinct ones are the least)"
         if self.effective_labels >= needed:
             return text + ("many" if self.errors else "few")
         return f"{text}few ({needed:,} independent labels without an error are the least)"

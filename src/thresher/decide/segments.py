@@ -91,6 +91,7 @@ def certify_parts(selection: Labels, rest: Labels, promise: Promise) -> Policy:
     """Order thresholds on one part, test them on the other; without success `accept_at` is None."""
     test = {"target": promise.target_precision, "level": promise.level}
     thresholds, _ = order(selection, certify_size=len(rest), **test)
+    thresholds = thresholds[rest.testable(thresholds)]
     count = passed(rest, thresholds, **test)
     chosen = thresholds[:count][-1:]
     accept_at = float(chosen[0]) if count else None
@@ -124,7 +125,12 @@ def _tested_alone(candidates: dict[str, Parts], promise: Promise, *, others: boo
     """
     target = promise.target_precision
     minimum = labels_needed(target, promise.confidence_level)
-    large = {name: parts for name, parts in candidates.items() if len(parts[1]) >= minimum}
+    lowest = np.asarray([-np.inf])
+    large = {
+        name: parts
+        for name, parts in candidates.items()
+        if len(parts[1]) >= minimum and parts[1].testable(lowest)
+    }
 
     def strongest(count: int) -> list[str]:
         level = promise.shared(min(count + 1, len(candidates) + others)).level

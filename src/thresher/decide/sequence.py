@@ -19,6 +19,8 @@ WRONG_CLUSTERS = 16
 
 Chosen by simulation: of 0, 1, 2, 4, 8 and 16 the smallest with which every situation of
 `benchmarks/promise_simulation.py` keeps the level; on PriceRunner it costs no coverage at 0.95."""
+MIN_CLUSTERS = 60
+"""Distinct clusters that a threshold has to accept where clusters repeat (`Labels.testable`)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,17 @@ class Labels:
         wrong = (self.wrong_squares[n] + more * size) / (errors + more)
         return np.maximum(squares / np.maximum(n, 1), wrong)
 
+    def testable(self, thresholds: Float64[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+        """Whether no accepted cluster repeats, or many are accepted: else a test is no evidence.
+
+        Effective counts are an approximation that a handful of clusters does not bear. This depends
+        on which answers are accepted and not on who is right, so thresholds may be left out by it
+        without a share of the level.
+        """
+        accepted, _ = self.counts(thresholds)
+        distinct = self.distinct[accepted]
+        return (distinct == accepted) | (distinct >= MIN_CLUSTERS)
+
     def effective(
         self, thresholds: Float64[np.ndarray, " T"]
     ) -> tuple[Float64[np.ndarray, " T"], Float64[np.ndarray, " T"]]:
@@ -124,7 +137,10 @@ class Labels:
     def p_values(
         self, thresholds: Float64[np.ndarray, " T"], *, target: float
     ) -> Float64[np.ndarray, " T"]:
-        """Test each threshold on effective counts; the exact binomial test without clusters."""
+        """Test each threshold on effective counts; the exact binomial test without clusters.
+
+        Only where it is `testable`.
+        """
         accepted, errors = self.effective(thresholds)
         return p_value(errors, accepted, target=target)
 

@@ -1,5 +1,6 @@
 """From an artifact and labelled queries to a certified policy in it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from thresher.retriever import Retriever
 
 def calibrate(
     folder: Path,
-    target: float | None = None,
+    target: float | Sequence[float] | None = None,
     *,
     queries: Path | None = None,
     pairs: Path | None = None,
@@ -21,7 +22,8 @@ def calibrate(
 
     Args:
         folder: the artifact.
-        target: precision to certify; as configured when left out.
+        target: precision to certify; as configured when left out. Of several all answers hold at
+            once, and the model decides by the first.
         queries: labelled queries of your own in place of the calibration split, with `pairs`.
         pairs: their true items.
         without_pairs: what queries without a pair are, "unlabelled" or "no_item".
@@ -29,7 +31,8 @@ def calibrate(
         options: other keys of `[decide]`.
 
     Returns:
-        What was found, as JSON values; `certified` is the answer.
+        What was found, as JSON values; `certified` is the answer. For several targets `answers`
+        holds one of these each.
 
     Raises:
         InputError: for a damaged artifact, or labels that cannot be used.

@@ -53,8 +53,10 @@ def certify_table(
         clusters=clusters,
         seed=seed,
     )
+    alone = clusters is not None and len(set(clusters)) == len(clusters)
+    note = " Every row has a cluster of its own, so each label counts as one." if alone else ""
     answers = [
-        {"certified": isinstance(own, Policy), "sentence": own.sentence(), **own.to_dict()}
+        {"certified": isinstance(own, Policy), "sentence": own.sentence() + note, **own.to_dict()}
         for own in found.values()
     ]
     if len(answers) == 1:

@@ -15,9 +15,9 @@ from jaxtyping import Bool
 
 from thresher import __version__
 from thresher.data.tables import read_table
-from thresher.data.tokens import words
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError, percent_hint
+from thresher.evaluate.label_errors import names_another
 from thresher.jobs.item_sections import information_of, map_of, neighbours_of
 from thresher.measure import LABELS, Measured, measure
 from thresher.progress import phase
@@ -166,26 +166,6 @@ def kept_items(items: int, share: float) -> Bool[np.ndarray, " N"]:
     return allow
 
 
-def looks_mislabelled(query: str, proposed: str, truth: str | None) -> bool:
-    """Whether a query names the accepted item rather than the one that its label says.
-
-    True when a word with a digit (a code, a number, a size) of the accepted item stands in the
-    query and not in the true item, and no such word of the true item speaks for that one; without a
-    true item, when all such words of the accepted one stand in the query.
-
-    Example:
-        >>> looks_mislabelled("bosch kin85af30 fridge", "Bosch KIN85AF30", "Bosch KIN86AF30")
-        True
-    """
-    asked, own, other = ("".join(words(text or "")) for text in (query, proposed, truth))
-    codes = [word for word in words(proposed) if any(c.isdigit() for c in word)]
-    if truth is None:
-        return bool(codes) and all(code in asked for code in codes)
-    against = [w for w in words(truth) if any(c.isdigit() for c in w) and w in asked]
-    speaks = any(code in asked and code not in other for code in codes)
-    return speaks and all(word in own for word in against)
-
-
 def _opened(model: Any) -> Any:
     if not isinstance(model, str | Path):
         return model
@@ -311,7 +291,7 @@ def _mistakes(test: Measured, accepted: Bool[np.ndarray, " Q"]) -> list[Mistake]
             item,
             right if row >= 0 else None,
             float(test.confidence[at]),
-            looks_mislabelled(query.text, item.text, right.text if row >= 0 else None),
+            names_another(query.text, item.text, right.text if row >= 0 else None),
         )
         for at, query, item, right, row in zip(wrong, queries, proposed, true, of, strict=True)
     ]

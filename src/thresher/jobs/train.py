@@ -135,7 +135,7 @@ def _undecided(config: Config, data: Dataset) -> list[str]:
 def check(config: Config, data: Dataset) -> None:
     """InputError for what calibration would refuse, now and not after hours of training."""
     if config.decides and len(data.part("calibration").queries):
-        check_labels(data.part("calibration"), config.build("decide"))
+        check_labels(data.part("calibration"), config.build("decide"), data.query_text)
 
 
 def _check_folder(out: Path, *, resume: bool) -> None:

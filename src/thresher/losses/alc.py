@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import cast, final
+from typing import Any, cast, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -138,15 +138,9 @@ class HardestPairs(nn.Module):
     @torch.no_grad()
     def _take_shape(self, vectors: Tensor) -> None:
         """Give the parameters, which an optimiser may hold already, shapes and first weights."""
-        made = HardestPairs(
-            vectors.shape[1],
-            hidden=self.hidden,
-            form=self.form,
-            context=self.context,
-            b1=self.b1,
-            b2=self.b2,
-            generator=self.generator,
-        ).to(vectors)
+        names = ("hidden", "form", "context", "b1", "b2", "generator")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        made = HardestPairs(vectors.shape[1], **options).to(vectors)
         for own, new in zip(self.parameters(), made.parameters(), strict=True):
             cast(nn.UninitializedParameter, own).materialize(new.shape, new.device, new.dtype)
             own.copy_(new)
@@ -308,10 +302,7 @@ def _check(
             raise InputError(
                 f"{name} of HardestPairs is {size!r}; give 1 or more, as a whole number"
             )
-    for name, got, allowed in (
-        ("form", form, FORMS),
-        ("context", context, CONTEXTS),
-    ):
+    for name, got, allowed in (("form", form, FORMS), ("context", context, CONTEXTS)):
         if got not in allowed:
             raise InputError(f"{name} of HardestPairs is {got!r}; give one of {allowed}")
     if not (are_numbers(b1, b2) and b1 >= 0 and b2 >= 0 and b1 + b2 > 0):

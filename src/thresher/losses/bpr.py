@@ -1,10 +1,8 @@
 """BPR: each true item beats each false one with the probability of a logistic regression."""
 
-import math
 from dataclasses import dataclass
 
-from thresher.checks import are_numbers
-from thresher.errors import InputError
+from thresher.checks import above_0
 from thresher.losses.croloss import CROLoss
 from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
@@ -44,11 +42,7 @@ class BPR:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (are_numbers(self.temperature) and 0 < self.temperature < math.inf):
-            raise InputError(
-                f"the temperature of bpr is {self.temperature!r}; give a number above 0, such as "
-                "0.1"
-            )
+        above_0("the temperature of bpr", self.temperature, 0.1)
 
     __call__ = call
 

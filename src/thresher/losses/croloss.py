@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from thresher.checks import are_numbers
+from thresher.checks import above_0, are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -120,11 +120,7 @@ class CROLoss:
             raise InputError(
                 f"alpha of croloss is {self.alpha!r}; give a number of 0 or more, such as 1"
             )
-        if not (are_numbers(self.temperature) and 0 < self.temperature < math.inf):
-            raise InputError(
-                f"the temperature of croloss is {self.temperature!r}; give a number above 0, such "
-                "as 0.1"
-            )
+        above_0("the temperature of croloss", self.temperature, 0.1)
 
     __call__ = call
 

@@ -1,12 +1,11 @@
 """Hinge on the hardest negatives: the loss of NGAME and, with a dynamic margin, of PRIME."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from thresher.checks import are_numbers
+from thresher.checks import above_0, are_numbers
 from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
@@ -64,10 +63,7 @@ class HardestHinge:
             raise InputError(
                 f"hardest of hinge is {self.hardest!r} negatives; give 1 or more, as a whole number"
             )
-        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
-            raise InputError(
-                f"the margin of hinge is {self.margin!r}; give a number above 0, such as 0.3"
-            )
+        above_0("the margin of hinge", self.margin, 0.3)
         least = self.smallest_margin
         if least is not None and not (are_numbers(least) and 0 < least <= self.margin):
             raise InputError(
@@ -98,18 +94,10 @@ class HardestHinge:
         weights = powers / powers.sum(1, keepdim=True).clamp(min=1)
         loss = (weights * hinges).sum(1)
         of_hard = weights * (1 + (hinges - loss[:, None]) / self.temperature)
-        edges = torch.stack(
-            [
-                row.repeat_interleave(1 + columns.shape[1]),
-                torch.cat([column[:, None], columns], 1).flatten(),
-            ]
-        )
-        gradient = torch.sparse_coo_tensor(
-            edges,
-            torch.cat([-weights.sum(1, keepdim=True), of_hard], 1).flatten(),
-            tile.scores.shape,
-            check_invariants=False,
-        )
+        columns = torch.cat([column[:, None], columns], 1)
+        edges = torch.stack([row.repeat_interleave(columns.shape[1]), columns.flatten()])
+        values = torch.cat([-weights.sum(1, keepdim=True), of_hard], 1).flatten()
+        gradient = torch.sparse_coo_tensor(edges, values, tile.scores.shape, check_invariants=False)
         return loss.sum(), loss.new_tensor(len(loss)), gradient
 
     def _margin(self, hard: Tensor, hit: Tensor) -> Tensor | float:

@@ -1,10 +1,8 @@
 """What PRIME asks of a label's prototype: to be a better label than the text it is made from."""
 
-import math
 from dataclasses import dataclass, replace
 
-from thresher.checks import are_numbers
-from thresher.errors import InputError
+from thresher.checks import above_0
 from thresher.losses.tcm import ThresholdConsistentMargin
 from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
@@ -45,10 +43,7 @@ class PrototypeMargin:
     margin: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
-            raise InputError(
-                f"the margin of prototype is {self.margin!r}; give a number above 0, such as 0.1"
-            )
+        above_0("the margin of prototype", self.margin, 0.1)
 
     __call__ = call
 

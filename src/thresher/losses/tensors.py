@@ -71,11 +71,7 @@ def matching_of(
     log_q: Tensor | None,
     normalize: bool,
 ) -> Matching:
-    """The matching that plain tensors describe; see `call`.
-
-    Raises:
-        InputError: they do not fit together.
-    """
+    """The matching that plain tensors describe, see `call`; InputError where they do not fit."""
     left, right = _vectors(queries, queries if items is None else items, normalize)
     shape = (len(left), len(right))
     positive = _positives(positives, labels, ref_labels, left, shape, alone=items is None)

@@ -1,10 +1,8 @@
 """Triplet: each true item leads each false one by a margin."""
 
-import math
 from dataclasses import dataclass
 
-from thresher.checks import are_numbers
-from thresher.errors import InputError
+from thresher.checks import above_0
 from thresher.losses.croloss import CROLoss
 from thresher.losses.tensors import call
 from thresher.types import Matching, Ratio
@@ -45,10 +43,7 @@ class Triplet:
     margin: float = 0.05
 
     def __post_init__(self) -> None:
-        if not (are_numbers(self.margin) and 0 < self.margin < math.inf):
-            raise InputError(
-                f"the margin of triplet is {self.margin!r}; give a number above 0, such as 0.05"
-            )
+        above_0("the margin of triplet", self.margin, 0.05)
 
     __call__ = call
 

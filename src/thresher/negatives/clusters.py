@@ -74,10 +74,8 @@ def _halve(
     sizes: Int64[np.ndarray, "2 nodes"],
     generator: np.random.Generator,
 ) -> None:
-    """Sorts the rows of each node of a level, in place: those of its left half first.
-
-    The nodes of a level have a handful of sizes; nodes of one size are halved together.
-    """
+    """Sorts the rows of each node of a level, in place: those of its left half first."""
+    # The nodes of a level have a handful of sizes; nodes of one size are halved together.
     distinct, which = np.unique(sizes, axis=1, return_inverse=True)
     for number, (count, left) in enumerate(distinct.T.tolist()):
         starts = start[which.ravel() == number, None]
@@ -90,20 +88,15 @@ def _halve(
 def balanced_groups(
     vectors: Float32[np.ndarray, "P D"], *, size: int, generator: np.random.Generator
 ) -> Int64[np.ndarray, " P"]:
-    """Divides vectors into groups of look-alikes of a given size.
-
-    A `balanced_tree` of P / size leaves, rounded up.
+    """Divides vectors into groups of look-alikes, a `balanced_tree` of P / size leaves, rounded up.
 
     Args:
         vectors: unit rows.
-        size: rows in a group at most; 1 makes each row its own group.
+        size: rows in a group at most; 1 makes each row its own group, less is an InputError.
         generator: with the vectors, it alone decides.
 
     Returns:
         The number of each row's group, from 0.
-
-    Raises:
-        InputError: size is below 1.
     """
     if size < 1:
         raise InputError(f"groups of {size} rows were asked for; give a size of 1 or more")
@@ -123,13 +116,11 @@ def clustered_order(
 
     Args:
         vectors: unit vector of each pair, of its query or of its item.
-        size: pairs in a group at most; 16 to 128 is usual, 1 gives a random order.
+        size: pairs in a group at most; 16 to 128 is usual, 1 gives a random order, less is an
+            InputError.
         generator: of the tree and of the order.
 
     Memory: 40 bytes a pair, and a copy of 8,192 vectors.
-
-    Raises:
-        InputError: size is below 1.
     """
     groups = balanced_groups(vectors, size=size, generator=generator)
     places = generator.permutation(groups.max(initial=0) + 1)

@@ -1,5 +1,6 @@
 """Hard negatives: the items that a search finds for a query and that are not true for it."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,16 +19,10 @@ class Found(Protocol):
     @property
     def rows(self) -> Int64[np.ndarray, "Q k"]:
         """Rows of the nearest items, best first; -1 where one is missing."""
-        ...
 
 
-@runtime_checkable
-class Search(Protocol):
-    """The k nearest items of each query, such as the `search` of an index."""
-
-    def __call__(self, vectors: Float32[np.ndarray, "Q D"], k: int, /) -> Found:
-        """Finds k items a query."""
-        ...
+Search = Callable[[Float32[np.ndarray, "Q D"], int], Found]
+"""The k nearest items of each query, such as the `search` of an index."""
 
 
 def hard_negatives(
@@ -44,11 +39,11 @@ def hard_negatives(
     leave; the others move up, in their order.
 
     Args:
-        queries: a vector for each query of `relation`.
+        queries: a vector for each query of `relation` and of `ignored`.
         search: of the index of all items.
         relation: the true items of these queries, `relation.take(rows)` for some rows alone.
         depth: items to search for; those of a query's true items among them are lost to it.
-        ignored: ignored pairs, of the same queries.
+        ignored: ignored pairs.
 
     Returns:
         Item rows, nearest first, -1 where fewer are left; as wide as `depth`, or as the catalogue.

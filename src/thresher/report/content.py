@@ -45,8 +45,7 @@ class System:
 class Slice:
     """How many of some queries were accepted automatically, and how many of those wrongly.
 
-    Raises:
-        InputError: a count is larger than the one that contains it.
+    InputError where a count is larger than the one that contains it.
     """
 
     name: str
@@ -208,10 +207,10 @@ class Report:
     findings: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
-    def ks(self, metric: str = "recall") -> list[int]:
-        """Where a metric of the model is known, ascending."""
+    def ks(self) -> list[int]:
+        """Where the recall of the model is known, ascending."""
         found = (name.partition("@") for name, value in self.metrics.items() if value is not None)
-        return sorted(int(k) for name, _, k in found if name == metric)
+        return sorted(int(k) for name, _, k in found if name == "recall")
 
     def curves(self) -> dict[str, System]:
         """The systems of which a curve can be drawn."""
@@ -222,14 +221,8 @@ def precision_interval(accepted: int, wrong: int) -> tuple[float, float] | None:
     """Say between which precisions the truth lies, as far as so many accepted can tell.
 
     Equation:  L with P(Bin(n, L) >= right) = 2.5 %, U with P(Bin(n, U) <= right) = 2.5 %
+    of n accepted answers, some of them wrong; two fractions, None when nothing is accepted.
     Source:    Clopper and Pearson 1934, Biometrika 26(4), two-sided.
-
-    Args:
-        accepted: accepted answers, n.
-        wrong: wrong ones among them.
-
-    Returns:
-        Two fractions; None when nothing is accepted.
 
     Example:
         >>> tuple(round(end, 4) for end in precision_interval(100, 0))

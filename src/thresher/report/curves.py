@@ -28,10 +28,9 @@ def precision_coverage(
 ) -> "Figure":
     """Draw how the precision falls as more is accepted, a curve for each system, and the decision.
 
-    Args:
-        systems: each with at least one query; the last is drawn as the model.
-        decision: gives the target line and, when certified, the point with its interval.
-        narrow: for a phone.
+    The systems have at least one query each; the last is drawn as the model. The decision gives the
+    target line and, when certified, the point with its interval. `narrow` is for a phone, here and
+    in all figures.
     """
     test = decision.test if decision and decision.test and decision.test.accepted else None
     with drawing(size(narrow)) as figure:
@@ -59,10 +58,7 @@ def precision_coverage(
 def confidences(decided: System, accept_at: float | None, *, narrow: bool = False) -> "Figure":
     """Draw the confidences of right and of wrong proposals, one above the other.
 
-    Args:
-        decided: the system that decides, with at least one query.
-        accept_at: the threshold, None when there is none to draw.
-        narrow: for a phone.
+    `decided` has at least one query; the threshold is None when there is none to draw.
     """
     confidence, correct = _drawn(decided)
     low, high = _span(confidence[np.isfinite(confidence)], accept_at)
@@ -92,12 +88,9 @@ def recall_curves(
     *,
     narrow: bool = False,
 ) -> "Figure":
-    """Draw recall against k, a curve a system.
+    """Draw recall against k, a curve a system, and the ends of the model's recall as bars.
 
-    Args:
-        systems: at least one, each with recall at one k or more; the last is the model.
-        intervals: ends of the model's recall at some k, drawn as bars.
-        narrow: for a phone.
+    Each of at least one system has recall at one k or more; the last is the model.
     """
     places = sorted({k for curve in systems.values() for k in curve})
     highest = max(max(curve.values()) for curve in systems.values())
@@ -129,9 +122,7 @@ def _legend(figure: "Figure", ax: "Axes", narrow: bool, place: Any) -> None:
     own = handles[::-1], labels[::-1]
     legend = figure.legend(*own, loc="outside lower left") if narrow else ax.legend(*own, loc=place)
     for text, label in zip(legend.get_texts(), labels[::-1], strict=True):
-        text.set_text(
-            label.removeprefix("\u200b")
-        )  # a label that begins with "_" would be left out
+        text.set_text(label.removeprefix("\u200b"))  # one that begins with "_" would be left out
 
 
 def _drawn(system: System) -> tuple[Float[np.ndarray, " Q"], np.ndarray]:

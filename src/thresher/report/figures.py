@@ -62,10 +62,8 @@ Draw = Callable[[bool], "Figure"]
 def to_svg(draw: Draw, *, name: str, label: str) -> Markup:
     """A drawing as SVG elements to set into a page, one for wide and one for narrow screens.
 
-    Args:
-        draw: makes the figure; told whether it is the narrow one.
-        name: prefix of the ids in it, unique in the page.
-        label: what a screen reader says.
+    `draw` is told whether it is the narrow one; `name` is the prefix of its ids, unique in the
+    page, and `label` what a screen reader says.
     """
     drawn = [
         f'<div class="{kind}">{_svg(draw(narrow), f"{name}-{kind}", label)}</div>'

@@ -30,13 +30,9 @@ _GROUPS = (  # no two alike for colour-blind readers: neighbours in colour diffe
 def heat_map(
     names: Sequence[str], information: Float64[np.ndarray, "k k"], *, narrow: bool = False
 ) -> "Figure":
-    """Draw how much every two features tell about each other: the more, the darker.
+    """Draw how much every two features tell about each other, in nats: the more, the darker.
 
-    Args:
-        names: of the k features, at least one.
-        information: mutual information of every two features in nats; on the diagonal, which is
-            not coloured, the entropy of each.
-        narrow: for a phone.
+    There is at least one feature. On the diagonal, which is not coloured, is the entropy of each.
     """
     k = len(names)
     apart = np.ma.masked_where(np.eye(k, dtype=np.bool_), information)
@@ -59,13 +55,10 @@ def heat_map(
 def scattered_items(
     coordinates: Float64[np.ndarray, "n 2"], labels: Sequence[str], *, narrow: bool = False
 ) -> "Figure":
-    """Draw items as points, the most frequent labels each in a colour and a shape.
+    """Draw items as points, the eight most frequent labels each in a colour and a shape.
 
-    Args:
-        coordinates: where each item stands, as `item_map` returns them.
-        labels: what each item is, such as its category; "" where that is not known. All but the
-            eight most frequent are drawn as one, in grey.
-        narrow: for a phone.
+    `coordinates` are those of `item_map`; a label is what an item is, such as its category, ""
+    where that is not known. All others are drawn as one, in grey.
     """
     diameter = float(np.clip(170 / np.sqrt(max(len(labels), 1)), 4.5, 9)) * (0.7 if narrow else 1)
     names, handles = [], []

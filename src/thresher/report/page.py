@@ -32,17 +32,9 @@ BARS = 30  # values of a column, at most
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.html` and `report.json` into a folder, both or neither.
+    """Write `report.html`, whose path it returns, and `report.json` into a folder, both or neither.
 
-    Args:
-        report: what to show.
-        folder: made when it is missing; a report in it is replaced.
-
-    Returns:
-        The path of `report.html`.
-
-    Raises:
-        InputError: the folder cannot be written to.
+    A report that is there is replaced. InputError where the folder cannot be written to.
     """
     page, numbers = render(report), json.dumps(_plain(report), indent=2, allow_nan=False)
     with aside(folder) as part:
@@ -55,8 +47,7 @@ def write_report(report: Report, folder: Path) -> Path:
 def save_figure(report: Report, path: Path) -> None:
     """Write the figure of precision against coverage as a PNG of less than 100 kB.
 
-    Raises:
-        InputError: the report has no system with a query to draw, or the file cannot be written.
+    InputError where the report has no system with a query, or the file cannot be written.
     """
     systems = list(report.curves().values())
     if not systems:
@@ -91,12 +82,10 @@ def _environment() -> jinja2.Environment:
 
 
 def _inert(value: Any) -> Any:
-    """Any text without what cannot be encoded, and no endless line."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else _short(value)
-
-
-def _short(value: str) -> str:
-    return value if value.startswith("data:text/csv") else words.plain(value)
+    """Any text but that of a link to a file without what cannot be encoded or is endless."""
+    if isinstance(value, Markup) or not isinstance(value, str) or value.startswith("data:text/csv"):
+        return value
+    return words.plain(value)
 
 
 def _figures(report: Report) -> dict[str, Markup | None]:
@@ -111,8 +100,8 @@ def _figures(report: Report) -> dict[str, Markup | None]:
         draw = partial(curves.confidences, drawn[-1], accept_at)
         found["confidences"] = _svg(draw, "confidence", "Confidences of right and wrong proposals")
     if len(report.ks()) > 1:
-        ends = {k: report.intervals[f"recall@{k}"] for k in report.ks() if f"recall@{k}" in
-                report.intervals}  # fmt: skip
+        given = report.intervals
+        ends = {k: given[f"recall@{k}"] for k in report.ks() if f"recall@{k}" in given}
         draw = partial(curves.recall_curves, dict(_recalls(report)), ends)
         found["recall"] = _svg(draw, "recall", "Recall against the length of the list")
     if report.information is not None:
@@ -244,8 +233,8 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         own = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         if isinstance(value, Slice):
-            own |= {name: _plain(getattr(value, name)) for name in ("coverage", "precision",
-                    "interval")}  # fmt: skip
+            more = ("coverage", "precision", "interval")
+            own |= {name: _plain(getattr(value, name)) for name in more}
         return own
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}

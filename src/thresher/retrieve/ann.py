@@ -120,11 +120,7 @@ class FaissIVF:
         *,
         allow: Bool[np.ndarray, " N"] | None = None,
     ) -> Hits:
-        """About the k nearest items of each query, among those that `allow` marks.
-
-        Raises:
-            InputError: see `Index.search`.
-        """
+        """About the k nearest items of each query that `allow` marks; raises as `Index.search`."""
         allowed = allowed_rows(vectors, k, allow, shape=self._exact.vectors.shape)
         count = len(self) if allowed is None else len(allowed)
         if allowed is not None and count < max(_SUBSET_ROWS, _SUBSET_SHARE * len(self)):
@@ -150,11 +146,7 @@ class FaissIVF:
         return hits
 
     def save(self, folder: Path) -> None:
-        """Write vectors.npy, lists.faiss and index.json; an index in the folder is replaced.
-
-        Raises:
-            InputError: the folder cannot be written to.
-        """
+        """Write vectors.npy, lists.faiss and index.json; an index in the folder is replaced."""
         rows, dimensions = self._exact.vectors.shape
         manifest = {"kind": "ivf", "rows": rows, "dimensions": dimensions, "probes": self._probes}
         with aside(folder) as part:
@@ -166,8 +158,7 @@ class FaissIVF:
     def load(cls, folder: Path) -> "FaissIVF":
         """Read a saved index; the float32 vectors stay on disk, memory-mapped.
 
-        Raises:
-            InputError: the folder holds no such index, or its files belong to different saves.
+        InputError where the folder holds no such index, or its files belong to different saves.
         """
         manifest = read_manifest(folder)
         path, probes = folder / "lists.faiss", manifest.get("probes")
@@ -207,17 +198,13 @@ def build(vectors: Float32[np.ndarray, "N D"] | sparse.csr_matrix, *, kind: Kind
 def load(folder: Path) -> Index:
     """Read an index of any kind; which one stands in the folder's index.json.
 
-    Raises:
-        InputError: the folder holds no index, an incomplete one, or an unknown kind.
+    InputError where the folder holds no index, an incomplete one, or an unknown kind.
     """
+    kinds: dict[str, type[Index]] = {"exact": Exact, "ivf": FaissIVF, "sparse": SparseExact}
     kind = read_manifest(folder).get("kind")
-    if kind == "exact":
-        return Exact.load(folder)
-    if kind == "ivf":
-        return FaissIVF.load(folder)
-    if kind == "sparse":
-        return SparseExact.load(folder)
-    raise InputError(
-        f"the index in {folder} is of kind {kind!r}, but this version reads 'exact', 'ivf' and "
-        "'sparse'; build it again with `thresher index`"
-    )
+    if kind not in kinds:
+        raise InputError(
+            f"the index in {folder} is of kind {kind!r}, but this version reads 'exact', 'ivf' and "
+            "'sparse'; build it again with `thresher index`"
+        )
+    return kinds[kind].load(folder)

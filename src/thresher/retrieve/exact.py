@@ -79,22 +79,17 @@ class Exact:
         *,
         allow: Bool[np.ndarray, " N"] | None = None,
     ) -> Hits:
-        """The k nearest items of each query, among those that `allow` marks.
-
-        Raises:
-            InputError: see `Index.search`.
-        """
+        """The k nearest items of each query that `allow` marks; raises as `Index.search`."""
         allowed = allowed_rows(vectors, k, allow, shape=self._vectors.shape)
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
         lengths = np.sqrt(squared_norms(queries, name="query").astype(np.float64))
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        found = Hits.none(len(queries), k)
         for start in range(0, len(queries), _QUERIES):
             block = slice(start, start + _QUERIES)
             hits = self._search_block(queries[block], lengths[block], k, allowed)
-            rows[block, : hits.rows.shape[1]] = hits.rows
-            scores[block, : hits.rows.shape[1]] = hits.scores
-        return Hits(rows, scores)
+            found.rows[block, : hits.rows.shape[1]] = hits.rows
+            found.scores[block, : hits.rows.shape[1]] = hits.scores
+        return found
 
     def rank(
         self, vectors: Float32[np.ndarray, "Q D"], rows: Int64[np.ndarray, "Q w"], k: int
@@ -103,8 +98,7 @@ class Exact:
 
         Memory: 10 MB beyond the result, or the candidates of one query where these are larger.
         """
-        best_rows = np.full((len(rows), k), -1, dtype=np.int64)
-        best_scores = np.full((len(rows), k), -np.inf, dtype=np.float32)
+        best = Hits.none(len(rows), k)
         width, dimensions = rows.shape[1], self._vectors.shape[1]
         step = max(1, _SCORED // max(1, width * dimensions))
         last = np.iinfo(np.int64).max
@@ -115,16 +109,12 @@ class Exact:
             pairs = _pairwise(vectors[block].astype(np.float64), items)
             scores = np.where(given < 0, np.float32(-np.inf), pairs)
             order = np.lexsort((np.where(given < 0, last, given), -scores), axis=-1)[:, :k]
-            best_rows[block, :width] = np.take_along_axis(given, order, axis=1)
-            best_scores[block, :width] = np.take_along_axis(scores, order, axis=1)
-        return Hits(best_rows, best_scores)
+            best.rows[block, :width] = np.take_along_axis(given, order, axis=1)
+            best.scores[block, :width] = np.take_along_axis(scores, order, axis=1)
+        return best
 
     def save(self, folder: Path) -> None:
-        """Write vectors.npy and index.json; a folder that holds an index is replaced.
-
-        Raises:
-            InputError: the folder cannot be written to.
-        """
+        """Write vectors.npy and index.json; a folder that holds an index is replaced."""
         with aside(folder) as part:
             self.write(part)
             rows, dimensions = self._vectors.shape
@@ -140,8 +130,7 @@ class Exact:
     def load(cls, folder: Path) -> "Exact":
         """Read a saved index; its vectors stay on disk, memory-mapped.
 
-        Raises:
-            InputError: the folder holds no index, or its files belong to different saves.
+        InputError where the folder holds no index, or its files belong to different saves.
         """
         manifest = read_manifest(folder)
         path = folder / "vectors.npy"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from thresher.data.relation import Relation
 from thresher.errors import InputError
@@ -59,11 +59,7 @@ class Hits:
         return cls(np.concatenate(rows), np.concatenate(scores))
 
     def top(self, k: int) -> "Hits":
-        """The best k items of each query.
-
-        Raises:
-            InputError: k is not between 1 and the number retrieved.
-        """
+        """The best k items of each query; InputError unless k is 1 to the number retrieved."""
         width = self.rows.shape[1]
         if not 1 <= k <= width:
             raise InputError(
@@ -105,15 +101,9 @@ class Hits:
         scores: Callable[[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]], np.ndarray],
         boost: float,
     ) -> "Hits":
-        """The same with the items that a query had, whose scores are raised by `boost`.
+        """The same with the items that a query had, whose `scores` of pairs are raised by `boost`.
 
-        Args:
-            had: items of each query, one row a query of the hits.
-            scores: of pairs of a query and an item.
-            boost: added to them.
-
-        Returns:
-            As many items a query as before, best first.
+        `had` has one row a query of the hits. As many items a query as before, best first.
         """
         query, item = had.pairs().T
         k, place = self.rows.shape[1], np.arange(len(item)) - had.indptr[query]
@@ -128,12 +118,8 @@ class Hits:
     def merged(self, lists: int) -> "Hits":
         """One list of each `lists` that follow each other: every item once, with its best score.
 
-        Args:
-            lists: number of searches of each query, such as one for each interest of a user.
-
-        Returns:
-            As many items a query as each list holds, best first; of equal scores those of the first
-            list come first.
+        As many items a query as each list holds, best first; of equal scores those of the first
+        list come first. A query has several searches where a user has several interests.
 
         Example:
             >>> hits = Hits(np.array([[4, 2], [2, 0]]), np.array([[0.9, 0.1], [0.8, 0.3]], "f4"))
@@ -150,41 +136,32 @@ class Hits:
         equal = np.diff(np.take_along_axis(rows, order, axis=1), axis=1, prepend=-2) == 0
         repeated = np.zeros_like(equal)
         np.put_along_axis(repeated, order, equal, axis=1)
-        kept = np.argsort(repeated, axis=1, kind="stable")[:, :k]
-        gone = np.take_along_axis(repeated, kept, axis=1)
-        rows, scores = (np.take_along_axis(x, kept, axis=1) for x in (rows, scores))
-        return Hits(np.where(gone, -1, rows), np.where(gone, -np.inf, scores).astype(np.float32))
+        return Hits(rows, scores)._left(repeated, k)
 
     def without(self, ignored: Relation, k: int) -> "Hits":
         """The best k items of each query that are not ignored for it; -1 where there are fewer.
 
         The order of the others stays. Hits that hold as many items more than k as a query has
-        ignored ones lose nothing: `search_without` asks for that many.
-
-        Args:
-            ignored: one row a query of the hits, in their order.
-            k: items to keep, 1 to the number retrieved.
-
-        Raises:
-            InputError: k is out of range, or there is not one row a query.
+        ignored ones lose nothing: `search_without` asks for that many. InputError where k is out of
+        range, or `ignored` has not one row a query of the hits.
         """
-        gone = ignored.correct(self.rows)
+        return self._left(ignored.correct(self.rows), k)
+
+    def _left(self, gone: Bool[np.ndarray, "Q k"], k: int) -> "Hits":
+        """The best k of those that are not gone, in their order; -1 where there are fewer."""
         order = np.argsort(gone, axis=1, kind="stable")
-        gone = np.take_along_axis(gone, order, axis=1)
-        rows = np.where(gone, -1, np.take_along_axis(self.rows, order, axis=1))
-        scores = np.where(gone, -np.inf, np.take_along_axis(self.scores, order, axis=1))
-        return Hits(rows, scores.astype(np.float32)).top(k)
+        each = (gone, self.rows, self.scores)
+        gone, rows, scores = (np.take_along_axis(x, order, axis=1) for x in each)
+        scores = np.where(gone, -np.inf, scores).astype(np.float32)
+        return Hits(np.where(gone, -1, rows), scores).top(k)
 
 
 def search_without(search: Callable[[int], Hits], k: int, ignored: Relation | None) -> Hits:
     """The best k items of each query, as if its ignored ones were not in the catalogue.
 
-    The search goes deeper by the most items that any of the queries ignores, so that k are left.
-
-    Args:
-        search: the hits of all queries at a depth: `lambda depth: index.search(vectors, depth)`.
-        k: items a query.
-        ignored: one row a query, in the order of the hits; None to search as it is.
+    The search goes deeper by the most items that any of the queries ignores, so that k are left:
+    `search` gives the hits of all queries at a depth, `lambda depth: index.search(vectors, depth)`.
+    `ignored` has one row a query, in the order of the hits; None to search as it is.
 
     Example:
         >>> found = Hits(np.array([[4, 2, 0]]), np.array([[0.9, 0.5, -0.1]], "f4"))

@@ -34,12 +34,10 @@ class Index(Protocol):
 
     def __len__(self) -> int:
         """Number of items."""
-        ...
 
     @property
     def vectors(self) -> Float32[np.ndarray, "N D"] | sparse.csr_matrix:
         """The vectors of the items, in row order; not to be written to."""
-        ...
 
     def search(
         self,
@@ -56,19 +54,20 @@ class Index(Protocol):
             InputError: k is not between 1 and the number of items, a vector is not finite, or
                 `allow` or the dimensions do not fit the catalogue.
         """
-        ...
 
     def save(self, folder: Path) -> None:
-        """Write the index to a folder, from which `thresher.retrieve.load` reads it."""
-        ...
+        """Write the index to a folder, from which `thresher.retrieve.load` reads it.
+
+        InputError where the folder cannot be written to; an index in it is replaced.
+        """
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """Read what `save` wrote; InputError where a file is missing or of another save."""
 
 
 def squared_norms(vectors: Float32[np.ndarray, "N D"], *, name: str) -> Float32[np.ndarray, " N"]:
-    """Squared length of each row, which also proves that every value is finite.
-
-    Raises:
-        InputError: a row holds NaN or infinity, or its squared length overflows float32.
-    """
+    """Squared length of each row; InputError where one is NaN, infinite or overflows float32."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     wrong = np.flatnonzero(~np.isfinite(squares))
@@ -88,11 +87,7 @@ def allowed_rows(
     *,
     shape: tuple[int, int],
 ) -> Int64[np.ndarray, " A"] | None:
-    """Check the arguments of a search in a catalogue of `shape`; the allowed rows, None for all.
-
-    Raises:
-        InputError: see `Index.search`.
-    """
+    """Check the arguments of a search in a catalogue of `shape`; the allowed rows, None for all."""
     items, dimensions = shape
     if not 1 <= k <= items:
         raise InputError(f"k is {k}, but the index holds {items} items; give 1 to {items}")
@@ -123,11 +118,7 @@ def threads_for(multiplications: int) -> Iterator[None]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read an index's index.json.
-
-    Raises:
-        InputError: the folder holds no index, or index.json is not a manifest.
-    """
+    """Read an index's index.json; InputError where the folder holds none, or it is no manifest."""
     fix = "give a folder that an index was saved to, or save it again"
     manifest = read_json(folder / MANIFEST, what="the manifest of an index", fix=fix)
     if not isinstance(manifest, dict):
@@ -136,11 +127,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_rows(folder: Path, *, promised: object, found: int) -> None:
-    """Refuse a folder whose files were saved at different times.
-
-    Raises:
-        InputError: the manifest promises another number of rows than a file holds.
-    """
+    """InputError for a folder whose manifest promises another number of rows than a file holds."""
     if promised != found:
         raise InputError(
             f"{folder} holds {found} vectors but its {MANIFEST} promises {promised}; "

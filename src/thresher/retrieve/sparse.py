@@ -40,12 +40,10 @@ class SparseExact:
     ) -> Hits:
         """The k closest items of each sparse query row; ties go to the lowest row number.
 
-        Raises:
-            InputError: as other indexes do, see `Index.search`.
+        InputError as `Index.search`.
         """
         allowed_rows(vectors, k, allow, shape=self.rows.shape)
-        rows = np.full((vectors.shape[0], k), -1, np.int64)
-        scores = np.full((vectors.shape[0], k), -np.inf, np.float32)
+        hits = Hits.none(vectors.shape[0], k)
         columns = self.rows.T.tocsr()
         for start in range(0, vectors.shape[0], self.BLOCK):
             block = (vectors[start : start + self.BLOCK] @ columns).toarray()
@@ -59,9 +57,9 @@ class SparseExact:
                 found = np.concatenate([above, level])
                 found = found[np.argsort(-line[found], kind="stable")]
                 found = found[np.isfinite(line[found])]
-                rows[start + i, : len(found)] = found
-                scores[start + i, : len(found)] = line[found]
-        return Hits(rows, scores)
+                hits.rows[start + i, : len(found)] = found
+                hits.scores[start + i, : len(found)] = line[found]
+        return hits
 
     def save(self, folder: Path) -> None:
         """Write rows.npz and index.json; a folder that holds an index is replaced."""
@@ -72,11 +70,7 @@ class SparseExact:
 
     @classmethod
     def load(cls, folder: Path) -> "SparseExact":
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the folder holds no index, or its files belong to different saves.
-        """
+        """Read what `save` wrote; InputError as `Index.load`."""
         manifest, path = read_manifest(folder), folder / "rows.npz"
         if not path.exists():
             raise InputError(f"{folder} holds no rows.npz; save the index again")

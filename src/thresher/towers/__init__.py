@@ -39,29 +39,15 @@ TOWERS: Mapping[str, type[Tower]] = {
 
 
 def build_tower(kind: str, *, base: str | Path = ".", **settings: Any) -> Tower:
-    """Make a tower that was not trained yet.
-
-    Args:
-        kind: a key of `TOWERS`.
-        base: the folder that relative paths start from.
-        settings: the constructor's arguments.
-    """
+    """A tower of `TOWERS` that was not trained yet; its relative paths start from `base`."""
     tower = TOWERS[kind](**settings)
     if isinstance(tower, Vectors):
         tower.base = Path(base)
     return tower
 
 
-def default_tower(
-    configured: Mapping[str, Any] | None = None, *, events: bool, decides: bool
-) -> dict[str, Any]:
-    """The keys of `[tower]` that a run has when it does not say otherwise.
-
-    Args:
-        configured: the keys that are configured.
-        events: whether queries are the histories of users.
-        decides: whether the run can be calibrated.
-    """
+def default_tower(configured: Mapping[str, Any] | None = None, *, events: bool) -> dict[str, Any]:
+    """The keys of `[tower]` that a run of pairs, or of events, has beside those configured."""
     if (configured or {}).get("kind", "features") != "features":
         return {}
     combine = (configured or {}).get("combine", "sum")
@@ -74,11 +60,7 @@ def default_training(
 ) -> dict[str, Any]:
     """The keys of `[train]` that a run with this tower has when it does not say otherwise.
 
-    Args:
-        kind: of the tower.
-        settings: of the tower.
-        events: whether queries are the histories of users.
-        decides: whether the run can be calibrated.
+    `settings` are those of the tower, `decides` says whether the run can be calibrated.
     """
     if kind == "sentence":
         return {"learning_rate": 2e-5, "head_learning_rate": 5e-4}
@@ -116,8 +98,7 @@ def save_tower(tower: Tower, folder: Path) -> None:
 def load_tower(folder: Path) -> Tower:
     """Reads what `save_tower` wrote; the tower needs a catalogue, see `Tower.describe`.
 
-    Raises:
-        InputError: when a file is missing, truncated or of another tower.
+    InputError where a file is missing, truncated or of another tower.
     """
     try:
         described = json.loads((folder / "tower.json").read_text("utf-8"))

@@ -28,11 +28,8 @@ class Bags:
     @classmethod
     def from_csr(cls, matrix: sparse.csr_matrix) -> "Bags":
         """The rows of a scipy CSR matrix: its columns are the tokens, its values the weights."""
-        return cls(
-            torch.from_numpy(matrix.indices.astype(np.int32)),
-            torch.from_numpy(matrix.data.astype(np.float32)),
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-        )
+        kinds = (matrix.indices, np.int32), (matrix.data, np.float32), (matrix.indptr, np.int64)
+        return cls(*(torch.from_numpy(part.astype(kind)) for part, kind in kinds))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -97,9 +94,7 @@ def places(
 ) -> tuple[Int64[Tensor, " T"], Int64[Tensor, " n_plus_one"]]:
     """Where the tokens of these rows stand, one row after the other, and the offsets of the rows.
 
-    Args:
-        offsets: where each row begins; the last entry is the number of tokens.
-        rows: rows to take, in this order; one may be taken more than once.
+    `offsets` as in `Bags`; a row may be taken more than once.
     """
     first = offsets[rows]
     length = offsets[rows + 1] - first
@@ -125,12 +120,7 @@ def weighted_sums(table: Float[Tensor, "N D"], bags: Bags) -> Float[Tensor, "row
 
 
 class _Sums(torch.autograd.Function):
-    """`F.embedding_bag` both ways.
-
-    The gradient of a token's vector is the weighted sum of the gradients of the rows it stands in:
-    again a bag. torch's own backward adds them one by one, 50 times slower than its forward on a
-    CPU, into a dense gradient.
-    """
+    """`F.embedding_bag` both ways: a token's gradient is a weighted sum of rows, again a bag."""
 
     @staticmethod
     def forward(
@@ -143,6 +133,7 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        # torch's own backward adds rows one by one, 50 times slower than its forward on a CPU.
         tokens, weights, offsets = ctx.saved_tensors  # type: ignore[attr-defined]
         used, place = tokens.unique(return_inverse=True)
         rows = (weights.cpu().numpy(), place.int().cpu().numpy(), offsets.cpu().numpy())

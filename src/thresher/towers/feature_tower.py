@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,7 +28,6 @@ from thresher.towers.history import HistoryEncoder, HistoryKind, check_history
 from thresher.towers.inputs import Features, QueryTable
 from thresher.towers.item_parts import ItemParts, item_parts
 from thresher.towers.schema import Schema
-from thresher.types import Table
 
 Combine = Literal["sum", "concat"]
 
@@ -131,8 +130,7 @@ class FeatureTower(nn.Module):
     def fit(self, data: Dataset, features: FeatureOptions) -> None:
         """Takes the features of a dataset and draws the start; once, before an optimiser.
 
-        Raises:
-            InputError: a column is missing or holds what it may not; see `Schema.fit`.
+        InputError as `Schema.fit`: a column is missing or holds what it may not.
         """
         keys = ("combine", "dim", "bits", "ngram_range")
         events = data.part("train").queries.histories is not None
@@ -178,20 +176,12 @@ class FeatureTower(nn.Module):
             self.history = HistoryEncoder(self.dim, layers=layers, seed=self.seed, **given)
 
     def describe(self, items: pa.Table) -> None:
-        """Takes a catalogue, to whose rows histories refer from now on.
-
-        Raises:
-            InputError: a column is missing or holds what it may not.
-        """
+        """Takes a catalogue, to whose rows histories refer; InputError for a column as in `fit`."""
         self._items = items
         self._catalogue = Features.of("item", self.schema.read("item", items))
 
     def items(self) -> Features:
-        """The items of the catalogue.
-
-        Raises:
-            InputError: there is none yet.
-        """
+        """The items of the catalogue; InputError where there is none yet."""
         if self._catalogue is None:
             raise InputError("the tower has no catalogue yet; call fit or describe first")
         return self._catalogue
@@ -201,11 +191,7 @@ class FeatureTower(nn.Module):
         return item_parts(self.schema, self._items, self.items(), masked=masked)
 
     def queries(self, queries: Queries) -> QueryTable:
-        """Queries, prepared once.
-
-        Raises:
-            InputError: a column is missing or holds what it may not.
-        """
+        """Queries, prepared once; InputError for a column as in `fit`."""
         table, rows, histories = queries.table, queries.rows, queries.histories
         own: Mapping[str, Bags] = {
             f.name: Bags.empty(0) for f in self.schema.queries if not f.name.startswith("history.")
@@ -242,9 +228,7 @@ class FeatureTower(nn.Module):
             return F.normalize(rows, dim=1)
         return F.normalize(rows[:, None] + self._users(inputs.histories), dim=2).flatten(1)
 
-    def encode(self, inputs: Table) -> Float32[np.ndarray, "n V"]:
-        """The same without dropout and without gradient, block by block."""
-        return vectors(self, inputs)
+    encode = vectors
 
     def _sum(self, inputs: Features) -> Float[Tensor, "n D"]:
         hidden = self._hidden(inputs)
@@ -330,8 +314,7 @@ class FeatureTower(nn.Module):
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """The tables, whose gradients are sparse, and all others."""
-        own = {id(table) for table in self.tables}
-        layers = [p for p in self.parameters() if id(p) not in own]
+        layers = [p for name, p in self.named_parameters() if not name.startswith("tables.")]
         return {"table": list(self.tables), "layers": layers}
 
     def settings(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Which columns are features, and of what kind: as configured, or as the tables suggest."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,7 +9,7 @@ import pyarrow.compute as pc
 
 from thresher.data.dataset import Dataset
 from thresher.data.tables import text_of
-from thresher.errors import InputError
+from thresher.errors import InputError, did_you_mean
 from thresher.towers.encoders import ENCODERS
 
 Side = Literal["item", "query"]
@@ -113,8 +112,7 @@ class FeatureOptions:
     def configured(self, side: str, name: str) -> Feature | None:
         """What is said of a column; None for one that is ignored.
 
-        Raises:
-            InputError: for an unknown kind or key, or a number out of range.
+        InputError for an unknown kind or key, or a number out of range.
         """
         given, where = getattr(self, side)[name], f"features.{side}.{name}"
         keys = dict(given) if isinstance(given, Mapping) else {"kind": given}
@@ -129,7 +127,7 @@ class FeatureOptions:
         if keys["kind"] not in KINDS:
             raise InputError(
                 f"{where} has the kind {keys['kind']!r}; known are {', '.join(KINDS)} and {IGNORED}"
-                + _nearest(str(keys["kind"]), KINDS)
+                + did_you_mean(str(keys["kind"]), KINDS)
             )
         numbers = ("width", "min_count", "buckets")
         wrong = [key for key in numbers if not isinstance(keys.get(key, 0), int)]
@@ -163,9 +161,8 @@ def features_of(
 ) -> tuple[Feature, ...]:
     """The features of a table: those of `default`, unless configured otherwise, and the others.
 
-    Raises:
-        InputError: a column that is configured is absent, holds what its kind cannot be, or holds
-            nothing.
+    InputError where a column that is configured is absent, holds what its kind cannot be, or holds
+    nothing.
     """
     known = [*table.column_names, *([TEXT] if TEXT in default else [])]
     # The rest is said of the items of a history.
@@ -174,15 +171,12 @@ def features_of(
         if name not in known:
             raise InputError(
                 f"features.{side} names {name!r}, and {path} has no such column (it has "
-                f"{', '.join(table.column_names)}){_nearest(name, table.column_names)}"
+                f"{', '.join(table.column_names)}){did_you_mean(name, table.column_names)}"
             )
     found = []
     for name in dict.fromkeys([*(n for n in known if n in default), *configured]):
-        feature: Feature | None
-        if name in configured:
-            feature = options.configured(side, name)
-        else:
-            feature = options.feature(name, default[name])
+        said = name in configured
+        feature = options.configured(side, name) if said else options.feature(name, default[name])
         if feature is None:
             continue
         if name == TEXT and TEXT in default and text:
@@ -229,8 +223,7 @@ def shared_columns(
 def of_history(items: Sequence[Feature], options: FeatureOptions) -> tuple[Feature, ...]:
     """What is read of the items of a history: their features, each averaged over the events.
 
-    Raises:
-        InputError: what is configured is of no feature of the items, or of another kind.
+    InputError where what is configured is of no feature of the items, or of another kind.
     """
     by_name = {f"history.{f.name}": f for f in items}
     found = dict(by_name)
@@ -260,8 +253,7 @@ def with_tables(
 ) -> tuple[tuple[Feature, ...], tuple[Feature, ...]]:
     """The features with the names of their tables of vectors filled in.
 
-    Raises:
-        InputError: features of one table differ in kind, width, min_count or buckets.
+    InputError where features of one table differ in kind, width, min_count or buckets.
     """
     kinds = {f.name: f.kind for f in items}
 
@@ -369,8 +361,3 @@ def _is_empty(column: pa.ChunkedArray) -> bool:
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
         empty = pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0
     return empty == len(column)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -20,20 +20,10 @@ class HistoryEncoder(nn.Module):
     The encoder is a mean, a recurrent network or causal self-attention (`thresher.towers.windows`);
     with K interests it is K weighted means over what the encoder makes of each event
     (`thresher.towers.interests`). W starts as the identity: untrained, the mean encoder's user is
-    the mean of its items.
+    the mean of its items. Arguments are those of `FeatureTower`.
 
     Source:    the mean and the linear layer: the set-up of CROLoss, CIKM 2022, arXiv 2208.02971.
     Differs:   the start of W.
-
-    Args:
-        dim: width D of the vectors.
-        encoder: "mean", "gru" or "attention".
-        layers: of "gru" and "attention"; 1 or 2 is usual.
-        heads: of "attention"; a divisor of dim.
-        interests: vectors a user; 1 to 8 is usual.
-        max_history: most events that are read.
-        dropout: of "gru" and "attention", a share of numbers; 0 to 0.5 is usual.
-        seed: of the random start.
     """
 
     def __init__(

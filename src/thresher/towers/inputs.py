@@ -35,17 +35,12 @@ class Features:
         return cls(side, {name: Bags.from_csr(bag) for name, bag in bags.items()})
 
     def __len__(self) -> int:
-        return (
-            len(self.histories)
-            if self.histories is not None
-            else len(next(iter(self.bags.values())))
-        )
+        rows = next(iter(self.bags.values())) if self.histories is None else self.histories
+        return len(rows)
 
     def __getitem__(self, rows: slice) -> "Features":
         histories = None if self.histories is None else self.histories[rows]
-        return Features(
-            self.side, {name: bags[rows] for name, bags in self.bags.items()}, histories
-        )
+        return Features(self.side, {n: bags[rows] for n, bags in self.bags.items()}, histories)
 
     def take(self, rows: Int[Tensor, " n"]) -> "Features":
         """The rows of these numbers, in this order."""

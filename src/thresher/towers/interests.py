@@ -16,16 +16,12 @@ class Interests(nn.Module):
     Equation:
         a_jk = softmax over the events j of  tanh((h_j + p_j) W + b) U_k
         v_k  = sum_j a_jk h_j
-    where p_j is learnt for each place of an event, counted from the newest.
+    where p_j is learnt for each place of an event, counted from the newest, up to `max_history`.
 
     **Source**: Cen et al., *Controllable multi-interest framework for recommendation* (ComiRec-SA),
     KDD 2020, equations 4 and 5, with positions as there; the pooling of Lin et al., *A structured
     self-attentive sentence embedding*, ICLR 2017. The hidden width 4 D is that of ComiRec's code.
 
-    Args:
-        dim: width D of the events' vectors.
-        interests: K; 2 to 8 is usual.
-        max_history: most events a window can have.
     Memory:    n * L * 4 D floats.
     """
 

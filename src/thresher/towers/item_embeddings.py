@@ -40,12 +40,9 @@ class ItemEmbeddings:
     def vectors(
         self, text: Float32[np.ndarray, "n D"], ids: Sequence[str], *, rows: int = 65536
     ) -> Float32[np.ndarray, "n D"]:
-        """The vectors that are searched, from those of the tower.
+        """The vectors that are searched, from those of the tower, so many rows at a time.
 
-        Args:
-            text: unit rows, one an item.
-            ids: of these items, known or not.
-            rows: items at a time.
+        `text` are unit rows, one for each item of `ids`, known or not.
         """
         number = {name: row for row, name in enumerate(self.ids)}
         known = np.array([number.get(name, -1) for name in ids], np.int64)
@@ -76,11 +73,7 @@ class ItemEmbeddings:
 
     @classmethod
     def load(cls, folder: Path) -> "ItemEmbeddings | None":
-        """Reads what `save` wrote; None where nothing was, for a model of a tower alone.
-
-        Raises:
-            InputError: when a file is damaged.
-        """
+        """Reads what `save` wrote; None where nothing was; InputError where a file is damaged."""
         if not (folder / "items.json").exists():
             return None
         try:
@@ -103,13 +96,10 @@ class ItemEmbeddings:
 class ClassifierRows(nn.Module):
     """A vector for each item, which starts where its label vector is and is then free to move.
 
-    Equation:  w(l) = normalise(W_l)
+    Equation:  w(l) = normalise(W_l),  W a copy of the label vectors of the items seen in training
 
     Source:    the second stage of NGAME (Dahiya et al., WSDM 2023): classifiers initialised from
                label embeddings, over a frozen encoder.
-
-    Args:
-        start: label vectors of the items seen in training, copied.
     Memory:    the rows; the gradient is sparse, it holds the rows in use.
     """
 
@@ -135,6 +125,7 @@ def fused(
     """One vector an item whose score is the weighted mean of label score and classifier score.
 
     Equation:  v = (1 - weight) z + weight w,  so  q . v = (1 - weight) q . z + weight q . w
+    of unit rows z of the labels and w of the classifiers, with a weight in [0, 1], else InputError.
 
     The query's vector is the same in both scores, so fusing vectors before the search is fusing
     scores after it, for every item and not only for those that one of the two retrieves. v is
@@ -142,14 +133,6 @@ def fused(
     item without a classifier, added after training, keeps its label vector: do not pass it.
 
     Source:    NGAME (Dahiya et al., WSDM 2023) adds the scores of encoder and classifier.
-
-    Args:
-        label_vectors: z, unit rows.
-        classifier_vectors: w, unit rows of the same items.
-        weight: of the classifiers, in [0, 1].
-
-    Raises:
-        InputError: weight lies outside [0, 1].
     """
     if not 0 <= weight <= 1:
         raise InputError(f"the weight of the classifiers is {weight}; give a share from 0 to 1")

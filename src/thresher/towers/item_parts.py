@@ -54,7 +54,6 @@ class Divides(Protocol):
 
     def parts(self, *, masked: bool) -> ItemParts:
         """The parts of the items of its catalogue."""
-        ...
 
 
 def item_parts(schema: Schema, items: pa.Table, prepared: Features, *, masked: bool) -> ItemParts:
@@ -65,19 +64,13 @@ def item_parts(schema: Schema, items: pa.Table, prepared: Features, *, masked: b
     of the whole text, but for two things: words that stand next to each other in different parts
     are not joined to a token, and a token that several parts have counts in each of them.
 
+    `prepared` are the items as the tower reads them, whose parts they are where none is to be
+    `masked`. InputError where a further column is named as another part is.
+
     **Differs** from the features of Yao et al. 2021, which are columns: here one text is cut, so
     that a title too has parts that can be hidden.
 
-    Args:
-        schema: of the tower.
-        items: the catalogue.
-        prepared: the same as the tower reads it.
-        masked: whether parts are to be hidden; otherwise an item stays what it is everywhere else.
-
     Memory: that of the texts' own bags, and a copy of them while they are made.
-
-    Raises:
-        InputError: a further column is named as another part is.
     """
     kinds = {f.name: f.kind for f in schema.items}
     bags: dict[str, Bags] = {}
@@ -164,15 +157,12 @@ def _counts(columns: Columns, tokens: Tokens) -> dict[str, sparse.csr_matrix]:
 
 
 def _cut(texts: Sequence[str], tokens: Tokens) -> list[sparse.csr_matrix]:
-    """The counts of the words without a digit, and of the others.
-
-    Runs of words of one part are counted one by one, so that no two words are joined that do not
-    stand next to each other.
-    """
+    """The counts of the words without a digit, and of the others."""
+    # Run by run, so that no two words are joined that do not stand next to each other.
     runs: tuple[list[str], list[str]] = ([], [])
     rows: tuple[list[int], list[int]] = ([], [])
     for row, text in enumerate(texts):
-        for is_code, run in groupby(words(text), _is_code):
+        for is_code, run in groupby(words(text), lambda word: any(map(str.isdigit, word))):
             runs[is_code].append(" ".join(run))
             rows[is_code].append(row)
     counts = []
@@ -180,7 +170,3 @@ def _cut(texts: Sequence[str], tokens: Tokens) -> list[sparse.csr_matrix]:
         places = (np.ones(len(at), np.float32), (at, np.arange(len(at))))
         counts.append(sparse.csr_matrix(places, (len(texts), len(at))) @ tokens.counts(own))
     return counts
-
-
-def _is_code(word: str) -> bool:
-    return any(map(str.isdigit, word))

@@ -43,12 +43,7 @@ class LabelInputs:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Items of a whole catalogue, prepared once.
-
-    Args:
-        text: prepared texts, one an item.
-        rows: number of each item among those seen in training; -1 for an item added since.
-    """
+    """Items of a whole catalogue, prepared once; texts and rows as in `LabelInputs`."""
 
     text: Table
     rows: Int64[Tensor, " N"]
@@ -76,16 +71,13 @@ def shared_places(
     Args:
         groups: cluster number of each item.
         counts: training queries of each item.
-        private: how many of the most frequent items get a vector of their own; every item does
-            where this is more than there are. Of equally frequent items the first come first.
+        private: how many of the most frequent items get a vector of their own, 0 or more (else
+            InputError), perhaps all; of equally frequent items the first come first.
 
     Returns:
         The vector's number for each item, and how many vectors there are: the clusters' first, in
         their order, then the private ones from the most frequent on. A cluster whose items are all
         private has none.
-
-    Raises:
-        InputError: private is negative.
     """
     if private < 0:
         raise InputError(f"private vectors number {private}; give 0 or more")
@@ -207,11 +199,8 @@ class PrototypeLabels(nn.Module):
         """Takes the queries as they are encoded now; the loop calls it before each epoch.
 
         Args:
-            query_vectors: unit rows; those that stand in no pair are not read.
+            query_vectors: unit rows, InputError for another width; those in no pair are not read.
             pairs: true training pairs (row of `query_vectors`, item); each stands once.
-
-        Raises:
-            InputError: the vectors have another width.
         """
         if query_vectors.shape[1] != self.dim:
             raise InputError(
@@ -238,10 +227,8 @@ class PrototypeLabels(nn.Module):
         Centroids of the weights before an epoch hold the tower back: a query would have to match
         where its neighbours were, not where they are.
 
-        Args:
-            rows: queries, as `refresh` numbers them, each once.
-            vectors: their unit rows.
-            pairs: their true training pairs (place in `rows`, item).
+        `rows` are queries as `refresh` numbers them, each once; `vectors` their unit rows; `pairs`
+        their true training pairs (place in `rows`, item).
         """
         at = torch.from_numpy(rows).to(self.sums.device)
         stored = vectors.to(self.queries.dtype)
@@ -253,12 +240,9 @@ class PrototypeLabels(nn.Module):
     def forward(
         self, text: Float[Tensor, "n D"], rows: Int64[Tensor, " n"], own: Int64[Tensor, " n"]
     ) -> Float[Tensor, "n E"]:
-        """[prototype | text], two unit rows side by side, E = 2 D.
+        """[prototype | text], unit rows side by side, E = 2 D; the arguments as in `LabelInputs`.
 
-        Args:
-            text: unit rows of the items' texts.
-            rows: number of each item among those seen in training; -1 for an item added since.
-            own: a true query of each item, left out of its centroid in training; -1 for none.
+        In training `own`, a true query of each item, is left out of its centroid.
         """
         rows, own = rows.to(self.sums.device), own.to(self.sums.device)
         known, rows = rows >= 0, rows.clamp(min=0)

@@ -66,13 +66,7 @@ class Schema:
     ) -> "Schema":
         """The features of a dataset, fitted to its catalogue and its training queries.
 
-        Args:
-            data: the dataset.
-            options: what is configured.
-            combine: how the tower combines them.
-            dim: width of the tower.
-            bits: the tokens of a "text" are hashed to 2 ** bits numbers.
-            ngram_range: shortest and longest n-gram of a "text".
+        `combine`, `dim`, `bits` and `ngram_range` are those of the tower.
 
         Raises:
             InputError: a column is absent, empty, or not what it is configured to be; a query has
@@ -118,8 +112,7 @@ class Schema:
     def read(self, side: Side, table: pa.Table) -> dict[str, Bag]:
         """The bags of a table of items or queries, by feature.
 
-        Raises:
-            InputError: a column is missing, or holds what it may not.
+        InputError where a column is missing, or holds what it may not.
         """
         own = [f for f in self.features(side) if not f.name.startswith("history.")]
         names = dict.fromkeys(column for f in own for column in f.columns)
@@ -181,13 +174,9 @@ class Schema:
     def _fitted(
         self, data: Dataset, how: Mapping[str, Any], *, only_known: bool
     ) -> dict[str, Encoder]:
-        """The encoder of each table, fitted to the items and the training queries.
-
-        In a sum with histories only to items that stand in a training pair: of a value that others
-        have alone nothing would be learnt.
-        """
+        """The encoder of each table, fitted to the items and the training queries."""
         train, counts, items = data.part("train"), data.item_counts(), data.items
-        if only_known:
+        if only_known:  # of a value that no item of a training pair has, nothing would be learnt
             items, counts = items.filter(pa.array(counts > 0)), counts[counts > 0]
         seen: dict[str, list[Seen]] = {}
         first: dict[str, Feature] = {}
@@ -214,23 +203,16 @@ class Schema:
 
 
 def text_schema(data: Dataset) -> Schema:
-    """The schema of a tower that reads texts alone.
-
-    Raises:
-        InputError: items or queries have no text column.
-    """
-    for side, columns in (("item", data.item_text), ("query", data.query_text)):
+    """The schema of a tower of texts alone; InputError where items or queries have none."""
+    texts = (data.item_text, data.query_text)
+    for side, columns in zip(("item", "query"), texts, strict=True):
         if not columns:
             raise InputError(
                 f"this tower reads texts, and the {MANY[side]} have none; name their text columns "
                 f"in data.{side}_text, or set tower.kind = 'features'"
             )
-    return Schema(
-        (Feature(name=TEXT, kind=TEXT, columns=data.item_text),),
-        (Feature(name=TEXT, kind=TEXT, columns=data.query_text),),
-        None,
-        {},
-    )
+    items, queries = ((Feature(name=TEXT, kind=TEXT, columns=own),) for own in texts)
+    return Schema(items, queries, None, {})
 
 
 def _with_histories(

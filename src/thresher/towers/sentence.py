@@ -6,11 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor, nn
 
 from thresher.data.dataset import Dataset
@@ -34,9 +33,7 @@ _CPU, _GPU = (64, 8192), (8192, 131072)
 class TokenRows:
     """Texts as token numbers, one after the other; padded only when they are encoded.
 
-    Args:
-        tokens: token numbers of all texts.
-        offsets: where each text begins; the last entry is the number of tokens.
+    `offsets` says where each text begins; the last entry is the number of tokens.
     """
 
     tokens: Int32[Tensor, " T"]
@@ -156,9 +153,7 @@ class SentenceTower(nn.Module):
             rows.append(self.encoder(features)["sentence_embedding"])
         return F.normalize(torch.cat(rows)[order.argsort().to(device)], dim=1)
 
-    def encode(self, inputs: TokenRows | Texts) -> Float32[np.ndarray, "Q D"]:
-        """The same without dropout and without gradient, block by block."""
-        return vectors(self, inputs)
+    encode = vectors
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """All at one rate."""
@@ -208,13 +203,7 @@ def _plain(features: dict[str, Any]) -> bool:
 
 
 def _passes(lengths: Sequence[int], overhead: int, most: int) -> Iterator[slice]:
-    """Cuts rows in ascending order of length where padding would cost more than a further pass.
-
-    Args:
-        lengths: tokens of each row.
-        overhead: what a pass costs beside its tokens, in tokens.
-        most: tokens of a pass, padded.
-    """
+    """Cuts rows in ascending order of length where padding would cost more than a further pass."""
     start = tokens = 0
     for i, length in enumerate(lengths):
         padded = (i + 1 - start) * length

@@ -71,8 +71,7 @@ class TfIdf:
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        t = self.tokens
-        return {"bits": t.bits, "ngram_range": list(t.ngram_range)}
+        return {"bits": self.tokens.bits, "ngram_range": list(self.tokens.ngram_range)}
 
     def save(self, folder: Path) -> None:
         """Writes `model.safetensors` and the text columns."""

@@ -32,37 +32,28 @@ class Tower(Protocol):
 
     def fit(self, data: Dataset, features: FeatureOptions) -> None:
         """Takes what it needs from the catalogue and the training queries, and draws the start."""
-        ...
 
     def describe(self, items: pa.Table) -> None:
         """Takes a catalogue, another one or the same; histories refer to its rows."""
-        ...
 
     def items(self) -> Table:
         """The items of that catalogue, prepared once."""
-        ...
 
     def queries(self, queries: Queries) -> Table:
         """Queries, prepared once; batches are taken from what it returns."""
-        ...
 
     def encode(self, inputs: Any) -> Any:
         """Unit rows: float32 [n, dim], of queries [n, dim * interests]; sparse for `tfidf`."""
-        ...
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """Its parameters by learning rate: `table` at `learning_rate`, `layers` at their own."""
-        ...
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Writes all but the settings and the catalogue into a folder."""
-        ...
 
     @classmethod
     def load(cls, folder: Path, **settings: Any) -> "Tower":
         """A tower of these settings as it was written; it needs `describe`."""
-        ...

@@ -14,9 +14,10 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from thresher.data.dataset import Dataset
+from thresher.data.plain_types import is_list
 from thresher.data.queries import Queries
 from thresher.data.tables import require_columns
-from thresher.data.values import is_list, vectors
+from thresher.data.values import vectors
 from thresher.errors import InputError
 from thresher.towers.encode import Rows
 from thresher.towers.features import Feature, FeatureOptions
@@ -104,7 +105,7 @@ class Vectors:
 
     def _read(self, source: str, table: pa.Table, side: str) -> Float32[np.ndarray, "n D"]:
         where = f"tower.{side}_vectors"
-        if _is_file(source):
+        if source.endswith(_FILES):
             path = self.base / source
             found = _file(path)
             if found.ndim != 2 or len(found) != len(table):
@@ -135,10 +136,6 @@ class Vectors:
         found = np.zeros((len(table), size), np.float32)
         found[there] = rows
         return found
-
-
-def _is_file(source: str) -> bool:
-    return source.endswith(_FILES)
 
 
 def _file(path: Path) -> np.ndarray:

@@ -49,15 +49,12 @@ class Mean(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A gated recurrent unit over the events; its last state is the user.
+    """A gated recurrent unit over the events, perhaps in layers; its last state is the user.
+
+    A share of the numbers of the events is left out in training (dropout).
 
     Source:    Hidasi et al., *Session-based recommendations with recurrent neural networks*
                (GRU4Rec), ICLR 2016: the network; losses and batches are ours.
-
-    Args:
-        dim: width D of events and states.
-        layers: units above each other; 1 is usual.
-        dropout: share of the numbers of the events that is left out in training.
     Memory:    n * L * 6 D floats a layer.
     """
 
@@ -87,19 +84,13 @@ class CausalAttention(nn.Module):
         x_j = e_j + p_j                      p is counted from the newest event
         x_j = x_j + sum_i<=j softmax_i( LN(x_j) A . LN(x_i) S / sqrt(D / heads) ) LN(x_i) V O
         x_j = x_j + relu(LN(x_j) H) F        the last two once a layer, each with biases
-    O and F start at 0: untrained, the user is the last event.
+    O and F start at 0: untrained, the user is the last event. Dropout leaves out a share of the
+    numbers of the events and of what a layer adds in training.
 
     Source:    Kang and McAuley, *Self-attentive sequential recommendation* (SASRec), ICDM 2018.
     Differs:   the norm stands before both parts of a layer and not after the last; no dropout of
                attention weights; positions from the end, so that a row's vector does not depend on
                how it was cut; only the last event asks in the last layer, as only it is used.
-
-    Args:
-        dim: width D of the events.
-        layers: 1 or 2 is usual.
-        heads: parts of D that attend on their own; 1 to 4 is usual.
-        max_history: most events a window can have.
-        dropout: share of numbers left out in training, of the events and of what a layer adds.
     Memory:    about n * L * 8 D floats a layer; 3 D of them in the last one.
     """
 
@@ -156,13 +147,10 @@ class _Layer(nn.Module):
         events: Float[Tensor, "n L D"],
         there: Bool[Tensor, "n L"] | None = None,
     ) -> Float[Tensor, "n A D"]:
-        """What the layer makes of x.
+        """What the layer makes of the events x that ask: all of them, or one a row.
 
-        Args:
-            x: the events that ask; all of them, or one a row.
-            events: those that are seen.
-            there: which of them one event may see; each sees those up to it when left out. What
-                fills a row up then comes after all of its events.
+        With `there`, one event sees those of `events` that are there. Without, each sees those up
+        to it; what fills a row up then comes after all of its events.
         """
         seen = self.seen(self.norms[0](events)).chunk(2, dim=2)
         asks, keys, values = (

@@ -57,10 +57,8 @@ class Pairs:
 def pairs_of(model: RetrievalModel, part: Part, *, views: ItemViews | None = None) -> Pairs:
     """What a part of a dataset teaches a model: its queries with a true item, and the catalogue.
 
-    Args:
-        model: whose tower has the catalogue that the part speaks of.
-        part: such as `data.part("train")`.
-        views: of items, for terms that read these (`thresher.training.views.views_of`).
+    The part speaks of the catalogue of the model's tower; `views` are of its items, for terms that
+    read these (`thresher.training.views.views_of`).
     """
     rows = np.flatnonzero(part.truth.counts())
     weight = part.sample_weight
@@ -143,10 +141,7 @@ class Batches:
     def of(self, rows: PairBatch, epoch: int, step: int) -> Batch:
         """The inputs of some pairs, and the links between them where the vectors will be.
 
-        Args:
-            rows: the pairs.
-            epoch: their place in training, which with the seed decides all else that is drawn.
-            step: the same, inside the epoch.
+        Epoch and step, with the seed, decide all else that is drawn.
         """
         relation, ignored = self.pairs.relation, self.pairs.ignored
         queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))

@@ -59,8 +59,7 @@ def load(
 ) -> tuple[Position, dict[str, Tensor]]:
     """Puts weights and optimiser back as they were; returns the position and the extra tensors.
 
-    Raises:
-        InputError: when the file is missing, truncated or of another model.
+    InputError where the file is missing, truncated or of another model.
     """
     try:
         with safe_open(str(path), framework="pt") as file:

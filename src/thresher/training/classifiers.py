@@ -84,16 +84,8 @@ def train_classifiers(
     **Source**: the second stage of NGAME (Dahiya et al., WSDM 2023): classifiers start from label
     embeddings, the encoder is frozen, and both scores are added.
 
-    Args:
-        model: the trained model, which stays as it is.
-        pairs: what it was trained on.
-        options: of the classifiers.
-        how: the model was trained: batch, clusters, seed.
-        folder: of the log and the checkpoints.
-        measure: validation metrics of fused item vectors.
-        resume: go on from a checkpoint.
-        fingerprint: of configuration and data.
-        quiet: no progress bar.
+    The model, trained on these pairs in the way of `how`, stays as it is; `measure` gives
+    validation metrics of fused item vectors; all else is as in `train`.
 
     Returns:
         A unit row for each item, and the validation metrics of the fused vectors.
@@ -106,14 +98,11 @@ def train_classifiers(
     def validate() -> Mapping[str, float]:
         return measure(fused(items, rows.vectors(), options.weight)) if measure else {}
 
+    queries = Rows(torch.from_numpy(model.vectors(pairs.queries)))
     metrics = train(
         stage,
         objective,
-        replace(
-            pairs,
-            queries=Rows(torch.from_numpy(model.vectors(pairs.queries))),
-            items=Rows(torch.arange(len(items))),
-        ),
+        replace(pairs, queries=queries, items=Rows(torch.arange(len(items)))),
         _second(options, how),
         folder,
         validate=validate if measure is not None else None,

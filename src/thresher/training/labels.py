@@ -48,8 +48,7 @@ class Shared:
     ) -> SharedLabels:
         """Clusters the items by the vectors of their texts; each cluster shares one.
 
-        Raises:
-            InputError: for more shared vectors than items.
+        InputError for more shared vectors than items.
         """
         count = len(items)
         wanted = max(1, count // 2) if self.shared is None else self.shared

@@ -91,12 +91,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is made before an epoch from the weights as they are.
-
-    Args:
-        order: of the training pairs, when look-alikes share a batch.
-        hard: for each query its closest wrong items, where they are searched; -1 for none.
-    """
+    """What is made before an epoch: an order of its pairs, the closest wrong items of queries."""
 
     order: np.ndarray | None = None
     hard: np.ndarray | None = None
@@ -121,14 +116,8 @@ class Run:
         self.model, self.objective, self.pairs, self.options = model, objective, pairs, options
         self.folder, self.rank = folder, distributed.rank()
         self.device = next(model.parameters()).device
-        prototypes = isinstance(model.labels, PrototypeLabels)
-        self.batches = Batches(
-            pairs,
-            options,
-            prototypes=prototypes,
-            read={term.links for term in objective.terms},
-            device=self.device,
-        )
+        own, read = isinstance(model.labels, PrototypeLabels), {t.links for t in objective.terms}
+        self.batches = Batches(pairs, options, prototypes=own, read=read, device=self.device)
         self.sampler, self.place = self.batches.sampler, self.batches.place
         self.modules = {"model": model, "objective": objective}
         self.encoded: np.ndarray | None = None
@@ -193,15 +182,10 @@ class Run:
 
     def hard(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The closest wrong items of each query that is learnt from."""
-        items = build(self.model.vectors(self.pairs.items))
-        ignored = self.pairs.ignored
-        return hard_negatives(
-            queries,
-            items.search,
-            self.pairs.relation.take(rows),
-            depth=HARD_DEPTH,
-            ignored=None if ignored is None else ignored.take(rows),
-        )
+        search, relation = build(self.model.vectors(self.pairs.items)).search, self.pairs.relation
+        ignored = None if self.pairs.ignored is None else self.pairs.ignored.take(rows)
+        true = relation.take(rows)
+        return hard_negatives(queries, search, true, depth=HARD_DEPTH, ignored=ignored)
 
     def epoch(self, position: Position, plan: _Plan, bar: Bar, label: str = "") -> None:
         """All steps of an epoch from the position on."""

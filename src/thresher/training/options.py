@@ -85,12 +85,7 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"train.{name} must be at least 1, got {value}")
-        for name in (
-            "learning_rate",
-            "head_learning_rate",
-            "label_learning_rate",
-            "layer_learning_rate",
-        ):
+        for name in (f"{of}learning_rate" for of in ("", "head_", "label_", "layer_")):
             if not getattr(self, name) > 0:
                 raise InputError(f"train.{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.warmup_ratio <= 1:
@@ -132,11 +127,7 @@ class TrainOptions:
         return max(2, round(self.cluster_size / self.cluster_growth ** (self.epochs - 1 - epoch)))
 
     def pairs_a_step(self, pairs: int, world: int) -> int:
-        """The batch size for this many training pairs on this many processes.
-
-        Raises:
-            InputError: when the processes cannot share a batch evenly.
-        """
+        """The batch size for so many pairs; InputError where processes cannot share it evenly."""
         if self.batch_size is None:
             return max(1, min(512, pairs // FEWEST_STEPS) // world) * world
         if self.batch_size % world:

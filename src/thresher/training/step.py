@@ -31,23 +31,15 @@ def cached_step(
 ) -> dict[str, float]:
     """Add the gradients of one batch with the encoder's memory of one mini-batch at a time.
 
-    The batch is encoded twice: first for its vectors, on which the objective finds the gradient of
-    every vector; then part by part, to carry that gradient into the encoder. Random numbers, of
-    dropout say, are replayed, so that the second pass meets the same network as the first.
+    The batch is encoded twice, `mini_batch_size` rows at a time (InputError below 1): first for its
+    vectors, on which the objective finds the gradient of every vector; then part by part, to carry
+    that gradient into the encoder. Random numbers, of dropout say, are replayed, so that the second
+    pass meets the same network as the first.
 
     **Source**: Gao et al., *Scaling deep contrastive learning batch size under memory limited
     setup* (GradCache), RepL4NLP 2021, arXiv 2101.06983.
 
-    Args:
-        encode: the towers.
-        batch: the inputs and their links.
-        objective: what to minimise.
-        mini_batch_size: rows encoded at a time.
-
     Memory: what the encoder keeps for a mini-batch, the vectors of the batch, their gradients.
-
-    Raises:
-        InputError: mini_batch_size is below 1.
     """
     if mini_batch_size < 1:
         raise InputError(

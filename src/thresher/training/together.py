@@ -16,15 +16,9 @@ def check_together(
     *,
     events: bool,
 ) -> None:
-    """Refuse sections of a run that cannot be combined.
+    """InputError for sections of a run that cannot be combined; the sentence names both options.
 
-    Args:
-        sections: the tables of a run, each with all its keys.
-        terms: of its objective, each with `name` and `links`.
-        events: whether queries have histories.
-
-    Raises:
-        InputError: two options contradict; the sentence names both.
+    Sections and terms are tables with all their keys; with events queries have histories.
     """
     tower, train, labels = sections["tower"], sections["train"], sections["labels"]
     kind, own = tower["kind"], labels["kind"] != "text"

@@ -59,10 +59,8 @@ class ItemViews:
     def checked(self, batch: int, world: int) -> int:
         """How many items each process draws, for a batch of so many pairs over all of them.
 
-        Raises:
-            InputError: there are not so many items, or not so many that show something in both
-                views; the processes cannot share them evenly; or the features cannot be masked as
-                told.
+        InputError where there are not so many items, or not so many that show something in both
+        views; the processes cannot share them evenly; or the features cannot be masked as told.
         """
         count = self.options.items or batch
         if count > len(self.table):
@@ -113,11 +111,9 @@ class ItemViews:
         return self.joined(self.table.take(torch.from_numpy(rows)))
 
     def _hidden(self, epoch: int, step: int, count: int) -> Hidden:
-        """What a step that draws so many items hides; nothing where no views are made.
-
-        The first masks drawn that leave something of so many items in both views. Where such masks
-        are rare, those of the first step, which `checked` has tried, stand in.
-        """
+        """What a step that draws so many items hides; nothing where no views are made."""
+        # The first masks drawn that leave something of so many items in both views. Where such
+        # masks are rare, those of the first step, which `checked` has tried, stand in.
         most, names = 0, list(self.table.bags)
         ids = [number for number, name in enumerate(names) if name in self.ids]
         generator = np.random.default_rng((self.seed, epoch, _MASKED, step))
@@ -168,14 +164,8 @@ def views_of(
 ) -> ItemViews | None:
     """What terms on views draw from the catalogue of a tower; None where no term reads any.
 
-    Args:
-        options: how views are made.
-        tower: with a catalogue.
-        terms: of the objective, each with the `links` that it reads.
-        seed: of every draw.
-
-    Raises:
-        InputError: the tower reads items in one piece, of which nothing can be hidden.
+    Each of the terms of the objective names the `links` that it reads. InputError where the tower
+    reads items in one piece, of which nothing can be hidden.
     """
     links = {VIEWS, SPREAD_OUT}.intersection(term["links"] for term in terms)
     if not links:

@@ -65,32 +65,19 @@ class Encoder(Protocol):
 
     def __len__(self) -> int:
         """Rows of the table."""
-        ...
 
     @classmethod
     def fit(cls, seen: Sequence[Seen], how: Reading) -> "Encoder":
-        """The encoder of all columns that share a table.
-
-        Raises:
-            InputError: a column holds what its kind cannot be.
-        """
-        ...
+        """The encoder of the columns of one table; InputError for what their kind cannot be."""
 
     def read(self, column: pa.ChunkedArray, name: str) -> Bag:
-        """The weights of each row of a column: [rows, len(self)], float32.
-
-        Raises:
-            InputError: the column holds what its kind cannot be.
-        """
-        ...
+        """The weights of each row of a column: [rows, len(self)], float32; InputError as `fit`."""
 
     def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
         """The first vectors of the table, drawn."""
-        ...
 
     def values(self, bags: Bag) -> Bag:
         """The bags as values to count, for the mutual information of two features."""
-        ...
 
 
 def random_rows(rows: int, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:

@@ -42,11 +42,7 @@ class Number:
 
     @classmethod
     def fit(cls, seen: Sequence[Seen], how: Reading) -> "Number":
-        """Knots at the quantiles of the numbers of these columns.
-
-        Raises:
-            InputError: a value is no finite number, or there is none.
-        """
+        """Knots at the quantiles of the numbers of these columns; InputError for no numbers."""
         values = np.concatenate([numbers(each.column, each.name) for each in seen])
         if np.isnan(values).all():
             raise InputError(f"column {seen[0].name!r} is to be a number, and has none; ignore it")

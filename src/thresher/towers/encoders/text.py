@@ -65,10 +65,8 @@ class Text:
         rows, found = 0, np.zeros(2**bits, np.int64)
         for each in seen:
             counts = reads.counts(_texts(each.column, each.name))
-            rows, found = (
-                rows + counts.shape[0],
-                found + np.bincount(counts.indices, minlength=len(found)),
-            )
+            rows += counts.shape[0]
+            found += np.bincount(counts.indices, minlength=len(found))
         known = np.flatnonzero(found >= max(how.min_count, 1)).astype(np.int64)
         idf = (np.log((1 + rows) / (1 + found[known])) + 1).astype(np.float32)
         buckets = how.buckets or (SHARED if how.kind == "text" else 0)

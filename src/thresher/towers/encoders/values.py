@@ -57,11 +57,8 @@ class Values:
             weights = each.counts[row] if how.kind == "id" else None
             counts.append(np.bincount(place, weights, minlength=len(encoded.dictionary)))
         everything = pa.concat_arrays(texts).dictionary_encode()
-        total = np.bincount(
-            everything.indices.to_numpy(),
-            np.concatenate(counts),
-            minlength=len(everything.dictionary),
-        )
+        places, size = everything.indices.to_numpy(), len(everything.dictionary)
+        total = np.bincount(places, np.concatenate(counts), minlength=size)
         kept = np.flatnonzero(total >= how.min_count)
         known = everything.dictionary.take(pa.array(kept))
         if how.unit or how.kind == "id":

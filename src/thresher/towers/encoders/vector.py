@@ -11,7 +11,8 @@ from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
-from thresher.data.values import is_list, vectors
+from thresher.data.plain_types import is_list
+from thresher.data.values import vectors
 from thresher.errors import InputError
 from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows, unit
 
@@ -40,11 +41,7 @@ class Vector:
 
     @classmethod
     def fit(cls, seen: Sequence[Seen], how: Reading) -> "Vector":
-        """The length of the first vector, which all others must have.
-
-        Raises:
-            InputError: the column holds no lists of numbers.
-        """
+        """The length that all vectors have; InputError for columns without a list of numbers."""
         for each in seen:
             if not is_list(each.column.type):
                 raise InputError(
