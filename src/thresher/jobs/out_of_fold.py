@@ -22,7 +22,7 @@ def examples_of(
     """What the re-ranker learns from the training queries, as if they were new.
 
     A tower knows the queries that it was trained on too well. So they are cut into `decide.folds`
-    parts, equal texts together; for each part a tower is trained on the others, and its candidates
+    parts, or more of `MOST` queries each, equal texts together; for each part a tower is trained on the others, and its candidates
     are compared with the queries as those of new queries will be. It ends once there are `MOST`.
 
     Source:    cross-fitting, as in stacked generalisation (Wolpert 1992, Neural Networks 5(2)).
@@ -41,14 +41,15 @@ def examples_of(
     texts = [normalised(text) for text in part.queries.text(data.query_text)]
     keys = texts if data.query_text else part.queries.ids.to_pylist()
     distinct, at = np.unique(keys, return_inverse=True)
-    drawn = np.random.default_rng((options.seed, _SEED)).permutation(len(distinct)) % options.folds
+    folds = max(options.folds, round(len(at) / MOST))
+    drawn = np.random.default_rng((options.seed, _SEED)).permutation(len(distinct)) % folds
     fold = drawn[at.reshape(-1)]
 
     def found() -> Iterator[Examples]:
         done = 0
-        for number in range(options.folds):
+        for number in range(folds):
             held = np.flatnonzero(fold == number)
-            if done >= MOST or not len(held):
+            if done >= 0.9 * MOST or not len(held):
                 return
             rest = replace(
                 data, parts={**data.parts, "train": part.take(np.flatnonzero(fold != number))}
