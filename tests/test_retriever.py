@@ -91,10 +91,19 @@ def rows_of(table):
 # What is proposed.
 
 
-def test_candidates_are_those_of_the_tower(each, asked):
+def test_candidates_are_those_of_the_tower_and_those_that_share_rare_words(each, asked):
     found = each.propose(asked)
-    _, hits = each.hits(asked, each.options.candidates)
-    assert (np.sort(found.hits.rows, axis=1) == np.sort(hits.rows, axis=1)).all()
+    vectors, hits = each.hits(asked, each.options.candidates)
+    shared = each.catalogue.features.by_words(asked.aligned(), each.options.candidates_by_words)
+    for q, rows in enumerate(found.hits.rows):
+        more = set(shared[q].tolist()) if each.options.scorer == "reranker" else set()
+        assert set(rows.tolist()) - {-1} == (set(hits.rows[q].tolist()) | more) - {-1}
+    rows = np.maximum(found.hits.rows, 0)
+    scores = np.einsum(
+        "qd,qkd->qk", vectors, each.catalogue.vectors(rows.ravel()).reshape(*rows.shape, -1)
+    )
+    here = found.hits.rows >= 0
+    np.testing.assert_allclose(found.hits.scores[here], scores[here], atol=1e-6)
     assert np.isfinite(found.confidence).all()
     assert found.confidence.dtype == np.float64
 
@@ -118,9 +127,9 @@ def test_alone_is_as_in_a_batch(each, asked):
 
 def test_depth_goes_on_in_the_order_of_the_tower(each, asked):
     near, deep = each.propose(asked), each.propose(asked, depth=50)
-    k = each.options.candidates
     assert deep.hits.rows.shape == (60, 50)
-    assert (deep.hits.rows[:, :k] == near.hits.rows).all()
+    here = near.hits.rows >= 0
+    assert (deep.hits.rows[:, : here.shape[1]][here] == near.hits.rows[here]).all()
     assert all(len(set(row)) == 50 for row in deep.hits.rows.tolist())
     assert each.propose(asked, depth=10_000).hits.rows.shape == (60, PRODUCTS)
 
@@ -149,13 +158,18 @@ def test_what_is_ignored_is_not_proposed_and_the_rest_is_as_it_was(each, asked):
     pairs = np.array([(q, i) for q, items in ignored.items() for i in items])
     relation = Relation.from_pairs(pairs[:, 0], pairs[:, 1], shape=(60, PRODUCTS))
     _, hits = each.hits(asked, 20, ignored=relation)
-    found = each.propose(asked, depth=20, ignored=relation)
-    k = each.options.candidates
+    found = each.propose(asked, depth=40, ignored=relation)
+    shared = each.catalogue.features.by_words(asked.aligned(), 10)
     for q, items in ignored.items():
         order = [row for row in plain.rows[q].tolist() if row not in items]
         assert hits.rows[q].tolist() == order[:20]
-        assert set(found.hits.rows[q].tolist()) == set(order[:20])
-        assert found.hits.rows[q, k:].tolist() == order[k:20]
+        near = set(order[:20])
+        if each.options.scorer == "reranker":
+            near |= set(shared[q].tolist()) - items - {-1}
+        tail = [row for row in order[20:] if row not in near]
+        rows = found.hits.rows[q].tolist()
+        assert set(rows[: len(near)]) == near
+        assert rows[len(near) :] == tail[: 40 - len(near)]
     assert np.isfinite(found.confidence).all()
 
 

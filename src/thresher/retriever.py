@@ -287,7 +287,9 @@ class Retriever:
             self.catalogue.pair_features(queries, vectors, near), near.rows < 0
         )
         ranked = Hits(*(np.take_along_axis(x, order, 1) for x in (near.rows, near.scores)))
-        return Proposals(ranked.followed(hits, many), chances[:, 0], chances)
+        ranked = ranked.followed(hits, many)
+        width = min(max(k, near.rows.shape[1]), len(self.items))
+        return Proposals(ranked.top(width), chances[:, 0], chances[:, :width])
 
     def with_words(
         self,
@@ -793,7 +795,7 @@ class Retriever:
         """The score of each pair of a query and an item; of several interests the best."""
         distinct, at = np.unique(item, return_inverse=True)
         items = self.catalogue.vectors(distinct)[at]
-        each = vectors.reshape(len(vectors), -1, self.tower.dim)[user]
+        each = vectors.reshape(len(vectors), self.tower.interests, self.tower.dim)[user]
         return np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
 
     def _themselves(self, queries: Queries) -> Relation:
