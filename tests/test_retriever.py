@@ -14,6 +14,7 @@ from oracles.buyers import COLD, ITEMS, trained_on_histories
 from oracles.readers import BOOKS, GENRES, open_readers, write
 from oracles.shop import trained
 from thresher import retriever as module
+from thresher.api import train as train_frames
 from thresher.artifact import Artifact, Transaction
 from thresher.config import read
 from thresher.data.histories import Histories
@@ -21,7 +22,10 @@ from thresher.data.queries import Queries
 from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences
 from thresher.data.tables import read_table, write_table
+from thresher.decide.options import DecideOptions
+from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
+from thresher.decision import Decision
 from thresher.errors import InputError
 from thresher.jobs.train import train
 from thresher.retriever import Retriever
@@ -227,7 +231,7 @@ def test_nulls_are_empty_texts_of_which_nothing_is_known(model):
 
 def test_decisions_are_the_policy_and_nothing_else(model, texts):
     found = model.match(texts)
-    learnt = {text.casefold() for text in model.data.part("train").queries.text(["title"])}
+    learnt = {text.casefold() for text in model.labelled("train").queries.text(["title"])}
     new = np.array([text.casefold() not in learnt for text in texts])
     sure = (found["confidence"].to_numpy() >= model.policy.accept_at) & new
     assert 0 < sure.sum() < new.sum() < 60
@@ -271,6 +275,8 @@ def test_columns_of_queries_and_items_are_carried_over(model, offers):
 
 
 def test_candidates_of_another_engine_are_ranked_and_decided(each, offers):
+    options = replace(each.options, candidates_by_words=0)
+    each.decision = replace(each.decision, options=options)  # of a copy
     own = each.search(offers, each.options.candidates)
     shuffled = own.take(np.random.default_rng(0).permutation(len(own)))
     same = each.match(offers, 3, candidates=shuffled)
@@ -759,7 +765,7 @@ def test_a_model_of_events_measures_its_lists(recommender):
     assert np.mean(shares) > 0.7
 
 
-def test_queries_that_are_items_are_not_listed_for_themselves(tmp_path):
+def test_queries_that_are_items_are_not_found_for_themselves(tmp_path):
     folder = open_readers(tmp_path)
     links = [(f"b{n}", f"b{(n + GENRES * s) % BOOKS}") for n in range(BOOKS) for s in range(1, 7)]
     write(folder / "pairs.csv", "query_id,item_id", links)
@@ -772,6 +778,40 @@ def test_queries_that_are_items_are_not_listed_for_themselves(tmp_path):
     assert not [row for row in found if row["query_id"] == row["item_id"]]
     assert [row for row in model.search(books, BOOKS).to_pylist()
             if row["query_id"] == row["item_id"]]  # fmt: skip
+    # so it is where they are matched and decided, as it was in calibration
+    policy, none = Policy(0.0, 0.9, 0.9, 0, 0, 0, 0.0, 0), np.zeros(0)
+    outcomes = Outcomes([], none, none > 0, none > 0, none.astype(np.int64))
+    model.decision = Decision(DecideOptions(scorer="score"), policy, outcomes)
+    matched = model.match(books, BOOKS - 1).to_pylist()
+    assert len(matched) == 4 * (BOOKS - 1)
+    assert not [row for row in matched if row["query_id"] == row["item_id"]]
+
+
+def test_numbers_of_queries_without_ids_are_no_ids_of_items():
+    titles = [f"mug number {n}" for n in range(20)]
+    items = pa.table({"id": [str(n) for n in range(20)], "title": titles})
+    links = pa.table(
+        {"query_id": [str(n) for n in range(19)], "item_id": [str(n + 1) for n in range(19)]}
+    )
+    config = {"tower": {"kind": "tfidf", "bits": 10}, "data": {"shares": {"train": 1.0}}}
+    model = train_frames(items, pairs=links, config=config, quiet=True)
+    first = model.recommend(queries=items.slice(3, 1), k=1).to_pylist()
+    assert first[0]["item_id"] != "3"
+    assert model.recommend(queries=["mug number 0"], k=1).to_pylist()[0]["item_id"] == "0"
+
+
+def test_the_texts_that_training_knew_are_kept(model, own):
+    learnt = {text.casefold() for text in model.labelled("train").queries.text(["title"])}
+    kept = Artifact.open(own.folder).part("model") / "known_texts.npy"
+    assert np.load(kept).dtype == np.uint64
+    assert len(np.load(kept)) == len(learnt) > 100
+    asked = own.as_queries([*list(learnt)[:5], "Nothing of the kind"])
+    assert own.known(asked).tolist() == [True] * 5 + [False]
+    content = bytearray(kept.read_bytes())
+    content[-1] ^= 1
+    kept.write_bytes(content)
+    with pytest.raises(InputError, match=r"known_texts\.npy is missing or not what was written"):
+        Retriever.open(own.folder)
 
 
 def test_tables_that_are_files_are_read(model, offers, tmp_path):

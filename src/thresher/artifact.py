@@ -113,14 +113,8 @@ class Transaction:
     """New parts of an artifact, written aside; `commit` makes them current together.
 
     Parts not written stay as they are, except dropped ones: a new index, for one, leaves the
-    decision behind that was fitted on the old one.
-
-    Args:
-        folder: of the artifact, which may not exist yet.
-        fresh: take over nothing of an artifact that lies there.
-
-    Raises:
-        InputError: when no folder can be made there, or a damaged artifact is to be changed.
+    decision behind that was fitted on the old one. A `fresh` one takes over nothing of an artifact
+    that lies there. InputError where no folder can be made, or a damaged artifact is to be changed.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:

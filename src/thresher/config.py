@@ -150,13 +150,9 @@ class Config:
 def read(source: Path | str | Section | Config | None, overrides: Iterable[str] = ()) -> Config:
     """Read a run and check every key and value of it; no data is touched.
 
-    Args:
-        source: a TOML file, or the same as a mapping of sections; None for all defaults.
-        overrides: as given to `--set`: "train.epochs=3".
-
-    Raises:
-        InputError: for a file that is no TOML, an unknown section or key, a value of the wrong
-            type, or a value that the constructor refuses.
+    The source is a TOML file, or the same as a mapping of sections, None for all defaults;
+    overrides are as given to `--set`: "train.epochs=3". InputError for a file that is no TOML, an
+    unknown section or key, a value of the wrong type, or a value that the constructor refuses.
     """
     if isinstance(source, Config):
         raw: dict[str, Any] = tomllib.loads(source.to_toml())

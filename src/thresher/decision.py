@@ -15,10 +15,10 @@ from thresher.decide.options import DecideOptions
 from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.decide.scorers import margin, raw
-from thresher.decide.sequence import MIN_CLUSTERS, draw_clusters
+from thresher.decide.sequence import MIN_CLUSTERS, SELECTION_SHARE, draw_clusters
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
-from thresher.rerank import Reranker, cross_fit
+from thresher.rerank import Examples, Reranker, cross_fit
 
 if TYPE_CHECKING:
     from thresher.retriever import Retriever
@@ -181,7 +181,7 @@ def fit_decision(
     hidden = draw_clusters(clusters, options.absent, seed=options.seed)
     selection = np.array([uniform(k, options.seed + _PART_SEED) for k in keys])
     examples = model.examples if options.scorer == "reranker" else None
-    selection = selection < (options.selection_share or (0.5 if examples is None else 0.25))
+    selection = selection < (options.selection_share or _share(options, examples))
     k = min(options.candidates, len(model.items))
     if options.scorer == "reranker":
         vectors, hits = model.hits(queries, k, ignored=part.ignored)
@@ -217,6 +217,11 @@ def fit_decision(
     )
     policy, *others = certified(model, outcomes, options, more_targets)
     return Decision(options, policy, outcomes, reranker, tuple(others))
+
+
+def _share(options: DecideOptions, examples: Examples | None) -> float:
+    """Of the labels that choose thresholds, and more of them where they alone fit a re-ranker."""
+    return 0.5 if options.scorer == "reranker" and examples is None else SELECTION_SHARE
 
 
 def certified(

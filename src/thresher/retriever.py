@@ -800,8 +800,9 @@ class Retriever:
 
     def _themselves(self, queries: Queries) -> Relation:
         """Queries that are items of the catalogue, where all are: none is found for itself."""
-        data = self.config.sections["data"]
-        if data["pairs"] is None or data["queries"] is not None:
+        data, table = self.config.sections["data"], queries.table
+        are_items = data["pairs"] is not None and data["queries"] is None
+        if not are_items or table is None or "id" not in table.column_names:
             return Relation.none((len(queries), len(self.items)))
         own = pc.index_in(queries.ids, value_set=self.items["id"].combine_chunks())
         rows = pc.fill_null(own, -1).to_numpy().astype(np.int64)

@@ -5,7 +5,7 @@ columns of the score matrix), D dimension, E positive pairs, X ignored pairs, N 
 k retrieved items a query.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -137,9 +137,5 @@ class Loss(Protocol):
         """One ratio for each named part of the loss; a loss of one part names it ''."""
 
 
-@runtime_checkable
-class Encoder(Protocol):
-    """Turns the rows of a named input into unit vectors."""
-
-    def __call__(self, name: str, inputs: Inputs) -> Tensor:
-        """Unit rows [len(inputs), D]."""
+Encoder = Callable[[str, Inputs], Tensor]
+"""Turns the rows of a named input into unit vectors [len(inputs), D]."""

@@ -199,3 +199,20 @@ def test_data_import_makes_tables_that_train_reads(run, tmp_path):
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["items.parquet", "pairs.parquet", "queries.parquet"]
     assert "without_pairs" not in ran.out
+
+
+def test_the_audit_of_a_model_lists_labels_that_look_wrong(run, answer, refused, shop, tmp_path):
+    out = tmp_path / "suspects.csv"
+    ran = run("data", "audit", "--model", shop / "model", "--out", out, "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    assert "labels outside training look wrong" in ran.out
+    assert ran.out.splitlines()[-1] == f"written to {out}"
+    table = read_table(out)
+    assert table.column_names[:5] == ["query_id", "query", "split", "item_id", "item"]
+    found = answer("data", "audit", "--model", shop / "model", "--quiet")["label_errors"]
+    assert len(found["suspects"]) == found["suspected"] == len(table)
+    said = refused("data", "audit", shop / "run.toml", "--model", shop / "model")
+    assert said.startswith("a run was given and --model too; give one")
+    assert refused("data", "audit", shop / "run.toml", "--out", out).endswith(
+        "give --model as well"
+    )

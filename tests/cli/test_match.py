@@ -8,6 +8,7 @@ import pytest
 
 from oracles.shop import write
 from thresher.data.tables import read_table
+from thresher.retriever import Retriever
 
 COLUMNS = [
     *("query_id", "query", "item_id", "item", "rank"),
@@ -38,7 +39,12 @@ def test_match_writes_a_row_a_query(answer, model, shop, tmp_path, name):
     assert {r["policy"] for r in rows} == {found["policy"]["id"]}
     bar = found["policy"]["accept_at"]
     # CSV rounds nothing that matters here: the decision is the threshold's.
-    assert all((float(r["confidence"]) >= bar) == (r["decision"] == "accept") for r in rows)
+    learnt = Retriever.open(model).labelled("train").queries.text(["title"])
+    learnt = {text.casefold() for text in learnt}
+    assert found["known_texts"] == sum(r["query"].casefold() in learnt for r in rows)
+    for row in rows:
+        sure = float(row["confidence"]) >= bar and row["query"].casefold() not in learnt
+        assert sure == (row["decision"] == "accept")
     names = titles(shop)
     assert all(names[r["item_id"]] == r["item"] for r in rows)
     if name.endswith("parquet"):
@@ -71,6 +77,10 @@ def test_match_without_a_file_prints_the_rows(run, answer, model, tmp_path):
     one = run("match", model, "--text", "kettle").out.splitlines()[-1]
     assert one.startswith("1 query: ")
     assert len(shown) == 3
+    learnt = Retriever.open(model).labelled("train").queries.text(["title"])[0]
+    known = run("match", model, "--text", learnt.upper()).out.splitlines()
+    assert known[0].startswith("review")
+    assert known[-1].endswith("1 for review, 1 of them since their text is in the training data")
 
 
 def test_empty_texts_are_for_review_and_get_no_item(answer, model, tmp_path):

@@ -48,6 +48,8 @@ def test_the_files_that_are_read():
         ({"min_events": 0}, r"min_events is 0; give 1 or more"),
         ({"train_share": 0.0}, r"train_share is 0\.0; give a fraction in \(0, 1\]"),
         ({"train_share": 1.5}, r"train_share is 1\.5"),
+        ({"train_share": 10.0}, r"fraction in \(0, 1\]; write 0\.1 for 10 %"),
+        ({"history_share": 80.0}, r"such as 0\.8; write 0\.8 for 80 %"),
         ({"shares": {"train": 0.8}}, r"which sum to 0\.8"),
         ({"shares": {"tests": 1.0}}, r"unknown split 'tests'.*'test'"),
         ({"events": "e.csv"}, r"names both pairs and events; remove one"),

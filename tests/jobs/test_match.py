@@ -36,10 +36,14 @@ def test_the_rows_are_those_of_the_model_and_are_counted(shop, opened, forty):
     assert found.pop("matches") == rows
     accepted = sum(row["decision"] == "accept" for row in rows)
     assert 0 < accepted < 40
+    learnt = {text.casefold() for text in opened.labelled("train").queries.text(["title"])}
+    known = sum(row["query"].casefold() in learnt for row in rows[::2])
+    assert known > 0
     assert found == {
         "queries": 40,
         "accepted": accepted,
         "review": 40 - accepted,
+        "known_texts": known,
         "policy": opened.policy.to_dict(),
         "certified": True,
     }

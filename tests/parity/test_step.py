@@ -3,7 +3,6 @@ import torch
 from torch.nn import functional as F
 
 from parity.scenario import Towers, objective, parameters, whole
-from thresher.errors import InputError
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
 from thresher.training.step import cached_step, plain_step
@@ -155,9 +154,3 @@ def test_mixed_precision_reaches_the_weights_in_both_steps():
         gradients.append([p.grad for p in parameters(towers, goal)])
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.005)
-
-
-@pytest.mark.parametrize("chunk", [0, -1])
-def test_a_mini_batch_below_one_is_refused(chunk):
-    with pytest.raises(InputError, match="1 or more"):
-        cached_step(Towers(), whole(), objective(), mini_batch_size=chunk)

@@ -396,9 +396,8 @@ def pairs(items=20, count=1600):
     return histories(*torch.stack([first, last], 1).tolist()), (last * 7 + 3) % items
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_comes_next_is_learned(kind):
-    assert learned(kind, *runs()) > 0.95
+def test_what_comes_next_is_learned_without_an_order():
+    assert learned("mean", *runs()) > 0.95
 
 
 @pytest.mark.parametrize("kind", KINDS)

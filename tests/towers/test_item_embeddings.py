@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from thresher.errors import InputError
 from thresher.towers.item_embeddings import ClassifierRows, fused
 
 
@@ -42,9 +41,3 @@ def test_the_score_of_fused_vectors_is_the_weighted_mean_of_the_scores(weight):
     found = fused(labels, classifiers, weight)
     assert found.dtype == np.float32
     np.testing.assert_allclose(queries @ found.T, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("weight", [-0.1, 1.1])
-def test_a_weight_is_a_share(weight):
-    with pytest.raises(InputError, match="share from 0 to 1"):
-        fused(unit(1, 2, seed=0), unit(1, 2, seed=1), weight)

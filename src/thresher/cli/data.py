@@ -35,14 +35,38 @@ def audit(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="data.key=value, as often as needed.")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Artifact: audit its data, and list labels that look wrong."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Table of those labels to write: .parquet, .csv, .tsv, .jsonl, .xlsx."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is wrong with a dataset before anything is trained on it."""
+    """Say what is wrong with a dataset, before anything is trained on it or with a model's help."""
     from thresher.jobs.audit import audit as audit_run
 
-    found = audit_run(read_run(config, overrides or (), "data audit"), quiet=quiet)
-    lines = found.pop("lines")
+    if model is None:
+        if out is not None:
+            raise InputError("--out is for the labels that a model doubts; give --model as well")
+        found = audit_run(read_run(config, overrides or (), "data audit"), quiet=quiet)
+        lines = found.pop("lines")
+    else:
+        if config is not None or overrides:
+            raise InputError(
+                "a run was given and --model too; give one: an artifact knows the run it is of"
+            )
+        from thresher.jobs.label_errors import label_errors
+        from thresher.retriever import Retriever
+
+        trained = Retriever.open(model)
+        labels = label_errors(trained, out, quiet=quiet)
+        found = audit_run(trained.config, quiet=quiet)
+        lines = [*found.pop("lines"), "", *labels.pop("lines")]
+        found["label_errors"] = labels
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
     if not found["ok"]:
         raise typer.Exit(1)

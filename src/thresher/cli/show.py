@@ -155,6 +155,9 @@ def show_matches(result: Shown) -> str:
             f"{result['accepted']:,} accepted at a certified precision of "
             f"{policy['target_precision']:g}, {result['review']:,} for review"
         )
+        known = policy["segments"].get("known text")
+        if result["known_texts"] and known and known["accept_at"] is None:
+            head += f", {result['known_texts']:,} of them since their text is in the training data"
     else:
         every = "all " if number > 1 else ""
         are = counted(number, "query is", "queries are")

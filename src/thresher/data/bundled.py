@@ -10,13 +10,8 @@ BUNDLED = ("pricerunner", "online-retail")
 def bundled(name: str) -> Path:
     """The folder of a dataset that ships with the package, a parquet file for each table.
 
-    Its README.md says where the data comes from and under which licence.
-
-    Args:
-        name: "pricerunner", items, queries and pairs; or "online-retail", items and events.
-
-    Raises:
-        InputError: no dataset of that name ships.
+    "pricerunner" has items, queries and pairs, "online-retail" items and events; InputError for any
+    other name. Its README.md says where the data comes from and under which licence.
 
     Example:
         >>> tables_of("pricerunner")

@@ -150,11 +150,7 @@ def dataset_of(
 
 
 def labelled(
-    options: DataOptions,
-    *,
-    items: pa.Table,
-    pairs: pa.Table,
-    queries: pa.Table | None = None,
+    options: DataOptions, *, items: pa.Table, pairs: pa.Table, queries: pa.Table | None = None
 ) -> Part:
     """Queries and pairs that are given later, over a catalogue that is there: all in one part.
 
@@ -187,16 +183,10 @@ def history_queries(
 ) -> tuple[Queries, tuple[str, ...]]:
     """The users of a table of events, each with all its events of known items, perhaps none.
 
-    Args:
-        events: columns `user_id`, `item_id`, `timestamp`, and `event` where kinds are chosen.
-        options: how events are read: `event_kinds`, `repeated_events` and `columns` are used.
-        items: the catalogue, column `id`.
-        users: columns of the users, with `id`.
-        path: what to call the table of events.
-
-    Returns:
-        The queries, and a clause for each thing that was left out. InputError where the table lacks
-        a column, or no event is of an item of the catalogue.
+    The events are read by `event_kinds`, `repeated_events` and `columns` of the options; the path
+    is what to call them. Users and items have a column `id`. With the queries comes a clause for
+    each thing that was left out. InputError where the table lacks a column, or no event is of an
+    item of the catalogue.
     """
     table = renamed(events, "events", path, options.columns)
     found = events_of(

@@ -62,18 +62,10 @@ def stream(path: Path, suffix: str) -> Iterator[pa.Table]:
     layout = _layout(path, suffix)
     check_names(layout.names, path)
     done = 0
-    try:
-        for table in _fast(path, layout):
-            _check_line_breaks(table, layout, done, path)
-            done += len(table)
-            yield table
-    except InputError:
-        raise
-    except _UNREADABLE:
-        for table in _careful(path, layout, done):
-            _check_line_breaks(table, layout, done, path)
-            done += len(table)
-            yield table
+    for table in _tables(path, layout):
+        _check_line_breaks(table, layout, done, path)
+        done += len(table)
+        yield table
     if not done:
         yield layout.table([])
 
@@ -155,9 +147,9 @@ def _layout(path: Path, suffix: str) -> _Layout:
     return best
 
 
-def _fast(path: Path, layout: _Layout) -> Iterator[pa.Table]:
-    """The rows as Arrow reads them; raises where quotes leave a doubt."""
-    skipped = int(layout.told)
+def _tables(path: Path, layout: _Layout) -> Iterator[pa.Table]:
+    """The rows as Arrow reads them; from where quotes leave a doubt, as Python does."""
+    done, skipped = 0, int(layout.told)
     read = pyarrow.csv.ReadOptions(use_threads=False, block_size=_BYTES, skip_rows=skipped)
     parse = pyarrow.csv.ParseOptions(
         delimiter=layout.separator,
@@ -166,12 +158,15 @@ def _fast(path: Path, layout: _Layout) -> Iterator[pa.Table]:
     )
     text = dict.fromkeys(layout.names, pa.string())
     convert = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
-    with open_bytes(path) as raw:
-        source: Any = _Checked(raw, layout.separator) if layout.quoted else raw
-        with pyarrow.csv.open_csv(source, read, parse, convert) as reader:
-            for batch in reader:
-                if len(batch):
+    try:
+        with open_bytes(path) as raw:
+            source: Any = _Checked(raw, layout.separator) if layout.quoted else raw
+            with pyarrow.csv.open_csv(source, read, parse, convert) as reader:
+                for batch in filter(len, reader):
                     yield pa.Table.from_batches([batch])
+                    done += len(batch)
+    except _UNREADABLE:
+        yield from _careful(path, layout, done)
 
 
 class _Checked:

@@ -184,10 +184,7 @@ def text_query_links(
 
 
 def catalogue_links(
-    relation: Relation,
-    query_rows: Int[np.ndarray, " B"],
-    *,
-    ignored: Relation | None = None,
+    relation: Relation, query_rows: Int[np.ndarray, " B"], *, ignored: Relation | None = None
 ) -> Links:
     """The links of queries to the whole catalogue: column j is item j.
 

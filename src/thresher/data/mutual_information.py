@@ -13,7 +13,7 @@ from thresher.errors import InputError
 def mutual_information(
     blocks: Iterable[Sequence[sparse.csr_matrix]], *, unique: Collection[int] = ()
 ) -> Float64[np.ndarray, "k k"]:
-    """How much knowing one feature of an item tells about another, for every two features.
+    """How much knowing one feature of an item tells about another, for every two features, in nats.
 
     Equation:
         P_i(a)     = mean over items of [a in V_i] / n_i
@@ -28,23 +28,18 @@ def mutual_information(
 
     A feature that has another value in every item, such as the id, needs no table of pairs: the
     value names the item, so MI = H(P_j) - mean over items of log n_j, and log(number of items) with
-    another one of its kind or on the diagonal.
+    another one of its kind or on the diagonal. `unique` numbers these features.
 
     The shares are taken as they are counted, so that features of many values on few items seem to
     tell about each other, by chance alone.
+
+    A block of items holds a matrix [items, values] for every feature, whose entries above 0 are the
+    values that an item has.
 
     **Source**: Yao et al., *Self-supervised learning for large-scale item recommendations*, CIKM
     2021, arXiv 2007.12865: the mutual information of two features.
 
     **Reconstructed**: how a feature of several values, or without any, enters it.
-
-    Args:
-        blocks: the items, some at a time; each block holds a matrix [items, values] for every
-            feature, whose entries above 0 are the values that an item has.
-        unique: numbers of the features that have another value in every item.
-
-    Returns:
-        Symmetric, in nats (natural log), 0 or more.
 
     Memory: a few copies of one block; 8 bytes a value of a feature; for every two features 12 bytes
     a pair of values that some item has, and a few times that for two of them at a time. A unique

@@ -7,7 +7,7 @@ from typing import Literal
 
 from thresher.data.bundled import bundled, tables_of
 from thresher.data.split import check_shares
-from thresher.errors import InputError
+from thresher.errors import InputError, percent_hint
 
 Protocol = Literal["queries", "pairs", "users", "last", "time"]
 SHARES: Mapping[str, Mapping[str, float]] = {
@@ -94,10 +94,13 @@ class DataOptions:
         if not 0 < self.history_share < 1:
             raise InputError(
                 f"data.history_share is {self.history_share}; give the fraction of a user's events "
-                "that is history, above 0 and below 1, such as 0.8"
+                f"that is history, above 0 and below 1, such as 0.8{percent_hint(self.history_share)}"
             )
         if not 0 < self.train_share <= 1:
-            raise InputError(f"data.train_share is {self.train_share}; give a fraction in (0, 1]")
+            raise InputError(
+                f"data.train_share is {self.train_share}; give a fraction in (0, 1]"
+                f"{percent_hint(self.train_share)}"
+            )
         if self.min_events < 1:
             raise InputError(f"data.min_events is {self.min_events}; give 1 or more, such as 2")
         if self.bundled is not None:

@@ -90,9 +90,6 @@ class PairSampler:
     `pairs` are all training pairs (query row, item row), `steps` the batches of an epoch, `offset`
     the columns that stand before this process's own, and `query_offset` the queries.
 
-    Queries may stand in groups, such as the histories of one user, and some may be drawn more
-    often than others.
-
     Args:
         relation: all true pairs.
         query_rows: the training queries; those without a true item have no pair and are skipped.
@@ -106,8 +103,8 @@ class PairSampler:
         sampled: items drawn from the whole catalogue, further columns after those.
         rarity: for "rare", how likely each item of the catalogue is, up to a factor; numbers above
             0, such as inverse propensities.
-        groups: number of the group of each training query; those of one group stand together in
-            `query_rows`. Each query is a group of its own when left out.
+        groups: number of the group of each training query, such as the histories of one user; those
+            of one group stand together in `query_rows`. Each is its own when left out.
         sample_weight: how often each training query is drawn, up to a factor: within its group, or
             with "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0
             or more; all alike when left out.
@@ -115,18 +112,8 @@ class PairSampler:
     Memory: 16 bytes a training pair, 8 more with one pair a query, and 24 more while an epoch runs.
 
     Raises:
-        InputError: the sizes are out of range, there are fewer pairs than one slice, `rarity` is
-            missing where it is needed or not one number above 0 for each item, or `groups` or
-            `sample_weight` do not fit the training queries.
-
-    Example:
-        >>> sampler = PairSampler(data.relation, data.rows("train"), batch_size=256, seed=0)
-        >>> batch = next(sampler.epoch(0))
-        >>> links = batch_links(
-        ...     data.relation, batch.query_rows, batch.columns, offset=sampler.offset
-        ... )
-        >>> links.pos.shape
-        torch.Size([256, 2])
+        InputError: there are fewer pairs than one slice, or `rarity`, `groups` or `sample_weight`
+            do not fit the items and the training queries.
     """
 
     def __init__(
@@ -145,12 +132,6 @@ class PairSampler:
         groups: Int[np.ndarray, " Q"] | None = None,
         sample_weight: Float[np.ndarray, " Q"] | None = None,
     ) -> None:
-        if batch_size < 1 or not 0 <= rank < world or hard_negatives < 0:
-            raise InputError(
-                f"batch_size {batch_size}, rank {rank}, world {world}, hard_negatives "
-                f"{hard_negatives}: a batch has 1 pair or more, the rank is from 0 to world - 1, "
-                "and hard_negatives is 0 or more"
-            )
         local = relation.take(query_rows).pairs()
         self.pairs = np.stack([query_rows[local[:, 0]], local[:, 1]], axis=1).astype(np.int64)
         self.query_offset = rank * batch_size
@@ -204,27 +185,12 @@ class PairSampler:
                 each query of a batch draws `hard_negatives` different ones as further columns; the
                 same on every process. Columns that lack one hold any item, each equally likely, and
                 so do all of them without `hard`.
-
-        Raises:
-            InputError: `order` is not a permutation of the pairs, or `hard` does not fit the
-                relation.
         """
         pairs = self.pairs_of(number)
         if order is None:
             order = np.random.default_rng((self._seed, number)).permutation(len(pairs))
-        elif not np.array_equal(np.sort(order), np.arange(len(pairs))):
-            raise InputError(
-                f"an order of {len(order)} numbers is not a permutation of the {len(pairs)} "
-                "training pairs; name each row of `pairs_of` once"
-            )
         if hard is None:
             hard = np.empty((self._shape[0], 0), dtype=np.int64)
-        elif len(hard) != self._shape[0] or hard.max(initial=-1) >= self._shape[1]:
-            raise InputError(
-                f"hard items of {len(hard)} queries, up to item row {hard.max(initial=-1)}, do not "
-                f"fit {self._shape[0]} queries and {self._shape[1]} items; give a line for each "
-                "query of the relation"
-            )
         size = self._world * self._batch_size
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size]

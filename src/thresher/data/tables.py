@@ -33,21 +33,14 @@ def read_table(path: str | Path) -> pa.Table:
     "", and "NA" is two letters. The other formats keep their types, except that columns named `id`
     or ending in `_id` become text. A CSV file may be separated by commas, semicolons or tabs. A TSV
     file has no quoting: a quote is a character of the text (titles of television sets are full of
-    them).
-
-    Args:
-        path: a file ending in .parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx; text formats may be
-            packed (.gz).
+    them). The suffixes are .parquet, .csv, .tsv, .jsonl, .ndjson or .xlsx; text formats may be
+    packed (.gz).
 
     Memory: the table, and a block of 65,536 rows.
 
     Raises:
         InputError: the file is missing, empty, cut short, damaged, not UTF-8, of an unknown kind,
             or has rows of unequal length; the message names the file and, where known, the place.
-
-    Example:
-        >>> read_table("items.csv").column_names
-        ['id', 'title']
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -87,10 +80,8 @@ def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> 
 def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
     """The text of each row: its columns joined by a space, nulls and empty values left out.
 
-    Numbers are written out; lists of text, also of lists, are joined by spaces too.
-
-    Raises:
-        InputError: a column is missing, or holds something that is not text, numbers or lists.
+    Numbers are written out; lists of text, also of lists, are joined by spaces too. InputError
+    where a column is missing, or holds something that is not text, numbers or lists.
     """
     require_columns(table, columns, "the table")
     joined = pa.array([""] * len(table), pa.string())

@@ -127,6 +127,8 @@ def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"]
     if values.shape != (rows,):
         raise InputError(f"got {values.size} clusters for {rows} rows; give one per row")
     each = clusters if isinstance(clusters, list | tuple) else values.tolist()
+    if isinstance(clusters, np.ndarray) and values.dtype.kind in "iub":  # none can be missing
+        each = []
     for row, one in enumerate(each, 1):
         if not isinstance(one, str) and str(one) in _MISSING:
             raise InputError(

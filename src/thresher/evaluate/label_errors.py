@@ -1,12 +1,15 @@
 """Which labels look wrong: the model is sure of another item, or the query names its codes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from thresher.data.relation import Relation
 from thresher.data.tokens import words
+
+_ARRAYS = ("labelled", "own", "other", "against")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,23 @@ class LabelConfidence:
         other = np.where(there, rows[every, best], -1)
         return cls(labelled, own, other, np.where(there, wrong[every, best], 0.0))
 
+    @classmethod
+    def joined(cls, blocks: Sequence["LabelConfidence"]) -> "LabelConfidence":
+        """Those of several blocks of queries, in their order."""
+        columns = (np.concatenate([getattr(b, name) for b in blocks]) for name in _ARRAYS)
+        return cls(*columns)
+
+    def take(self, queries: Int64[np.ndarray, " n"]) -> "LabelConfidence":
+        """Those of some queries."""
+        return LabelConfidence(*(getattr(self, name)[queries] for name in _ARRAYS))
+
     def out_of_fold(
         self,
         queries: Int64[np.ndarray, " n"],
         confidence: Float64[np.ndarray, " n"],
-        correct: np.ndarray,
+        correct: Bool[np.ndarray, " n"],
     ) -> "LabelConfidence":
-        """Put what a fold said of some queries in place of what a model said that was fitted on them.
+        """Put what a fold said of queries in place of what a model said that was fitted on them.
 
         A fold says only how sure it was of its own first item and whether that is true: a right one
         has the confidence p in the label and at most 1 - p in another, a wrong one the reverse.

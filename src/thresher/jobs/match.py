@@ -19,6 +19,9 @@ from thresher.errors import InputError
 from thresher.progress import Bar
 from thresher.retriever import ACCEPT, BLOCK, REVIEW, Retriever
 
+KNOWN = "known_texts"
+"""How many queries have a text that stands in the training data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
@@ -80,9 +83,10 @@ def match(
         write_blocks(blocks, out)
         result["out"] = str(out)
     return {
-        "queries": counts.total(),
+        "queries": counts[ACCEPT] + counts[REVIEW],
         "accepted": counts[ACCEPT],
         "review": counts[REVIEW],
+        KNOWN: counts[KNOWN],
         "policy": model.policy.to_dict() if model.policy is not None else None,
         "certified": not isinstance(model.policy, NoThreshold),
         **result,
@@ -172,7 +176,8 @@ def _decided(
     with Bar("queries", quiet=quiet) as bar:
         bar.start("matching", total=None)
         for block in _blocks_of(queries):
-            asked, first = Queries.of_table(model.query_table(block)), counts.total()
+            asked = Queries.of_table(model.query_table(block))
+            first = counts[ACCEPT] + counts[REVIEW]
             if asked.table is not None and "id" in asked.table.column_names:
                 check_ids(asked.ids, seen, before=first)
             else:
@@ -182,9 +187,11 @@ def _decided(
             used += 0 if own is None else len(own)
             found: pa.Table = model.match(asked, answers.top, candidates=own, keep=answers.keep)
             counts.update(d for d in found["decision"].to_pylist() if d is not None)
+            known = model.known(asked)
+            counts[KNOWN] += 0 if known is None else int(known.sum())
             yield found
             bar.advance(len(block))
-    if not counts:
+    if not counts[ACCEPT] + counts[REVIEW]:
         raise InputError(f"{queries} has columns but no rows; give at least one query")
     if candidates is not None and not used:
         raise InputError(

@@ -35,9 +35,10 @@ def examples_of(
     Returns:
         The examples; None on all but the first of several processes, and where nothing is decided.
     """
-    options, part = config.build("decide"), data.part("train")
-    if not (config.decides and options.scorer == "reranker" and options.folds):
+    options = config.build("decide") if config.decides else None
+    if options is None or options.scorer != "reranker" or not options.folds:
         return None
+    part = data.part("train")
     texts = [normalised(text) for text in part.queries.text(data.query_text)]
     keys = texts if data.query_text else part.queries.ids.to_pylist()
     distinct, at = np.unique(keys, return_inverse=True)

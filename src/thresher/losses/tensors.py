@@ -155,12 +155,8 @@ def _keys(name: str, pairs: Tensor, like: Tensor, shape: tuple[int, int]) -> Ten
     mask = isinstance(pairs, Tensor) and pairs.dtype == torch.bool
     if mask and pairs.shape == shape:
         return pairs.to(like.device).flatten().nonzero().squeeze(1)
-    if (
-        not isinstance(pairs, Tensor)
-        or mask
-        or pairs.is_floating_point()
-        or pairs.shape[1:] != (2,)
-    ):
+    whole = isinstance(pairs, Tensor) and not (mask or pairs.is_floating_point())
+    if not whole or pairs.shape[1:] != (2,):
         raise InputError(
             f"{name} are {_describe(pairs)}; give a boolean mask [{shape[0]}, {shape[1]}], or "
             "whole numbers [pairs, 2]: row of the query, row of the item"

@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from thresher.errors import InputError
-
 _ROWS = 8192  # of vectors that are copied at a time: they stay in the processor's cache
 _ROUNDS = 8  # of moving the two centres; further ones change little
 
@@ -30,28 +28,15 @@ def balanced_tree(
 
     Args:
         vectors: unit rows.
-        leaves: number of groups; as many as there are rows makes each row its own.
+        leaves: number of groups, 1 to that of the rows, which makes each its own.
         generator: of the first centres, and of the sample; with the vectors, it alone decides.
 
     Returns:
         The number of each row's group, from 0; groups of close numbers are close in the tree.
 
     Memory: 32 bytes a row and a copy of 8,192 rows; never a second copy of the vectors.
-
-    Raises:
-        InputError: there are more groups than rows, or none.
-
-    Example:
-        >>> x = np.eye(4, dtype=np.float32)[[0, 1, 0, 1]]
-        >>> balanced_tree(x, leaves=2, generator=np.random.default_rng(1)).tolist()
-        [1, 0, 1, 0]
     """
     rows = len(vectors)
-    if not min(rows, 1) <= leaves <= rows:
-        raise InputError(
-            f"{leaves} groups of {rows} rows were asked for; give at least one group, and no more "
-            "than there are rows"
-        )
     bounds = np.arange(leaves + 1) * rows // max(leaves, 1)
     order = np.arange(rows)
     # One level of the tree: from which leaf to which each node goes. Single rows need no parting.
@@ -85,44 +70,21 @@ def _halve(
             order[places] = _halved(vectors, order[places], left, generator)
 
 
-def balanced_groups(
-    vectors: Float32[np.ndarray, "P D"], *, size: int, generator: np.random.Generator
-) -> Int64[np.ndarray, " P"]:
-    """Divides vectors into groups of look-alikes, a `balanced_tree` of P / size leaves, rounded up.
-
-    Args:
-        vectors: unit rows.
-        size: rows in a group at most; 1 makes each row its own group, less is an InputError.
-        generator: with the vectors, it alone decides.
-
-    Returns:
-        The number of each row's group, from 0.
-    """
-    if size < 1:
-        raise InputError(f"groups of {size} rows were asked for; give a size of 1 or more")
-    return balanced_tree(vectors, leaves=-(-len(vectors) // size), generator=generator)
-
-
 def clustered_order(
     vectors: Float32[np.ndarray, "P D"], *, size: int, generator: np.random.Generator
 ) -> Int64[np.ndarray, " P"]:
     """Orders training pairs so that a batch holds whole groups of look-alikes.
 
-    In a random batch hardly any negative is close to the positive. Here the groups of
-    `balanced_groups` follow one another in random order, and the pairs of a group stand in random
-    order. A group at the edge of a batch is cut in two.
+    In a random batch hardly any negative is close to the positive. Here the leaves of a
+    `balanced_tree`, of `size` pairs at most, follow one another in random order, and the pairs of a
+    group stand in random order. A group at the edge of a batch is cut in two. The unit vector of a
+    pair is that of its query or of its item; a size of 16 to 128 is usual, 1 gives a random order.
 
     **Source**: NGAME (Dahiya et al., WSDM 2023, arXiv 2207.04452).
 
-    Args:
-        vectors: unit vector of each pair, of its query or of its item.
-        size: pairs in a group at most; 16 to 128 is usual, 1 gives a random order, less is an
-            InputError.
-        generator: of the tree and of the order.
-
     Memory: 40 bytes a pair, and a copy of 8,192 vectors.
     """
-    groups = balanced_groups(vectors, size=size, generator=generator)
+    groups = balanced_tree(vectors, leaves=-(-len(vectors) // size), generator=generator)
     places = generator.permutation(groups.max(initial=0) + 1)
     return np.lexsort((generator.random(len(groups)), places[groups])).astype(np.int64)
 

@@ -35,15 +35,9 @@ def hard_negatives(
 ) -> Int64[np.ndarray, "Q m"]:
     """The nearest wrong items of each query: what the model takes for the truth right now.
 
-    Of the `depth` items that the search finds, those that are true for the query or to be ignored
-    leave; the others move up, in their order.
-
-    Args:
-        queries: a vector for each query of `relation` and of `ignored`.
-        search: of the index of all items.
-        relation: the true items of these queries, `relation.take(rows)` for some rows alone.
-        depth: items to search for; those of a query's true items among them are lost to it.
-        ignored: ignored pairs.
+    Of the `depth` items that the search finds in the index of all items, those that are true for
+    the query or to be ignored leave; the others move up, in their order. There is a vector for each
+    query of `relation` and of `ignored`.
 
     Returns:
         Item rows, nearest first, -1 where fewer are left; as wide as `depth`, or as the catalogue.
@@ -52,12 +46,6 @@ def hard_negatives(
 
     Raises:
         InputError: the vectors are not one a query, or depth is below 1.
-
-    Example:
-        >>> relation = Relation.from_pairs(np.array([0]), np.array([2]), shape=(1, 4))
-        >>> queries = np.ones((1, 2), np.float32)
-        >>> hard_negatives(queries, index.search, relation, depth=3)  # the search finds 2, 0, 3
-        array([[ 0,  3, -1]])
     """
     if any(len(queries) != len(r) for r in (relation, ignored) if r is not None):
         raise InputError(

@@ -48,18 +48,10 @@ class FaissIVF:
         exact: the vectors.
         lists: a trained FAISS inverted-file index over the same rows.
         probes: clusters visited a query; more is slower and finds more.
-
-    Raises:
-        InputError: `lists` and `exact` differ in length.
     """
 
     # `lists` is Any because FAISS describes its own types in some versions only.
     def __init__(self, exact: Exact, lists: Any, *, probes: int) -> None:
-        if lists.ntotal != len(exact):
-            raise InputError(
-                f"the inverted lists hold {lists.ntotal} items but there are {len(exact)} vectors; "
-                "build both from the same catalogue"
-            )
         self._exact = exact
         self._lists = lists
         self._probes = min(probes, lists.nlist)
@@ -75,15 +67,11 @@ class FaissIVF:
     ) -> "FaissIVF":
         """Cluster and encode the vectors; the same seed gives the same index.
 
-        Args:
-            vectors: one row an item, best of similar lengths (unit vectors are).
-            lists: number of clusters; 4 sqrt(N) by default, and at most N / 39, because k-means
-                needs 39 training points a cluster.
-            probes: clusters visited a query; by default 1/16 of them and at least 16.
-            seed: for the training sample (64 points a cluster) and for k-means.
-
-        Raises:
-            InputError: a vector is not finite, or there are too few items for `lists`.
+        `lists` is the number of clusters; 4 sqrt(N) by default, and at most N / 39, because k-means
+        needs 39 training points a cluster. `probes` are the clusters visited a query; by default
+        1/16 of them and at least 16. The seed is for the training sample (64 points a cluster) and
+        for k-means. Vectors are best of similar lengths. InputError where one is not finite, or for
+        too many lists.
         """
         exact = Exact(vectors)
         items, dimensions = vectors.shape

@@ -39,13 +39,7 @@ class Index(Protocol):
     def vectors(self) -> Float32[np.ndarray, "N D"] | sparse.csr_matrix:
         """The vectors of the items, in row order; not to be written to."""
 
-    def search(
-        self,
-        vectors: Any,
-        k: int,
-        *,
-        allow: Bool[np.ndarray, " N"] | None = None,
-    ) -> Hits:
+    def search(self, vectors: Any, k: int, *, allow: Bool[np.ndarray, " N"] | None = None) -> Hits:
         """The k nearest items of each query, among those that `allow` marks.
 
         When fewer than k items are allowed the hits are padded with row -1 and score -inf.

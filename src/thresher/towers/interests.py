@@ -53,11 +53,10 @@ def closest_interest(
 ) -> Float[Tensor, "n D"]:
     """Of each user's vectors the one closest to the user's own item, which alone learns from it.
 
-    **Source**: Cen et al. (ComiRec), KDD 2020, equation 7.
+    `query` has K vectors of D numbers side by side, as a tower with several interests returns them;
+    row i of `item_own` is the item that row i of it is to find.
 
-    Args:
-        query: K vectors of D numbers side by side, as a tower with several interests returns them.
-        item_own: row i is the item that row i of `query` is to find.
+    **Source**: Cen et al. (ComiRec), KDD 2020, equation 7.
 
     Example:
         >>> closest_interest(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), torch.tensor([[0.6, 0.8]]))

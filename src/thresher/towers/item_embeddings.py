@@ -125,7 +125,7 @@ def fused(
     """One vector an item whose score is the weighted mean of label score and classifier score.
 
     Equation:  v = (1 - weight) z + weight w,  so  q . v = (1 - weight) q . z + weight q . w
-    of unit rows z of the labels and w of the classifiers, with a weight in [0, 1], else InputError.
+    of unit rows z of the labels and w of the classifiers, with a weight in [0, 1].
 
     The query's vector is the same in both scores, so fusing vectors before the search is fusing
     scores after it, for every item and not only for those that one of the two retrieves. v is
@@ -134,6 +134,4 @@ def fused(
 
     Source:    NGAME (Dahiya et al., WSDM 2023) adds the scores of encoder and classifier.
     """
-    if not 0 <= weight <= 1:
-        raise InputError(f"the weight of the classifiers is {weight}; give a share from 0 to 1")
     return np.float32(1 - weight) * label_vectors + np.float32(weight) * classifier_vectors

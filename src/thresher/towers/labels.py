@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from scipy import sparse
 from torch import Tensor, nn
 
-from thresher.errors import InputError
 from thresher.types import Inputs, Table
 
 TABLES = ("table", "free")
@@ -66,21 +65,13 @@ class LabelTable:
 def shared_places(
     groups: Int64[np.ndarray, " N"], counts: Int64[np.ndarray, " N"], private: int
 ) -> tuple[Int64[np.ndarray, " N"], int]:
-    """Which learnt vector each item uses: its own for the frequent ones, its cluster's for others.
+    """Which learnt vector each item uses, and how many there are.
 
-    Args:
-        groups: cluster number of each item.
-        counts: training queries of each item.
-        private: how many of the most frequent items get a vector of their own, 0 or more (else
-            InputError), perhaps all; of equally frequent items the first come first.
-
-    Returns:
-        The vector's number for each item, and how many vectors there are: the clusters' first, in
-        their order, then the private ones from the most frequent on. A cluster whose items are all
-        private has none.
+    The `private` most frequent items, by the counts of their training queries and of equal ones the
+    first, use one of their own, all others that of their cluster, whose number is in `groups`. The
+    clusters' come first, in their order, then the private ones from the most frequent on; a cluster
+    whose items are all private has none.
     """
-    if private < 0:
-        raise InputError(f"private vectors number {private}; give 0 or more")
     frequent = np.argsort(-counts, kind="stable")[:private]
     places = groups.copy()
     places[frequent] = groups.max(initial=-1) + 1 + np.arange(len(frequent))
@@ -91,30 +82,23 @@ def shared_places(
 class SharedLabels(nn.Module):
     """Moves each item's vector away from its text by a vector learnt for the item or its cluster.
 
-    Equation:  z(l) = normalise(h(l) + A[place_l])
-    where h(l) is the unit vector of the item's text. A starts at 0: untrained, z is h. An item
-    added after training is its text.
+    Equation:  z(l) = normalise(h(l) + A[place_l]) where h(l) is the unit vector of the item's text,
+    of D numbers. A starts at 0: untrained, z is h. An item added after training is its text.
 
     Source:    Dahiya et al., *Deep encoders with auxiliary parameters for extreme classification*
-               (DEXA), KDD 2023; the 1,000 vectors of frequent items are in the authors' code.
+               (DEXA), KDD 2023: 65,536 rows; the 1,000 vectors of frequent items are in the code.
 
     Args:
         dim: width D of the vectors.
         places: row of A that each item uses (`shared_places`).
-        rows: number of rows of A; 65,536 in the paper.
+        rows: number of rows of A.
     Memory:    rows * dim floats; the gradient is sparse, it holds the rows in use.
-    Raises:    InputError when a place lies outside A.
     """
 
     places: Tensor
 
     def __init__(self, dim: int, places: Int64[Tensor, " N"], rows: int) -> None:
         super().__init__()
-        if len(places) and not 0 <= int(places.min()) <= int(places.max()) < rows:
-            raise InputError(
-                f"places reach from {int(places.min())} to {int(places.max())}; "
-                f"with {rows} vectors give 0 to {rows - 1}"
-            )
         self.dim = dim
         self.register_buffer("places", places.clone())
         self.table = nn.Parameter(torch.zeros(rows, dim))
@@ -199,14 +183,9 @@ class PrototypeLabels(nn.Module):
         """Takes the queries as they are encoded now; the loop calls it before each epoch.
 
         Args:
-            query_vectors: unit rows, InputError for another width; those in no pair are not read.
+            query_vectors: unit rows; those that stand in no pair are not read.
             pairs: true training pairs (row of `query_vectors`, item); each stands once.
         """
-        if query_vectors.shape[1] != self.dim:
-            raise InputError(
-                f"the query vectors have {query_vectors.shape[1]} numbers each; "
-                f"give the {self.dim} of the labels"
-            )
         stored = query_vectors.detach().half()
         shape = (len(self.free), len(stored))
         member = sparse.csr_matrix((np.ones(len(pairs), np.float32), pairs.T[::-1]), shape)

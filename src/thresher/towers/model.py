@@ -17,10 +17,7 @@ from thresher.types import Embeddings, Inputs, Table
 class RetrievalModel(nn.Module):
     """Encodes queries by a tower, and items by it and by what training learned of each.
 
-    Args:
-        tower: a trained tower, for queries and items alike.
-        labels: what an item's vector has beside the tower's (`thresher.towers.labels`); nothing
-            when left out.
+    The labels are what an item's vector has beside the tower's (`thresher.towers.labels`), or None.
     """
 
     def __init__(self, tower: Any, labels: Any = None) -> None:

@@ -13,14 +13,7 @@ from thresher.data.dataset import Dataset
 from thresher.data.tables import require_columns
 from thresher.errors import InputError
 from thresher.towers.encoders import ENCODERS
-from thresher.towers.encoders.base import (
-    Bag,
-    Encoder,
-    Reading,
-    Seen,
-    read_encoder,
-    write_encoder,
-)
+from thresher.towers.encoders.base import Bag, Encoder, Reading, Seen, read_encoder, write_encoder
 from thresher.towers.features import (
     HISTORY,
     MANY,

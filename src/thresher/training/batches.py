@@ -80,17 +80,9 @@ class Batches:
     """Makes the batches of a run, this process's share of each.
 
     `sampler` draws them, `size` is the pairs of a batch over all processes, and `place` the row of
-    each query among those that are learnt from.
-
-    Args:
-        pairs: what to learn from.
-        options: how.
-        prototypes: whether items have label prototypes, which are compared in more ways.
-        read: the links that the terms of the objective read.
-        device: of the vectors.
-
-    Raises:
-        InputError: for options that these pairs, or so many processes, cannot have.
+    each query among those that are learnt from. With `prototypes` of labels items are compared in
+    more ways; `read` are the links that the terms of the objective read. InputError for options
+    that these pairs, or so many processes, cannot have.
     """
 
     def __init__(
@@ -112,7 +104,9 @@ class Batches:
         self.prototypes, self.device = prototypes, device
         self.size = options.pairs_a_step(_an_epoch(pairs, options), world)
         counts = pairs.relation.take(pairs.query_rows).item_counts()
-        sampled = _sampled(counts, options)
+        sampled, rarity = _sampled(counts, options), None
+        if options.positives == "rare":
+            rarity = inverse_propensity(counts, train_queries=len(pairs.query_rows))
         self.sampler = PairSampler(
             pairs.relation,
             pairs.query_rows,
@@ -123,7 +117,7 @@ class Batches:
             positives=options.positives,
             hard_negatives=options.hard_negatives,
             sampled=sampled,
-            rarity=_rarity(counts, pairs) if options.positives == "rare" else None,
+            rarity=rarity,
             groups=pairs.groups,
             sample_weight=pairs.sample_weight,
         )
@@ -223,8 +217,3 @@ def _sampled(counts: np.ndarray, options: TrainOptions) -> Sampled | None:
         return None
     chances = counts.astype(np.float64) ** options.sampling_power
     return Sampled(count=options.num_sampled_negatives, chances=chances)
-
-
-def _rarity(counts: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """How much more often than a common item a rare one is drawn."""
-    return inverse_propensity(counts, train_queries=len(pairs.query_rows))

@@ -56,17 +56,9 @@ def train(
     A run that was killed and resumed ends with the same weights, bit for bit, on one CPU process:
     every random choice of a step is seeded by (seed, epoch, step).
 
-    Args:
-        model: what to train.
-        objective: what to minimise.
-        pairs: what to learn from.
-        options: how.
-        folder: of the log and the checkpoints.
-        validate: measures the model as it is; called after every epoch.
-        resume: go on from `last.safetensors` if it is there.
-        fingerprint: of configuration and data; a checkpoint of another one is refused.
-        quiet: no progress bar.
-        label: stands before the number of the epoch in the bar.
+    `validate` measures the model as it is, after every epoch. With `resume` a run goes on from
+    `last.safetensors` if it is there, unless its fingerprint of configuration and data is another.
+    `label` stands before the number of the epoch in the bar.
 
     Raises:
         InputError: with fewer training pairs than a batch needs, on a metric that validation does

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thresher.errors import InputError
 from thresher.objective import Objective
 from thresher.types import Batch, Encoder, Inputs
 
@@ -31,20 +30,16 @@ def cached_step(
 ) -> dict[str, float]:
     """Add the gradients of one batch with the encoder's memory of one mini-batch at a time.
 
-    The batch is encoded twice, `mini_batch_size` rows at a time (InputError below 1): first for its
-    vectors, on which the objective finds the gradient of every vector; then part by part, to carry
-    that gradient into the encoder. Random numbers, of dropout say, are replayed, so that the second
-    pass meets the same network as the first.
+    The batch is encoded twice, `mini_batch_size` rows at a time, 1 or more: first for its vectors,
+    on which the objective finds the gradient of every vector; then part by part, to carry that
+    gradient into the encoder. Random numbers, of dropout say, are replayed, so that the second pass
+    meets the same network as the first.
 
     **Source**: Gao et al., *Scaling deep contrastive learning batch size under memory limited
     setup* (GradCache), RepL4NLP 2021, arXiv 2101.06983.
 
     Memory: what the encoder keeps for a mini-batch, the vectors of the batch, their gradients.
     """
-    if mini_batch_size < 1:
-        raise InputError(
-            f"mini_batch_size is {mini_batch_size} rows; give 1 or more, or use the plain step"
-        )
     states: dict[str, list[_RandomState]] = {}
     vectors: dict[str, Tensor] = {}
     with torch.no_grad():

@@ -11,10 +11,7 @@ _UNTRAINED = ("tfidf", "vectors")
 
 
 def check_together(
-    sections: Mapping[str, Mapping[str, Any]],
-    terms: Sequence[Mapping[str, Any]],
-    *,
-    events: bool,
+    sections: Mapping[str, Mapping[str, Any]], terms: Sequence[Mapping[str, Any]], *, events: bool
 ) -> None:
     """InputError for sections of a run that cannot be combined; the sentence names both options.
 

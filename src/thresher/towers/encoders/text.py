@@ -34,15 +34,8 @@ class Text:
 
     Source:    bag of n-grams as in Joulin et al. 2017 (fastText); the start from idf is ours.
 
-    Args:
-        kind: "text" or "words".
-        unit: whether rows are scaled to the length 1.
-        tokens: hashed numbers of the tokens that were seen, ascending.
-        rarity: the idf of each.
-        unseen: the idf of any other.
-        bits: tokens are hashed to 2 ** bits numbers.
-        ngram_range: shortest and longest n-gram of a "text", in characters.
-        buckets: vectors of the tokens that were not seen.
+    `tokens` are the hashed numbers of those that were seen, ascending, `rarity` is the idf of each
+    and `unseen` that of any other; all else is as in `Reading`.
     """
 
     kind: str

@@ -23,14 +23,8 @@ class Values:
     Equation:  w_it = 1 for each value t of row i, and with `unit` each row scaled to the length 1
 
     A value that is not known goes to one of `buckets` shared vectors, by its hash, or is left out.
-
-    Args:
-        kind: of the feature.
-        unit: whether rows are scaled.
-        known: the values with a vector of their own, in the order of the table.
-        lengths: how long the vector of each starts.
-        buckets: vectors that the other values share.
-        rarest: how long these start.
+    `known` are the values with a vector of their own, in the order of the table; these start
+    `lengths` long, and the shared ones `rarest`.
     """
 
     kind: str
