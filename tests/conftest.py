@@ -43,5 +43,5 @@ def types_unchecked():
 sys.path.insert(0, str(HERE))
 torch.set_num_threads(1)
 # No test depends on the speed of the machine.
-settings.register_profile("thresher", deadline=None)
+settings.register_profile("thresher", deadline=None, max_examples=50)
 settings.load_profile("thresher")

@@ -49,14 +49,9 @@ _WHY = {
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file to write; it becomes current whole when the block ends, or not at all.
 
-    Folders are made as needed, and go away again if the block raises.
-
-    Args:
-        path: the file; a symbolic link is followed.
-        mode: "w" for UTF-8 text with line ends as written, "wb" for bytes.
-
-    Raises:
-        InputError: the path cannot be written to or the disk is full; nothing is left behind.
+    Folders are made as needed, and go away again if the block raises; a symbolic link is followed.
+    Mode "w" is UTF-8 text with line ends as written, "wb" bytes. InputError where the path cannot
+    be written to or the disk is full; nothing is left behind.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -71,15 +66,11 @@ def aside(path: str | Path, *, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give a path to write a file or a folder to; it becomes `path` when the block ends.
 
     A folder joins a folder that is already there: its entries replace those of the same name, all
-    in one step where the file system can exchange two folders, and the others stay.
+    in one step where the file system can exchange two folders, those named in `drop` go even if
+    nothing replaces them, and the others stay. A symbolic link is followed.
 
-    Args:
-        path: where the file or folder goes; a symbolic link is followed.
-        drop: names in a folder that is already there which go even if nothing replaces them.
-
-    Raises:
-        InputError: as `atomic_write` does. Errors of the operating system inside the block are
-            taken as errors of writing, also those that a library reports in its own words.
+    InputError as `atomic_write`. Errors of the operating system inside the block are taken as
+    errors of writing, also those that a library reports in its own words.
     """
     path = Path(os.path.realpath(path))
     part = None
@@ -188,14 +179,8 @@ class FolderLock:
     """Keep a second writer out of a folder: a lock file that says who writes and since when.
 
     The operating system frees the lock of a process that died, so the next writer takes it over.
-    Readers are not kept out.
-
-    Args:
-        folder: to write to; must exist.
-        action: what is done, for the message to the second: "thresher train".
-
-    Raises:
-        InputError: on entering, when another process, or another thread, writes there.
+    Readers are not kept out. InputError, on entering a folder where another process or thread
+    writes, says the action, such as "thresher train".
     """
 
     def __init__(self, folder: str | Path, action: str) -> None:

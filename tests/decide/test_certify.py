@@ -237,6 +237,7 @@ def test_the_number_of_missing_labels_by_hand():
     assert (answer.reachable_precision, answer.reachable_coverage) == (0.925, 0.75)
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_the_number_of_missing_labels_is_between_the_two_told():
     traffic, rng = curve(0.995, 0.4), np.random.default_rng(0)
     settled, told = {"from": 0, "to": 0}, 0
@@ -368,6 +369,7 @@ def naive(scores, correct, target):
     return thresholds[good[-1]] if len(good) else None
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("traffic", "rows", "target", "confidence", "least_found"),
     [

@@ -75,14 +75,13 @@ OPTIONS = {
     "hard": ("train.hard_negatives=2", "train.logq=false"),
     "the catalogue": ("train.negatives=catalogue", "train.logq=false"),
     "clusters": ("train.cluster_from_epoch=1", "train.cluster_size=8"),
-    "one": ("train.positives=one", "train.batch_size=16", "train.epochs=8"),
-    "rare": ("train.positives=rare", "train.batch_size=16", "train.epochs=8"),
-    "last": ("data.protocol=last",),
+    "one": ("train.positives=one", "train.batch_size=16", "train.epochs=5"),
+    "rare": ("train.positives=rare", "train.batch_size=16", "train.epochs=5"),
+    "last, flat index": ("data.protocol=last", "index.kind=flat"),
     # a quarter of the events is at time 6 or 7, a quarter at 4 or 5
     "time": ("data.protocol=time", "data.shares={train=0.5, validation=0.25, test=0.25}"),
     # two of eight are known: of the six places of the ring that follow, four are new
     "history removed": ("recommend.remove_history=true", "data.history_share=0.25"),
-    "flat index": ("index.kind=flat",),
     "gru": ("tower.encoder=gru", "train.epochs=5"),
     "concat": (
         *("tower.combine=concat", "tower.id_dropout=0.0", "features.id_min_count=0"),

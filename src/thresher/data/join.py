@@ -61,14 +61,11 @@ class Joined:
 def join(sources: Sources, *, open_catalogue: bool = False) -> Joined:
     """Join pairs to queries and items by id.
 
-    Args:
-        sources: items, pairs, perhaps queries (the items themselves without them) and ignored
-            pairs. A pair that is both true and ignored is ignored: an item that may not be ranked
-            cannot be found either. With the protocol "pairs", pairs of one query may be in several
-            splits.
-        open_catalogue: whether a query's item may be missing from the catalogue. Then a pair with
-            an unknown item is left out (its query stays, perhaps without a true item) and is a
-            note rather than an error.
+    The queries are the items themselves where there are none. A pair that is both true and ignored
+    is ignored: an item that may not be ranked cannot be found either. With the protocol "pairs",
+    pairs of one query may be in several splits. With an `open_catalogue`, a pair of an item that
+    the catalogue lacks is left out (its query stays, perhaps without a true item) and is a note,
+    not an error.
     """
     tables, paths = sources.tables, sources.paths
     items, findings = unique_rows(tables["items"], paths["items"], "item")

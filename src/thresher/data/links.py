@@ -15,11 +15,8 @@ from thresher.types import Links
 class LogQ(NamedTuple):
     """How many times each item is expected among the columns of a batch, as a natural logarithm.
 
-    A factor of all of them has no effect, so it may be any.
-
-    Args:
-        own: of each item of the catalogue, for a column that is the own item of a query.
-        sampled: the same, for a column that was sampled from the catalogue.
+    `own` is for a column that is the own item of a query, `sampled` for one that was sampled from
+    the catalogue. A factor of all of them has no effect, so it may be any.
     """
 
     own: Float32[np.ndarray, " N"]
@@ -89,14 +86,12 @@ def batch_links(
         columns: the item rows of all processes in rank order; a process's first columns are its
             queries' own, and hard and sampled negatives may follow.
         offset: number of columns before this process's own.
-        log_q: how items are sampled; the links carry it for this process's columns, to be gathered
-            with them.
+        log_q: how items are sampled, of which the links carry what is of this process's columns.
         own: number of this process's columns; as many as its queries when left out.
         in_batch: whether the own items of other queries are negatives; dropped otherwise.
         ignored: ignored pairs: neither positive nor negative.
 
-    Memory: O(true and ignored items of the queries + such pairs in the batch), never queries x
-        columns.
+    Memory: O(true and ignored items of the queries + such pairs), never queries x columns.
 
     Raises:
         InputError: the queries' own columns do not lie within `columns`, or one is not true for its
@@ -149,16 +144,10 @@ def text_query_links(
     """Which queries of a batch an item is true for: the links of `batch_links`, seen from items.
 
     Item i's positive is its own query, offset + i. Every other query for which the item is true or
-    to be ignored is dropped. A hard negative has no query of its own, hence no positive. Query
-    numbers are relative to this process's first query, as columns are in `batch_links`.
-
-    Args:
-        relation: all true pairs.
-        item_rows: the items of this process, those of its queries first, then hard negatives.
-        queries: the query rows of all processes in rank order.
-        offset: number of queries before this process's own.
-        own: number of this process's queries; as many as its items when left out.
-        ignored: ignored pairs: neither positive nor negative.
+    to be ignored is dropped. `item_rows` are those of this process: the items of its queries, as
+    many as `own` or all, then hard negatives, which have no query of their own, hence no positive.
+    `queries` are the rows of those of all processes in rank order; `offset` and the numbers of
+    queries are relative to this process's first, as those of columns are in `batch_links`.
 
     Memory: O(true and ignored items of all queries + such pairs in the batch).
 

@@ -65,7 +65,9 @@ def draw_masks(
 
     The seed is any of the m features, each equally likely; of equal MI, the earlier feature goes
     first. Without `mask_id`, the ids are hidden in both views, and m counts the other features.
-    Each view keeps one of the m features, always.
+    Each view keeps one of the m features, always. A generator in the same state on every process
+    gives the same masks. "correlated" alone needs the `information`, in nats, of every two of the k
+    features.
 
     A trap: the id of an item has the highest MI with every feature (nothing tells more than which
     item it is). So with "correlated" and `mask_id`, from 3 features on, the first view hides the id
@@ -78,13 +80,6 @@ def draw_masks(
     and with "independent" neither does.
 
     **Differs**: of two features, CFM would hide both in the first view; here the seed alone.
-
-    Args:
-        options: the masking, and whether the ids take part.
-        k: number of features.
-        id_features: numbers of the features that are ids.
-        generator: of the draw; one in the same state on every process gives the same masks.
-        information: mutual information of every two features in nats; "correlated" alone needs it.
 
     Raises:
         InputError: fewer than 2 features may be hidden (1 with "none"), or "correlated" has no
@@ -106,7 +101,9 @@ def draw_masks(
         first, second = np.split(generator.permutation(free), [half])
         if options.masking == "independent":
             second = generator.permutation(free)[:half]
-    return Hidden(*(_hidden(k, free, chosen) for chosen in (first, second)))
+    each = np.arange(k)
+    bound = ~np.isin(each, free)
+    return Hidden(*(bound | np.isin(each, chosen) for chosen in (first, second)))
 
 
 def _correlated(
@@ -128,16 +125,6 @@ def _correlated(
     told = information[seed, others].round(9)
     most = min(len(free) // 2, len(free) - 2)
     return np.append(others[np.argsort(-told, kind="stable")[:most]], seed)
-
-
-def _hidden(
-    k: int, free: Int64[np.ndarray, " m"], chosen: Int64[np.ndarray, " chosen"]
-) -> Bool[np.ndarray, " k"]:
-    """True for the chosen features, and for those that are not free."""
-    hidden = np.ones(k, dtype=bool)
-    hidden[free] = False
-    hidden[chosen] = True
-    return hidden
 
 
 def _check(options: ViewOptions, k: int, free: int) -> None:

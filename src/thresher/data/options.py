@@ -1,6 +1,6 @@
 """Where the data of a run lies and how it is split: the keys of `[data]`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -103,20 +103,19 @@ class DataOptions:
             )
         if self.min_events < 1:
             raise InputError(f"data.min_events is {self.min_events}; give 1 or more, such as 2")
-        if self.bundled is not None:
-            self._check_bundled(self.bundled)
-        elif self.pairs is not None and self.events is not None:
+        self.check_bundled([file for file in FILES if getattr(self, file) is not None])
+        if self.pairs is not None and self.events is not None:
             raise InputError("the data names both pairs and events; remove one of the two")
         named = self.named()
         if "pairs" in named or "events" in named:
             self.split_protocol(named)
 
-    def _check_bundled(self, name: str) -> None:
-        own = [file for file in FILES if getattr(self, file) is not None]
-        if own:
+    def check_bundled(self, own: Collection[str]) -> None:
+        """InputError for tables of its own beside those of a bundled dataset."""
+        if self.bundled is not None and own:
             raise InputError(
-                f"the data names both bundled = {name!r} and {' and '.join(own)} of its own; "
-                "remove one of the two"
+                f"the data names both bundled = {self.bundled!r} and {' and '.join(own)} of its "
+                "own; remove one of the two"
             )
 
     def named(self) -> tuple[str, ...]:

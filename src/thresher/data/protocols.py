@@ -38,12 +38,9 @@ class Cut(NamedTuple):
 class Examples(NamedTuple):
     """Training examples: item `items[target]` of a user, after the history `items[first:target]`.
 
-    Args:
-        items: item rows of the events of the training users, one user after the other.
-        first: where the events of each example's user begin.
-        target: place of its target; never the first event of its user.
-        users: row of its user in the events.
-        weights: how often it is to be drawn, relative to the others; above 0.
+    `items` are those of the events of the training users, one user after the other; a target is
+    never the first event of its user. `users` are rows in the events, `weights` say how often each
+    example is to be drawn, relative to the others; above 0.
     """
 
     items: Int64[np.ndarray, " E"]

@@ -21,12 +21,9 @@ _POSITIVES, _HARD, _SAMPLED = 2, 3, 4
 class Sampled:
     """Items that are drawn from the whole catalogue into every batch, as further columns.
 
-    Args:
-        count: items drawn for each query of the batch, 1 or more; all queries share them.
-        chances: how likely each item is, up to a factor; numbers of 0 or more.
-
-    Raises:
-        InputError: count is below 1, or the chances are no such numbers.
+    `count` items, 1 or more, are drawn for each query of the batch; all queries share them. The
+    chances say how likely each item is, up to a factor; InputError unless they are finite numbers
+    of 0 or more, one above 0.
     """
 
     count: int
@@ -221,12 +218,10 @@ class PairSampler:
 class WeightedSampler:
     """Draws pairs: one of each group, or as many as there are.
 
-    Args:
-        low: sum of the chances of all pairs before each place to be drawn for.
-        high: the same at its end.
-        below: sum of the chances of all pairs before each pair, and the sum of all at the end.
-        spread: whether the places are steps of one row, which share one random number: a pair then
-            comes as often as its chance says, rounded up or down.
+    `below` are the sums of the chances of all pairs before each pair, and that of all at the end;
+    `low` and `high` are the same at the begin and the end of each place to be drawn for. With
+    `spread` the places are steps of one row, which share one random number: a pair then comes as
+    often as its chance says, rounded up or down.
     """
 
     low: Float64[np.ndarray, " T"]

@@ -52,11 +52,7 @@ def sources(
     or the tables do not go together.
     """
     tables = {name: table for name, table in given.items() if table is not None}
-    if options.bundled is not None and tables:
-        raise InputError(
-            f"the data names both bundled = {options.bundled!r} and {' and '.join(tables)} of its "
-            "own; remove one of the two"
-        )
+    options.check_bundled(tables)
     files = {name: path for name, path in options.paths(base).items() if name not in tables}
     protocol = options.split_protocol((*tables, *files))
     tables |= {name: read_table(path) for name, path in files.items()}

@@ -149,14 +149,10 @@ class HardestPairs(nn.Module):
 
 @dataclass(frozen=True)
 class Candidates:
-    """Each positive with the hardest negatives of its row.
+    """Each positive, of a left row, with the hardest negatives of its row.
 
-    Args:
-        left: the left vectors.
-        right: the right vectors.
-        rows: the left row of each positive.
-        columns: the right rows it is compared with: the positive's first, then its negatives.
-        real: False where a row had too few negatives and the column means nothing.
+    Its `columns` are the right rows it is compared with, the positive's first. They are not `real`
+    where a row had too few negatives and the column means nothing.
     """
 
     left: Float[Tensor, "Q D"]

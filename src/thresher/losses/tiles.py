@@ -17,11 +17,9 @@ NUMBERS = 2**24
 class Tile(NamedTuple):
     """Some left rows against all columns.
 
-    Args:
-        rows: which left rows.
-        scores: theirs, to be written over; the next tile is written into the same memory.
-        pos: rows, counted within the tile, and columns of the positive pairs: an index of `scores`.
-        ignored: the same for the ignored pairs.
+    The scores are theirs, to be written over; the next tile is written into the same memory. `pos`
+    are the rows, counted within the tile, and columns of the positive pairs: an index of `scores`;
+    `ignored` are those of the ignored ones.
     """
 
     rows: slice

@@ -22,13 +22,9 @@ Metrics = Mapping[str, float | None]
 class System:
     """One way of proposing an item for each query; a curve is drawn of one with confidences.
 
-    Args:
-        label: what readers call it, such as "TF-IDF, margin".
-        confidence: of each first proposal; -inf where nothing was proposed.
-        correct: whether the first proposal is true; False where the query has no true item.
-
-    Raises:
-        InputError: the lengths differ, or a confidence is not a number.
+    The label is what readers call it, such as "TF-IDF, margin". The confidence of each first
+    proposal is -inf where nothing was proposed; `correct` says whether it is true, False where the
+    query has no true item. InputError where the lengths differ, or a confidence is not a number.
     """
 
     label: str
@@ -127,14 +123,9 @@ class Candidate:
 @final
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong proposal that was accepted.
+    """A wrong proposal that was accepted; the truth is None when the catalogue does not hold it.
 
-    Args:
-        query: the query.
-        proposed: the item it was given to.
-        truth: the true item; None when the catalogue does not hold it.
-        confidence: how sure the model was.
-        suspect: whether the label looks wrong: the query names the codes of the proposed item.
+    A `suspect` is one whose label looks wrong: the query names the codes of the proposed item.
     """
 
     query: Candidate
@@ -147,13 +138,10 @@ class Mistake:
 @final
 @dataclass(frozen=True)
 class Reviewed:
-    """A query that was sent to a person, with what the person would be shown.
+    """A query that was sent to a person, with the candidates that the person is shown, best first.
 
-    Args:
-        query: the query.
-        candidates: the best items, best first.
-        confidence: how sure the model was of the first.
-        right: which candidate is true, 0 for the first; None when none is, or it is not known.
+    The confidence is that of the first. `right` is the candidate that is true, 0 for the first;
+    None when none is, or it is not known.
     """
 
     query: Candidate

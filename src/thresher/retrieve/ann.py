@@ -43,11 +43,6 @@ class FaissIVF:
     A filter that keeps fewer than 50,000 rows or 10 % of them is searched exactly, as are the few
     queries whose visited lists hold fewer than k allowed items, or where equal scores reach past
     the last candidate (many copies of one vector).
-
-    Args:
-        exact: the vectors.
-        lists: a trained FAISS inverted-file index over the same rows.
-        probes: clusters visited a query; more is slower and finds more.
     """
 
     # `lists` is Any because FAISS describes its own types in some versions only.

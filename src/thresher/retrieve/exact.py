@@ -40,14 +40,11 @@ class Exact:
     that was not proposed must score below its k-th. The few that are not, where many items have
     almost equal scores, are scored against the whole catalogue pair by pair.
 
+    Vectors, a row an item, are kept as float32, memory-mapped arrays as they are; InputError where
+    one holds NaN or infinity.
+
     Memory: the vectors, the result, and below 0.2 GB for k <= 100: 8,192 x 3.5 (k + 16)
     candidates of 12 bytes, a tile of 4M values in float32 and float64, FAISS's own 30 MB.
-
-    Args:
-        vectors: one row an item; kept as float32, memory-mapped arrays as they are.
-
-    Raises:
-        InputError: a vector holds NaN or infinity.
 
     Example:
         >>> index = Exact(np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32))

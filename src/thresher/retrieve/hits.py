@@ -16,12 +16,8 @@ from thresher.errors import InputError
 class Hits:
     """The retrieved items of each query, best first, with their scores.
 
-    Args:
-        rows: row numbers in the catalogue; -1 where fewer than k items could be returned.
-        scores: inner products, higher is closer; -inf where the row is -1.
-
-    Raises:
-        InputError: rows and scores differ in shape.
+    Rows are row numbers in the catalogue, scores inner products, higher is closer; -1 and -inf
+    where fewer than k items could be returned. InputError where the two differ in shape.
 
     Example:
         >>> hits = Hits(np.array([[4, 2], [0, -1]]), np.array([[0.9, -0.1], [0.3, -np.inf]], "f4"))

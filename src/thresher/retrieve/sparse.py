@@ -15,10 +15,7 @@ from thresher.retrieve.index import MANIFEST, allowed_rows, check_rows, read_man
 
 @dataclass(frozen=True)
 class SparseExact:
-    """All inner products with a sparse catalogue, a block of queries at a time.
-
-    Args:
-        rows: one sparse row an item [N, V].
+    """All inner products with a sparse catalogue of N rows, a block of queries at a time.
 
     Memory: `BLOCK` x N floats above the rows.
     """

@@ -13,13 +13,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 @dataclass(frozen=True)
 class Bags:
-    """Rows of tokens: row i holds `tokens[offsets[i]:offsets[i + 1]]` with their weights.
-
-    Args:
-        tokens: token numbers of all rows, one after the other.
-        weights: how much each token counts in its row.
-        offsets: where each row begins; the last entry is the number of tokens.
-    """
+    """Rows of tokens: row i holds `tokens[offsets[i]:offsets[i + 1]]` with their weights."""
 
     tokens: Int32[Tensor, " T"]
     weights: Float32[Tensor, " T"]

@@ -24,11 +24,9 @@ LABELS: Mapping[str, Any] = {"shared": SharedLabels, "prototype": PrototypeLabel
 class ItemEmbeddings:
     """What training learned of each item beside the tower; a new item has the tower's vector alone.
 
-    Args:
-        ids: of the items that were there in training.
-        labels: makes an item's vector from the tower's and its number; None to leave it.
-        classifiers: a classifier for each item, or None.
-        weight: share of the classifier in an item's vector.
+    `ids` are those of the items that were there in training. The labels make an item's vector from
+    the tower's and its number; `weight` is the share of the classifier of each item in its vector.
+    Both are None where there are none.
     """
 
     ids: tuple[str, ...]

@@ -34,11 +34,9 @@ from thresher.towers.features import (
 class Schema:
     """The features of items and queries, and how the values of each are numbered.
 
-    Args:
-        items: the features of an item.
-        queries: those of a query: of its own columns, then `history.NAME`.
-        history: the column of the queries that holds ids of items; None without one.
-        encoders: by the name of a table of vectors.
+    The features of a query are those of its own columns, then `history.NAME`; `history` is the
+    column of the queries that holds ids of items, None without one. An encoder is of a table of
+    vectors.
     """
 
     items: tuple[Feature, ...]

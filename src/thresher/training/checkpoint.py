@@ -20,12 +20,10 @@ from thresher.files import aside
 class Position:
     """Where training stands: all that is not a tensor.
 
-    Args:
-        epoch: the epoch under way, from 0.
-        step: the next step inside it, from 0.
-        best: value of the metric that chose the best weights, None before the first validation.
-        stale: validations since then.
-        fingerprint: of the configuration and data, so that nothing else is resumed by mistake.
+    The epoch under way and the next step inside it count from 0. `best` is the value of the metric
+    that chose the best weights, None before the first validation, and `stale` the validations since
+    then. The fingerprint is of the configuration and data, so that nothing else is resumed by
+    mistake.
     """
 
     epoch: int

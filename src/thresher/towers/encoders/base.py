@@ -19,13 +19,7 @@ Bag: TypeAlias = sparse.csr_matrix
 
 @dataclass(frozen=True)
 class Seen:
-    """A column that an encoder is fitted to.
-
-    Args:
-        column: values of some items or queries.
-        counts: in how many training pairs each row stands.
-        name: of the feature, for messages.
-    """
+    """A column that an encoder is fitted to, and in how many training pairs each row stands."""
 
     column: pa.ChunkedArray
     counts: Int[np.ndarray, " rows"]
