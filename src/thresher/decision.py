@@ -186,18 +186,25 @@ def fit_decision(
     if options.scorer == "reranker":
         vectors, hits = model.hits(queries, k, ignored=part.ignored)
         hits = model.with_words(queries, vectors, hits, options=options, ignored=part.ignored)
-        reranker, confidence, correct = cross_fit(
-            model.catalogue.pair_features(queries, vectors, hits),
-            hits.rows,
-            truth,
-            selection=selection,
-            clusters=clusters,
-            names=model.catalogue.features.names,
-            seed=options.seed,
-            absent=options.absent,
-            hidden=hidden,
-            examples=examples,
-        )
+        features = model.catalogue.pair_features(queries, vectors, hits)
+        names, true = model.catalogue.features.names, truth.correct(hits.rows)
+        if examples is None:
+            reranker, confidence, correct = cross_fit(
+                features,
+                hits.rows,
+                truth,
+                selection=selection,
+                clusters=clusters,
+                names=names,
+                seed=options.seed,
+                absent=options.absent,
+                hidden=hidden,
+            )
+        else:
+            # All training queries have an item: as many are hidden as of the selection have none.
+            has = float((truth.counts()[selection] > 0).mean()) if selection.any() else 1.0
+            reranker = examples.fit(absent=min(0.99, 1 - has * (1 - options.absent)), names=names)
+            confidence, correct = reranker.judge(features, true, hits.rows < 0, hidden)
     else:
         pairs = truth.pairs()
         gone = Relation.from_pairs(*pairs[hidden[pairs[:, 0]]].T, shape=truth.shape)

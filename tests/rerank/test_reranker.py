@@ -7,7 +7,7 @@ import pytest
 
 from thresher.data.relation import Relation
 from thresher.errors import InputError
-from thresher.rerank import Examples, Reranker, cross_fit
+from thresher.rerank import Reranker, cross_fit
 from thresher.rerank.pair_features import compare_candidates, hide
 from thresher.rerank.reranker import _loss
 
@@ -237,32 +237,36 @@ def test_hidden_queries_are_judged_without_their_items():
     assert after[hidden].mean() < before[hidden].mean() / 2
 
 
-def test_each_query_may_have_its_own_share_without_an_item():
-    x, correct, missing = labelled(300, 4)
-    one = fit(x, correct, missing, absent=0.3)
-    each = fit(x, correct, missing, absent=np.full(300, 0.3))
-    np.testing.assert_array_equal(one.weights, each.weights)
-    # Queries whose share is 0 are as if `absent` were not there.
-    rest = fit(x, correct, missing, absent=np.where(np.arange(300) < 150, 0.6, 0.0))
-    assert rest.bias < fit(x, correct, missing).bias
+def test_a_saved_reranker_with_trees_says_the_same(tmp_path):
+    made = fit(*labelled(400, 4), boosted=True)
+    assert made.trees is not None
+    made.save(tmp_path / "c.json")
+    again = Reranker.load(tmp_path / "c.json")
+    x, _, missing = labelled(20, 4, seed=2)
+    np.testing.assert_array_equal(made.rank(x, missing)[1], again.rank(x, missing)[1])
+    (tmp_path / "trees.safetensors").unlink()
+    with pytest.raises(InputError, match="thresher calibrate"):
+        Reranker.load(tmp_path / "c.json")
 
 
-def test_training_queries_are_fitted_on_too():
-    x, correct, missing = labelled(600, 4, seed=3)
-    examples = Examples(x[:500], correct[:500], missing[:500], tuple(NAMES))
-    query, item = np.nonzero(correct[500:])
-    truth = Relation.from_pairs(query, item, shape=(100, 4))
-    reranker, *_ = cross_fit(
-        x[500:],
-        np.tile(np.arange(4), (100, 1)),
-        truth,
-        selection=np.arange(100) < 40,
-        clusters=np.arange(100),
-        names=NAMES,
-        seed=0,
-        examples=examples,
-    )
-    # As a fit of both together, those without an item weighed as in the selection part.
-    share = np.where(np.arange(540) < 500, 1 - (truth.counts()[:40] > 0).mean(), 0)
-    both = fit(x[:540], correct[:540], missing[:540], absent=share)
-    np.testing.assert_allclose(reranker.weights, both.weights, rtol=1e-6)
+def interacting(queries: int, seed: int):
+    """The right candidate is the one whose first two features have the same sign: no sum of them
+    says which."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(queries, 3, len(NAMES))).astype(np.float32)
+    right = rng.integers(3, size=queries)
+    correct = np.arange(3) == right[:, None]
+    x[..., 1] = np.abs(x[..., 1]) * np.sign(x[..., 0]) * np.where(correct, 1, -1)
+    return x, correct, np.zeros(correct.shape, bool)
+
+
+def test_trees_find_what_no_sum_of_features_says():
+    seen, new = interacting(600, 0), interacting(300, 1)
+    for boosted, low, high in ((False, 0.2, 0.6), (True, 0.95, 1.0)):
+        order, _ = fit(*seen, boosted=boosted).rank(new[0], new[2])
+        right = np.take_along_axis(new[1], order, axis=1)[:, 0].mean()
+        assert low <= right <= high, boosted
+
+
+def test_few_queries_grow_no_trees():
+    assert fit(*labelled(200, 4), boosted=True).trees is None

@@ -194,7 +194,8 @@ class Policy:
             raise InputError(f"the thresholds depend on {self.by!r}; give the segment of every row")
         distinct, row = np.asarray([""]), np.zeros(len(given), np.int64)
         if self.segments:
-            names = segment_names(segments, len(given), known=known)
+            apart = known if KNOWN_TEXT in self.segments else None
+            names = segment_names(segments, len(given), known=apart)
             distinct, row = np.unique(names, return_inverse=True)
         bars = [self.segments.get(str(name), self).accept_at for name in distinct]
         # Comparing with NaN is never true: a missing threshold accepts nothing.

@@ -11,8 +11,8 @@ from thresher.data.split import normalised
 from thresher.rerank import Examples
 from thresher.retriever import Retriever
 
-MOST = 4000
-"""Training queries that a re-ranker learns from, about: its weights are some hundred."""
+MOST = 6000
+"""Training queries that a re-ranker learns from, about."""
 _SEED = 3_000_017  # far from the seeds that split data
 
 
@@ -22,8 +22,9 @@ def examples_of(
     """What the re-ranker learns from the training queries, as if they were new.
 
     A tower knows the queries that it was trained on too well. So they are cut into `decide.folds`
-    parts, or more of `MOST` queries each, equal texts together; for each part a tower is trained on the others, and its candidates
-    are compared with the queries as those of new queries will be. It ends once there are `MOST`.
+    parts, or more of `MOST` queries each, equal texts together; for each part a tower is trained
+    on the others, and its candidates are compared with the queries as those of new queries will
+    be. It ends once there are `MOST`.
 
     Source:    cross-fitting, as in stacked generalisation (Wolpert 1992, Neural Networks 5(2)).
 

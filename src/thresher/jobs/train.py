@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def train(
             if distributed.rank() > 0:
                 return None
             model = _assembled(config, data, trained, examples, out)
+            for path in (folder / "training").glob("fold-*"):
+                shutil.rmtree(path)
             for path in (folder / "training").rglob("*.safetensors"):
                 path.unlink()
     finally:

@@ -1,6 +1,6 @@
 """Training queries with candidates that were found without them, for a re-ranker to learn from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from thresher.errors import InputError
+from thresher.rerank.reranker import Reranker
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,20 @@ class Examples:
             for name in ("correct", "missing")
         )
         return cls(features, correct, missing, each[0].names)
+
+    def fit(self, *, absent: float, names: Sequence[str]) -> Reranker:
+        """A re-ranker of these queries; see `Reranker.fit`.
+
+        Raises:
+            InputError: they are of other features than those.
+        """
+        if self.names != tuple(names):
+            raise InputError(
+                "the model's training queries were compared by other features than its index; "
+                "train again"
+            )
+        at = (self.features, self.correct, self.missing)
+        return Reranker.fit(*at, names=self.names, absent=absent, boosted=True)
 
     def save(self, path: Path) -> None:
         """Write one file."""

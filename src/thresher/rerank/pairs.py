@@ -549,3 +549,18 @@ def by_words(query: Texts, c: Catalogue, most: int, sums: Any, touched: Any, out
 def _before(score: float, row: int, other: float, other_row: int) -> bool:
     """Whether one item comes before another."""
     return score > other or (score == other and row < other_row)
+
+
+@compiled
+def descend(
+    rows: Any, start: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, out: Any
+) -> None:
+    """Adds the value of each tree's leaf to each row; see `Trees`."""
+    for row in range(len(rows)):
+        for tree in range(len(start) - 1):
+            first = start[tree]
+            node = first
+            while feature[node] >= 0:
+                small = rows[row, feature[node]] <= threshold[node]
+                node = first + (left[node] if small else right[node])
+            out[row] += value[node]

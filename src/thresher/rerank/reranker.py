@@ -6,19 +6,24 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize
 
 from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
-from thresher.rerank.examples import Examples
 from thresher.rerank.pair_features import hide
+from thresher.rerank.trees import Trees
 
 # Strength of the pull of the weights to 0, as if on scaled features: that of about one query.
 RIDGE = 1.0
 STEPS = 500
 FOLDS = 5
 _FOLD_SEED = 2_000_003  # far from the seeds that split data
+MIN_BOOSTED, TREE_FOLDS = 300, 3
+"""Queries that trees take at least, and parts of them for the odds of trees without a query."""
+TREES = "trees.safetensors"
 _ARRAYS = ("mean", "scale", "weights")
 
 
@@ -41,6 +46,7 @@ class Reranker:
         scale: its standard deviation there.
         weights: of the scaled features, in log odds against "none of them".
         bias: log odds when every feature is at its mean.
+        trees: whose log odds are one more feature, the last one; None without.
     """
 
     names: tuple[str, ...]
@@ -48,6 +54,7 @@ class Reranker:
     scale: Float64[np.ndarray, " F"]
     weights: Float64[np.ndarray, " F"]
     bias: float
+    trees: Trees | None = None
 
     @classmethod
     def fit(
@@ -57,7 +64,8 @@ class Reranker:
         missing: Bool[np.ndarray, "Q k"],
         *,
         names: Sequence[str],
-        absent: float | Float64[np.ndarray, " Q"] = 0.0,
+        absent: float = 0.0,
+        boosted: bool = False,
     ) -> "Reranker":
         """Fit the weights on candidates whose truth is known.
 
@@ -70,31 +78,42 @@ class Reranker:
             correct: whether each candidate is a true item of its query.
             missing: places without a candidate.
             names: of the features.
-            absent: share of the traffic whose item is not in the catalogue, a fraction below 1; one
-                for all queries, or one for each.
+            absent: share of the traffic whose item is not in the catalogue, a fraction below 1.
+            boosted: add the log odds of boosted trees as a feature; here those of trees that were
+                fitted without the query.
 
         Memory: a float64 copy of the features, two with `absent`.
 
         Raises:
             InputError: when all candidates are right or all are wrong, or `absent` is out of range.
         """
-        share = np.broadcast_to(np.asarray(absent, np.float64), len(features))
-        if not ((share >= 0) & (share < 1)).all():
-            raise InputError(f"absent is {absent}; it must be 0 or more and below 1, as 0.1")
+        if not 0 <= absent < 1:
+            raise InputError(f"absent is {absent:g}; it must be 0 or more and below 1, as 0.1")
         seen = correct[~missing]
         if seen.all() or not seen.any():
             raise InputError(
                 f"the re-ranker needs right and wrong candidates to learn from, got "
                 f"{int(seen.sum())} right ones of {len(seen)}; use scorer = 'margin'"
             )
-        weight = np.ones(len(features))
-        if share.any():
+        weight, query = np.ones(len(features)), np.arange(len(features))
+        if absent:
             has = correct.any(axis=1)
-            weight = np.concatenate([np.where(has, 1 - share, 1.0), share[has]])
+            weight = np.concatenate([np.where(has, 1 - absent, 1.0), np.full(has.sum(), absent)])
+            query = np.concatenate([query, query[has]])
             hidden = hide(features[has], missing[has], correct[has], names)
             features = np.concatenate([features, hidden])
             missing = np.concatenate([missing, missing[has] | correct[has]])
             correct = np.concatenate([correct, np.zeros_like(correct[has])])
+        trees = None
+        if boosted and len(np.unique(query)) >= MIN_BOOSTED:
+            trees = Trees.fit(features, correct, missing, weight)
+            fold = np.random.default_rng(_FOLD_SEED).integers(TREE_FOLDS, size=query.max() + 1)
+            odds = np.empty(missing.shape, np.float32)
+            for number in range(TREE_FOLDS):
+                own = fold[query] == number
+                rest = (x[~own] for x in (features, correct, missing, weight))
+                odds[own] = Trees.fit(*rest).logits(features[own])
+            features = np.concatenate([features, odds[..., None]], axis=2)
         x = features.astype(np.float64)
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
@@ -109,7 +128,7 @@ class Reranker:
             method="L-BFGS-B",
             options={"maxiter": STEPS},
         )
-        return cls(tuple(names), mean, scale, found.x[:-1], float(found.x[-1]))
+        return cls(tuple(names), mean, scale, found.x[:-1], float(found.x[-1]), trees)
 
     def probabilities(
         self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
@@ -124,6 +143,9 @@ class Reranker:
                 f"the re-ranker was fitted on {len(self.names)} features, got "
                 f"{features.shape[-1]}; run `thresher calibrate` again"
             )
+        if self.trees is not None:
+            odds = self.trees.logits(features)[..., None]
+            features = np.concatenate([features, odds], axis=2)
         logits = (features - self.mean) / self.scale @ self.weights + self.bias
         return _softmax(logits, missing)[:, :-1]
 
@@ -141,10 +163,34 @@ class Reranker:
         order = np.argsort(np.where(missing, 1.0, -p), axis=1, kind="stable")
         return order, np.take_along_axis(p, order, axis=1)
 
+    def judge(
+        self,
+        features: Float32[np.ndarray, "Q k F"],
+        true: Bool[np.ndarray, "Q k"],
+        missing: Bool[np.ndarray, "Q k"],
+        hidden: Bool[np.ndarray, " Q"],
+    ) -> tuple[Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
+        """The confidence in the first candidate of each query, and whether that one is right.
+
+        Args:
+            features: of the candidates.
+            true: whether each is a true item of its query.
+            missing: places without a candidate.
+            hidden: queries that are judged as if their true items were not in the catalogue.
+        """
+        gone = true & hidden[:, None]
+        judged = hide(features, missing, gone, self.names) if gone.any() else features
+        order, chances = self.rank(judged, missing | gone)
+        right = np.take_along_axis(true & ~gone, order, axis=1)
+        return chances[:, 0], right[:, 0]
+
     def save(self, path: Path) -> None:
-        """Write JSON."""
+        """Write JSON, and a file `trees.safetensors` beside it where there are trees."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
-        write_json(path, {"names": self.names, **arrays, "bias": self.bias})
+        boosted = self.trees is not None
+        write_json(path, {"names": self.names, **arrays, "bias": self.bias, "trees": boosted})
+        if self.trees is not None:
+            save_file(self.trees.arrays(), path.parent / TREES)
 
     @classmethod
     def load(cls, path: Path) -> "Reranker":
@@ -157,8 +203,10 @@ class Reranker:
         try:
             names, bias = tuple(values["names"]), float(values["bias"])
             mean, scale, weights = (np.array(values[name], np.float64) for name in _ARRAYS)
-            fits = all(array.shape == (len(names),) for array in (mean, scale, weights))
-        except (ValueError, KeyError, TypeError) as error:
+            trees = Trees(**load_file(path.parent / TREES)) if values["trees"] else None
+            width = len(names) + (trees is not None)
+            fits = all(array.shape == (width,) for array in (mean, scale, weights))
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
             raise InputError(
                 f"{path} cannot be read ({error}); run `thresher calibrate` again"
             ) from error
@@ -166,7 +214,7 @@ class Reranker:
             raise InputError(
                 f"{path} has not one weight for each feature; run `thresher calibrate` again"
             )
-        return cls(names, mean, scale, weights, bias)
+        return cls(names, mean, scale, weights, bias, trees)
 
 
 def cross_fit(
@@ -180,7 +228,6 @@ def cross_fit(
     seed: int,
     absent: float = 0.0,
     hidden: Bool[np.ndarray, " Q"] | None = None,
-    examples: Examples | None = None,
 ) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
     """Fit a re-ranker on the selection part, and judge every query by one that has not seen it.
 
@@ -194,35 +241,22 @@ def cross_fit(
         seed: of the folds.
         absent: share of the traffic whose item is not in the catalogue, as `Reranker.fit` takes it.
         hidden: queries that are judged as if their true items were not in the catalogue.
-        examples: training queries to be fitted on beside the selection part. As all have an item,
-            as many of them are seen without it as of the selection part have none.
 
     Returns:
         The re-ranker, the confidence in the first candidate of each query, and whether that is
         right; for queries of the selection part out of fold.
     """
     true, missing = truth.correct(rows), rows < 0
-    out = true & (np.zeros(len(rows), bool) if hidden is None else hidden)[:, None]
-    judged = hide(features, missing, out, names) if out.any() else features
+    hidden = np.zeros(len(rows), bool) if hidden is None else hidden
     confidence, correct = np.empty(len(rows)), np.empty(len(rows), bool)
 
     def fit(part: np.ndarray) -> Reranker:
-        seen = (features[part], true[part], missing[part])
-        share = np.full(len(seen[0]), absent)
-        if examples is not None:
-            more = (examples.features, examples.correct, examples.missing)
-            seen = tuple(map(np.concatenate, zip(more, seen, strict=True)))
-            has = truth.counts()[part] > 0
-            own = 1 - (1 - absent) * (has.mean() if len(has) else 1.0)
-            share = np.concatenate([np.full(len(examples), min(own, 1 - 1e-6)), share])
-        return Reranker.fit(*seen, names=names, absent=share)
+        at = (features[part], true[part], missing[part])
+        return Reranker.fit(*at, names=names, absent=absent)
 
     def judge(reranker: Reranker, part: np.ndarray) -> None:
-        gone = missing[part] | out[part]
-        order, chances = reranker.rank(judged[part], gone)
-        confidence[part] = chances[:, 0]
-        right = np.take_along_axis(true[part] & ~gone, order, axis=1)
-        correct[part] = right[:, 0]
+        at = (features[part], true[part], missing[part], hidden[part])
+        confidence[part], correct[part] = reranker.judge(*at)
 
     fitted = fit(selection)
     judge(fitted, ~selection)

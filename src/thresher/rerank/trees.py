@@ -1,0 +1,92 @@
+"""Boosted trees over pair features: what no sum of weighted features can say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from thresher.rerank import pairs
+
+OPTIONS: Mapping[str, Any] = {
+    "max_iter": 150,
+    "learning_rate": 0.06,
+    "max_leaf_nodes": 16,
+    "min_samples_leaf": 40,
+    "l2_regularization": 5.0,
+    "early_stopping": False,
+    "random_state": 0,
+}
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Gradient-boosted trees, each a run of nodes in flat arrays.
+
+    Equation:   logit(x) = baseline + sum over trees of the value of the leaf that x falls into
+    Source:     Friedman 2001, Annals of Statistics 29(5); fitted by scikit-learn's
+                `HistGradientBoostingClassifier`, kept as arrays, so that nothing is pickled.
+
+    Args:
+        start: where the nodes of each tree begin.
+        feature: that a node looks at; -1 for a leaf.
+        threshold: values up to it go left.
+        left: the node to go on at, within its tree.
+        right: the same for larger values.
+        value: of a leaf, in log odds.
+        baseline: log odds before any tree.
+    """
+
+    start: Int64[np.ndarray, " T1"]
+    feature: Int64[np.ndarray, " N"]
+    threshold: Float64[np.ndarray, " N"]
+    left: Int64[np.ndarray, " N"]
+    right: Int64[np.ndarray, " N"]
+    value: Float64[np.ndarray, " N"]
+    baseline: Float64[np.ndarray, " 1"]
+
+    @classmethod
+    def fit(
+        cls,
+        features: Float32[np.ndarray, "Q k F"],
+        correct: Bool[np.ndarray, "Q k"],
+        missing: Bool[np.ndarray, "Q k"],
+        weight: Float64[np.ndarray, " Q"],
+    ) -> "Trees":
+        """Fit on every candidate by itself: is it the match?
+
+        Args:
+            features: of the candidates.
+            correct: whether each is a true item of its query.
+            missing: places without a candidate.
+            weight: of each query.
+        """
+        here = ~missing
+        model = HistGradientBoostingClassifier(**OPTIONS)
+        query = np.nonzero(here)[0]
+        model.fit(features[here], correct[here], sample_weight=weight[query])
+        nodes = [stage[0].nodes for stage in model._predictors]
+        together = np.concatenate(nodes)
+        leaf = together["is_leaf"].astype(bool)
+        return cls(
+            np.concatenate([[0], np.cumsum([len(n) for n in nodes])]).astype(np.int64),
+            np.where(leaf, -1, together["feature_idx"]).astype(np.int64),
+            together["num_threshold"].astype(np.float64),
+            together["left"].astype(np.int64),
+            together["right"].astype(np.int64),
+            together["value"].astype(np.float64),
+            np.array(model._baseline_prediction, np.float64).reshape(1),
+        )
+
+    def logits(self, features: Float32[np.ndarray, "Q k F"]) -> Float32[np.ndarray, "Q k"]:
+        """The log odds of each candidate, right or wrong by itself."""
+        rows = np.ascontiguousarray(features.reshape(-1, features.shape[-1]), np.float32)
+        out = np.full(len(rows), self.baseline[0])
+        pairs.descend(rows, *(getattr(self, f.name) for f in fields(self)[:-1]), out)
+        return out.reshape(features.shape[:-1]).astype(np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What there is to save; the arguments of the class."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
