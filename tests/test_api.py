@@ -25,9 +25,9 @@ SPLITS = {"train": 300, "validation": 40, "calibration": 160, "test": 60}
 SMALL = {
     "tower": {"dim": 16, "bits": 11},
     "train": {"epochs": 2, "batch_size": 50, "cluster_from_epoch": -1},
-    "decide": {"confidence_level": 0.9},
+    "decide": {"confidence_level": 0.9, "folds": 0},
 }
-QUICK = {"tower": {"kind": "tfidf", "bits": 12}, "decide": {"confidence_level": 0.9}}
+QUICK = {"tower": {"kind": "tfidf", "bits": 12}, "decide": {"confidence_level": 0.9, "folds": 0}}
 KINDS = {
     "arrow": (lambda table: table, pa.Table, lambda frame: frame.to_pylist()),
     "pandas": (

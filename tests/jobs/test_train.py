@@ -111,6 +111,20 @@ def test_what_training_says(shop):
     json.dumps(result)
 
 
+def test_the_reranker_learns_from_training_queries_that_its_towers_have_not_seen(shop):
+    folder, train = shop
+    result = train("decide.folds=2")
+    model = Retriever.open(folder / "m")
+    assert model.examples is not None
+    assert len(model.examples) == result["reranker_queries"] == result["train_queries"]
+    # Far from all are right where a tower has not seen the query, though it was trained for it.
+    assert 0 < model.examples.correct[:, 0].mean() < 1
+    assert {path.name for path in (folder / "m" / "training").iterdir()} == {"log.jsonl"}
+    first = model.decision.reranker
+    model.calibrate(0.8, selection_share=0.5)  # another share needs no training
+    assert model.decision.reranker.weights.tolist() == first.weights.tolist()
+
+
 def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path):
     folder, train = opened("buyers", tmp_path)
     result = train("train.learning_rate=0.03", "train.epochs=4", "train.metric=ndcg@3")

@@ -19,6 +19,9 @@ epochs = 3
 batch_size = 64
 cluster_from_epoch = 1
 cluster_size = 16
+
+[decide]
+folds = 0
 """
 BRANDS = ["Nordal", "Veltek", "Ombra", "Kisumi", "Hartig", "Lumino", "Caldo", "Brevo", "Zanit"]
 KINDS = ["kettle", "toaster", "blender", "mixer", "grill"]

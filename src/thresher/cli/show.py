@@ -27,6 +27,11 @@ def show_training(result: Shown) -> str:
     if shown:
         values = ", ".join(f"{name} {result['validation'][name]:.3f}" for name in shown)
         lines.append(f"validation: {values}")
+    if result["reranker_queries"]:
+        lines.append(
+            f"re-ranker: learnt from {result['reranker_queries']:,} training queries, by towers "
+            "trained without them"
+        )
     if result["decision"] is not None:
         lines.append(result["decision"]["sentence"])
     return "\n".join(lines)

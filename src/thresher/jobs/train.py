@@ -120,6 +120,7 @@ def train(
         },
         "seconds": round(seconds, 1),
         "validation": dict(trained.metrics),
+        "reranker_queries": 0 if examples is None else len(examples),
         "decision": None if model.decision is None else model.decision.summary(),
         "findings": [*data.findings, *_undecided(config, data)],
     }
@@ -178,7 +179,6 @@ def _trained(
         "resume": resume,
         "fingerprint": _fingerprint(config, data),
         "quiet": quiet,
-        "label": label,
     }
     metrics: Mapping[str, float] = run_training(
         model,
@@ -187,6 +187,7 @@ def _trained(
         options,
         out / "training",
         validate=(lambda: measure(model.vectors(items))) if measure else None,
+        label=label,
         **how,
     )
     embeddings = ItemEmbeddings(tuple(data.items["id"].to_pylist()), labels)
