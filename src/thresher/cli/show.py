@@ -27,6 +27,8 @@ def show_training(result: Shown) -> str:
     if shown:
         values = ", ".join(f"{name} {result['validation'][name]:.3f}" for name in shown)
         lines.append(f"validation: {values}")
+    if result["repeat_boost"] is not None:
+        lines.append(f"repeat boost {result['repeat_boost']:g}, the best on validation")
     if result["decision"] is not None:
         lines.append(result["decision"]["sentence"])
     return "\n".join(lines)
