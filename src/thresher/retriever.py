@@ -511,13 +511,18 @@ class Retriever:
         if queries.histories is None:
             ignored = ignored.union(self._themselves(queries))
             return self.hits(queries, k, ignored=ignored)[1]
-        had = queries.histories.sequences().relation(len(self.items))
         if remove:
+            had = queries.histories.sequences().relation(len(self.items))
             return self.hits(queries, k, ignored=ignored.union(had))[1]
         vectors, found = self.hits(queries, k, ignored=ignored)
-        if options.repeat_boost:
-            return found.raised(had, partial(self._scores, vectors), options.repeat_boost)
-        return found
+        return self.raised(queries, vectors, found, options.boost)
+
+    def raised(self, queries: Queries, vectors: Any, hits: Hits, boost: float) -> Hits:
+        """The same lists after `boost` was added to the scores of what each query had."""
+        if not boost or queries.histories is None:
+            return hits
+        had = queries.histories.sequences().relation(len(self.items))
+        return hits.raised(had, partial(self._scores, vectors), boost)
 
     def nearest(self, item_ids: Sequence[str | int] | str | int, k: int = 10) -> pa.Table:
         """List the items whose vectors are closest to those of some items.

@@ -53,7 +53,10 @@ def test_where_there_is_nothing_to_learn_nothing_is_found(tmp_path):
 
 
 def test_what_training_says(tmp_path):
-    _, result = train(open_histories(tmp_path))
+    made, result = train(open_histories(tmp_path))
+    kept = Retriever.open(made.folder).config.build("recommend").repeat_boost
+    assert result["repeat_boost"] == made.config.build("recommend").repeat_boost == kept
+    assert kept in (0, 0.05, 0.1, 0.2, 0.5, 1)
     # 160 buyers of 8 events: 8 in 10 learn, all events but the first of each.
     assert result["training_pairs"] == result["train_queries"] == 128 * (EVENTS - 1)
     assert (result["validation_queries"], result["test_queries"]) == (16, 16)

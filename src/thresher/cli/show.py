@@ -32,6 +32,8 @@ def show_training(result: Shown) -> str:
             f"re-ranker: learnt from {result['reranker_queries']:,} training queries, by towers "
             "trained without them"
         )
+    if result["repeat_boost"] is not None:
+        lines.append(f"repeat boost {result['repeat_boost']:g}, the best on validation")
     if result["decision"] is not None:
         lines.append(result["decision"]["sentence"])
     return "\n".join(lines)

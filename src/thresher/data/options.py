@@ -92,9 +92,10 @@ class DataOptions:
         if self.shares is not None:
             check_shares(self.shares)
         if not 0 < self.history_share < 1:
+            hint = percent_hint(self.history_share)
             raise InputError(
                 f"data.history_share is {self.history_share}; give the fraction of a user's events "
-                f"that is history, above 0 and below 1, such as 0.8{percent_hint(self.history_share)}"
+                f"that is history, above 0 and below 1, such as 0.8{hint}"
             )
         if not 0 < self.train_share <= 1:
             raise InputError(

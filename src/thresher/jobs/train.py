@@ -26,7 +26,7 @@ from thresher.data.dataset import Dataset, Part, load_dataset
 from thresher.decide.known import KnownTexts
 from thresher.decision import check_labels, fit_decision
 from thresher.errors import InputError
-from thresher.evaluate import evaluate
+from thresher.evaluate import RecommendOptions, evaluate
 from thresher.files import FolderLock, output_folder
 from thresher.jobs.objective import build_objective
 from thresher.jobs.out_of_fold import examples_of
@@ -43,6 +43,8 @@ from thresher.training.views import views_of
 
 TRAINED_BY = ("features", "tower", "labels", "views", "train", "classifiers")
 """Sections that decide the weights, with the objective and the data."""
+BOOSTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Repeat boosts that are tried on validation."""
 VALIDATED = 10_000
 """Validation queries that are searched after each epoch, at most."""
 
@@ -121,6 +123,7 @@ def train(
         "seconds": round(seconds, 1),
         "validation": dict(trained.metrics),
         "reranker_queries": 0 if examples is None else len(examples),
+        "repeat_boost": _boost(config, model),
         "decision": None if model.decision is None else model.decision.summary(),
         "findings": [*data.findings, *_undecided(config, data)],
     }
@@ -216,20 +219,12 @@ def _validation(config: Config, model: RetrievalModel, data: Dataset) -> Measure
         return None
     tower, recommend, metric = model.tower, config.build("recommend"), config.build("train").metric
     queries = tower.queries(part.queries)
-    ks = tuple(k for k in sorted({1, 10, _depth(metric)}) if k <= len(data.items))
+    ks = _ks(metric, len(data.items))
     ignored = part.ignored
     if recommend.remove_history and part.queries.histories is not None:
         ignored = ignored.union(part.queries.histories.sequences().relation(len(data.items)))
 
-    def measured(hits: Hits, part: Part) -> dict[str, float]:
-        return evaluate(
-            hits,
-            part.truth,
-            targets=part.targets,
-            ks=ks,
-            train_counts=data.item_counts(),
-            count_repeats=recommend.count_repeats,
-        )
+    measured = partial(_measured, ks=ks, data=data, options=recommend)
 
     def measure(items: np.ndarray) -> dict[str, float]:
         index = build(items, kind="auto")
@@ -245,6 +240,19 @@ def _validation(config: Config, model: RetrievalModel, data: Dataset) -> Measure
     return measure
 
 
+def _measured(
+    hits: Hits, part: Part, ks: tuple[int, ...], data: Dataset, options: RecommendOptions
+) -> dict[str, float]:
+    return evaluate(
+        hits,
+        part.truth,
+        targets=part.targets,
+        ks=ks,
+        train_counts=data.item_counts(),
+        count_repeats=options.count_repeats,
+    )
+
+
 def _check_metric(metric: str, measured: Mapping[str, float], items: int) -> None:
     """InputError for a metric that validation does not measure, now and not after an epoch."""
     if metric not in measured:
@@ -255,10 +263,10 @@ def _check_metric(metric: str, measured: Mapping[str, float], items: int) -> Non
         )
 
 
-def _depth(metric: str) -> int:
-    """The k of a metric such as recall@50."""
+def _ks(metric: str, items: int) -> tuple[int, ...]:
+    """Lengths of the lists that validation measures, with the k of a metric such as recall@50."""
     depth = metric.rpartition("@")[2]
-    return int(depth) if depth.isdecimal() else 10
+    return tuple(k for k in sorted({1, 10, int(depth) if depth.isdecimal() else 10}) if k <= items)
 
 
 def _fold(
@@ -290,11 +298,41 @@ def _assembled(
     """The trained model over its catalogue, calibrated and saved."""
     model = _model(config, data, trained)
     model.examples = examples
+    model.config = config.replace(recommend=chosen_boost(model, data))
     if config.decides and len(data.part("calibration").queries):
         model.decision = fit_decision(model, data.part("calibration"), config.build("decide"))
     if out is not None:
         model.write(out)
     return model
+
+
+def chosen_boost(model: Retriever, data: Dataset) -> dict[str, float]:
+    """The repeat boost with the best metric on validation, as a key of `[recommend]`.
+
+    Of equal ones the smallest: where nothing repeats that is 0. Nothing is chosen without
+    histories or validation, where a boost is configured, and where histories are removed.
+    """
+    options, metric = model.config.build("recommend"), model.config.build("train").metric
+    part = data.part("validation").first(VALIDATED)
+    histories = part.queries.histories
+    if options.repeat_boost != "auto" or options.remove_history or histories is None:
+        return {}
+    if not len(part):
+        return {}
+    ks = _ks(metric, len(data.items))
+    vectors, found = model.hits(part.queries, ks[-1], ignored=part.ignored)
+    reached = {}
+    for boost in BOOSTS:
+        hits = model.raised(part.queries, vectors, found, boost)
+        value = _measured(hits, part, ks, data, options)[metric]
+        reached[boost] = value if np.isfinite(value) else -np.inf
+    return {"repeat_boost": max(BOOSTS, key=reached.__getitem__)}
+
+
+def _boost(config: Config, model: Retriever) -> float | None:
+    """The repeat boost that validation chose; None where it was not asked."""
+    given, chosen = (c.sections["recommend"]["repeat_boost"] for c in (config, model.config))
+    return None if given == chosen else float(chosen)
 
 
 def _fingerprint(config: Config, data: Dataset) -> str:
