@@ -11,7 +11,7 @@ from thresher.data.split import normalised
 from thresher.rerank import Examples
 from thresher.retriever import Retriever
 
-MOST = 6000
+MOST = 4000
 """Training queries that a re-ranker learns from, about."""
 _SEED = 3_000_017  # far from the seeds that split data
 
