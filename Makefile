@@ -45,7 +45,9 @@ histories: $(VENV)/.installed
 	$(BIN)/thresher evaluate runs/histories
 	$(BIN)/thresher recommend runs/histories --events examples/histories/customers.csv --top 5 --remove-history
 
-# By file, since the tests of one share what they train.
+# By file, since the tests of one share what they train. Compiled files are kept, whatever the
+# environment says: every worker and every process that a test starts would compile them again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not slow and not gpu'
 

@@ -1,10 +1,12 @@
 """Puts this folder on the path, so that tests import their oracles by name, and checks shapes.
 
-A call is checked against its annotations in the modules that state the shapes of arrays. A check
-costs far more than a call about one word or file does; the types of the others are mypy's.
+The first calls of a function in a test are checked against its annotations, in the modules that
+state the shapes of arrays. A check costs more than a call about one word or file; the types of the
+others are the work of mypy.
 """
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+shapes = import_module("oracles.shapes")
 
 
 def stating_shapes() -> list[str]:
@@ -29,7 +33,13 @@ def stating_shapes() -> list[str]:
     return names
 
 
-install_import_hook(stating_shapes(), "beartype.beartype")
+install_import_hook(stating_shapes(), "oracles.shapes.checked")
+
+
+@pytest.fixture(autouse=True)
+def shapes_checked():
+    """Every test checks the first calls anew."""
+    shapes.begin()
 
 
 @pytest.fixture
@@ -40,7 +50,6 @@ def types_unchecked():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-sys.path.insert(0, str(HERE))
 torch.set_num_threads(1)
 # No test depends on the speed of the machine.
 settings.register_profile("thresher", deadline=None, max_examples=50)

@@ -662,7 +662,7 @@ def test_what_was_had_may_be_left_out_whatever_is_configured(lister):
     made, queries = boosted(lister, repeat_boost=5.0), had(*HAD)
     removed = made.lists(queries, 32, remove_history=True)
     assert sorted(removed.rows[0].tolist()) == sorted(set(range(35)) - set(HAD[0]))
-    off = boosted(lister, remove_history=True)
+    off = boosted(lister, remove_history=True, repeat_boost=0.0)
     assert off.lists(queries, 32).rows[:3].tolist() == removed.rows[:3].tolist()
     assert set(HAD[0]) < set(off.lists(queries, 35, remove_history=False).rows[0].tolist())
 

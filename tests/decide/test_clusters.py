@@ -38,10 +38,11 @@ def test_hand_computed():
     # sizes 1, 1, 2, 4: K = (1 + 1 + 4 + 16) / 8 = 2.75; s = (1 + 1 + 8 + 64) / 22 = 37/11; without
     # errors the second term is s
     assert effect([1, 1, 2, 4]) == pytest.approx(37 / 11)
-    # the cluster of 1 wrong: (1 + w s^2) / (1 + w s); the cluster of 4: (16 + w s^2) / (4 + w s)
+    # the cluster of 1 wrong: (1 + w s^2) / (1 + w s); the cluster of 4, as it is seen: 16 / 4
     s, w = 37 / 11, WRONG_CLUSTERS
     assert effect([1, 2, 4], [1]) == pytest.approx((1 + w * s**2) / (1 + w * s))
-    assert effect([1, 1, 2], [4]) == pytest.approx((16 + w * s**2) / (4 + w * s))
+    assert effect([1, 1, 2], [4]) == 4
+    assert effect([1] * 94, [5, 1]) == pytest.approx(26 / 6)  # s = 11/6, so V(w) is 2.3
 
 
 def test_many_small_errors_bring_it_down_to_kish_and_no_further():

@@ -81,17 +81,17 @@ class Labels:
     def effect(self, thresholds: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
         """Say how many accepted labels weigh as much as one independent label.
 
-        Equation:  max(K, (sum_c e_c^2 + w s^2) / (sum_c e_c + w s)), over clusters c of n_c
-                   accepted labels with e_c errors; K = sum_c n_c^2 / sum_c n_c,
-                   s = sum_c n_c^3 / sum_c n_c^2, w = `WRONG_CLUSTERS`.
+        Equation:  max(K, V(w), V(0)) with V(w) = (sum_c e_c^2 + w s^2) / (sum_c e_c + w s), over
+                   clusters c of n_c accepted labels with e_c errors; K = sum_c n_c^2 / sum_c n_c,
+                   s = sum_c n_c^3 / sum_c n_c^2, w = `WRONG_CLUSTERS`; V(0) = 0 without errors.
         Source:    K is the design effect of Kish 1965, *Survey Sampling*, at an intra-cluster
                    correlation of 1. The rest is ours: docs/adr/0012-clusters-count-by-size.md.
 
         K uses no label, so errors that were not drawn cannot make labels count for more; it is
-        right if errors fall on clusters of any size alike. The second term is the variance of the
-        number of errors over its mean, as seen in the wrong clusters and in w more of the size s
-        that a wrong cluster has on average if errors grow with the size: it guards where the
-        clusters that repeat most are wrong most often.
+        right if errors fall on clusters of any size alike. V is the variance of the number of
+        errors over its mean, as seen in the wrong clusters and in w more of the size s that a wrong
+        cluster has on average if errors grow with the size: V(w) guards where the clusters that
+        repeat most are wrong most often and few errors were drawn, V(0) where many were.
 
         Returns:
             Numbers >= 1, one for each threshold; exactly 1 where no accepted cluster repeats.
@@ -101,7 +101,8 @@ class Labels:
         size = np.maximum(self.cubes[n] / squares, 1)
         more = WRONG_CLUSTERS * size
         wrong = (self.wrong_squares[n] + more * size) / (errors + more)
-        return np.maximum(squares / np.maximum(n, 1), wrong)
+        seen = self.wrong_squares[n] / np.maximum(errors, 1)
+        return np.maximum(np.maximum(wrong, seen), squares / np.maximum(n, 1))
 
     def testable(self, thresholds: Float64[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
         """Whether no accepted cluster repeats, or many are accepted: else a test is no evidence.
