@@ -552,10 +552,9 @@ def _before(score: float, row: int, other: float, other_row: int) -> bool:
 
 
 @compiled
-def descend(
-    rows: Any, start: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, out: Any
-) -> None:
+def descend(rows: Any, start: Any, nodes: Any, out: Any) -> None:
     """Adds the value of each tree's leaf to each row; see `Trees`."""
+    feature, threshold, left, right, value = nodes
     for row in range(len(rows)):
         for tree in range(len(start) - 1):
             first = start[tree]

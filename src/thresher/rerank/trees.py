@@ -84,7 +84,8 @@ class Trees:
         """The log odds of each candidate, right or wrong by itself."""
         rows = np.ascontiguousarray(features.reshape(-1, features.shape[-1]), np.float32)
         out = np.full(len(rows), self.baseline[0])
-        pairs.descend(rows, *(getattr(self, f.name) for f in fields(self)[:-1]), out)
+        nodes = (self.feature, self.threshold, self.left, self.right, self.value)
+        pairs.descend(rows, self.start, nodes, out)
         return out.reshape(features.shape[:-1]).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
