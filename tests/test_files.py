@@ -30,8 +30,8 @@ from thresher.files import (
 
 
 def run(code, *args, **options):
-    """Runs Python code in a process of its own."""
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
+    """Runs Python code in a process of its own, which may be cut off and so compiles for itself."""
+    command = [sys.executable, "-B", "-c", textwrap.dedent(code), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
