@@ -322,7 +322,7 @@ def in_this_process(monkeypatch):
 @pytest.mark.usefixtures("in_this_process")
 def test_compare_prints_one_table_and_says_what_failed(run, refused, shop, tmp_path):
     good, bad = untrained(shop, tmp_path), tmp_path / "bad.toml"
-    bad.write_text(good.read_text() + "by = 'colour'\n")
+    bad.write_text(good.read_text() + "[decide]\nby = 'colour'\n")
     quick = ("--set", "decide.scorer=score", "--seeds", "4")
     ran = run("compare", good, bad, "--out", tmp_path / "c", *quick)
     assert ran.code == 1  # a cell failed
