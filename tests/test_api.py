@@ -203,7 +203,7 @@ def test_it_is_calibrated_again_with_another_target(tables, saved):
 
 
 def test_candidates_of_another_engine_are_decided_on(tables, model):
-    engine = thresher.train(*tables, config={"tower": {"kind": "tfidf", "bits": 12}}, quiet=True)
+    engine = thresher.train(*tables, config=QUICK, quiet=True)
     new = of_split(tables[1], "test").to_pandas()
     candidates = engine.search(new, 10)
     found = model.match(new, 3, candidates=candidates, keep=["shop"])
@@ -302,7 +302,7 @@ def test_files_are_named_and_read_again(tables, tmp_path, monkeypatch):
         write_table(table, tmp_path / f"{name}.parquet")
     (tmp_path / "runs").mkdir()
     toml = tmp_path / "runs" / "run.toml"
-    toml.write_text("[tower]\nkind = 'tfidf'\nbits = 11\n")
+    toml.write_text("[tower]\nkind = 'tfidf'\nbits = 11\n[decide]\nfolds = 0\n")
     monkeypatch.chdir(tmp_path)
     paths = ("items.parquet", Path("queries.parquet"), "pairs.parquet")
     made = thresher.train(*paths, target=0.7, config=toml, out="m", quiet=True)
@@ -318,10 +318,15 @@ def test_files_are_named_and_read_again(tables, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("form", ["mapping", "run", "file"])
 def test_a_run_is_given_as_a_mapping_a_run_or_a_file(tables, tmp_path, form):
-    run = read({"tower": {"kind": "tfidf", "bits": 11}, "recommend": {"ks": [1, 3]}})
+    given = {
+        "tower": {"kind": "tfidf", "bits": 11},
+        "recommend": {"ks": [1, 3]},
+        "decide": {"folds": 0},
+    }
+    run = read(given)
     (tmp_path / "run.toml").write_text(run.to_toml())
     config = {
-        "mapping": {"tower": {"kind": "tfidf", "bits": 11}, "recommend": {"ks": [1, 3]}},
+        "mapping": given,
         "run": run,
         "file": str(tmp_path / "run.toml"),
     }[form]
@@ -333,7 +338,7 @@ def test_a_run_is_given_as_a_mapping_a_run_or_a_file(tables, tmp_path, form):
 
 def test_nothing_is_left_on_disk_without_a_folder(tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    thresher.train(*tables, config={"tower": {"kind": "tfidf", "bits": 11}}, quiet=True)
+    thresher.train(*tables, config=QUICK, quiet=True)
     assert list(tmp_path.iterdir()) == []
 
 

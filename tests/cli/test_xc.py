@@ -22,6 +22,7 @@ kind = "tfidf"
 ks = [1, 3, 5]
 [decide]
 scorer = "{}"
+folds = 0
 """
 KS = (1, 3, 5)
 NAMES = {"P@3": "precision@3", "P@5": "precision@5"}

@@ -12,6 +12,7 @@ from thresher.rerank import pairs
 
 OPTIONS: Mapping[str, Any] = {
     "max_iter": 150,
+    "max_bins": 63,
     "learning_rate": 0.06,
     "max_leaf_nodes": 16,
     "min_samples_leaf": 40,
