@@ -106,14 +106,7 @@ class Reranker:
             correct = np.concatenate([correct, np.zeros_like(correct[has])])
         trees = None
         if boosted and len(np.unique(query)) >= MIN_BOOSTED:
-            trees = Trees.fit(features, correct, missing, weight)
-            fold = np.random.default_rng(_FOLD_SEED).integers(TREE_FOLDS, size=query.max() + 1)
-            odds = np.empty(missing.shape, np.float32)
-            for number in range(TREE_FOLDS):
-                own = fold[query] == number
-                rest = (x[~own] for x in (features, correct, missing, weight))
-                odds[own] = Trees.fit(*rest).logits(features[own])
-            features = np.concatenate([features, odds[..., None]], axis=2)
+            trees, features = _boosted(features, correct, missing, weight, query)
         x = features.astype(np.float64)
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
@@ -266,6 +259,24 @@ def cross_fit(
     for number in np.unique(fold[selection]):
         judge(fit(selection & (fold != number)), selection & (fold == number))
     return fitted, confidence, correct
+
+
+def _boosted(
+    features: Float32[np.ndarray, "R k F"],
+    correct: Bool[np.ndarray, "R k"],
+    missing: Bool[np.ndarray, "R k"],
+    weight: Float64[np.ndarray, " R"],
+    query: Int64[np.ndarray, " R"],
+) -> tuple[Trees, Float32[np.ndarray, "R k F1"]]:
+    """Trees of all rows, and the features with the log odds of trees without the row's query."""
+    fold = np.random.default_rng(_FOLD_SEED).integers(TREE_FOLDS, size=query.max() + 1)
+    odds = np.empty(missing.shape, np.float32)
+    for number in range(TREE_FOLDS):
+        own = fold[query] == number
+        rest = (x[~own] for x in (features, correct, missing, weight))
+        odds[own] = Trees.fit(*rest).logits(features[own])
+    trees = Trees.fit(features, correct, missing, weight)
+    return trees, np.concatenate([features, odds[..., None]], axis=2)
 
 
 def _softmax(
