@@ -9,8 +9,8 @@ Queries are drawn one by one with replacement, as traffic comes, so that frequen
 as many as the certifying part has. A threshold is certified on each draw, and the precision above
 it is measured on all the traffic: of titles that training knew and of new ones by itself, since
 both are promised. A share of the products can be taken from the catalogue (`decide.absent`), in
-calibration and traffic alike. Beside it what happens to whoever counts each label as one, and to
-whoever does not keep known titles apart.
+calibration and traffic alike. Beside it what happens when each label counts as
+one, and when known titles are not kept apart.
 
 The splits of an artifact are by title, so none of its held-out titles is known. `--by-row` writes
 the bundled PriceRunner tables with splits drawn by row, and a run of them: a fifth of its offers

@@ -183,7 +183,6 @@ def certify(
     ] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the split of the labels.")] = 0,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Certify a threshold on the scores of any system; no model of ours is needed."""
     from thresher.cli.show import show_decisions

@@ -26,8 +26,8 @@ class DecideOptions:
         absent: share of the traffic whose item is not in the catalogue, a fraction; the products
             of so many calibration queries are hidden before anything is certified.
         selection_share: share of the calibration clusters that choose the candidate thresholds
-            (and help to fit the re-ranker); the others certify. Left out, a quarter; a half where
-            the re-ranker has nothing else to learn from.
+            (and fit the re-ranker without `folds`); the others certify. Left out, a quarter; a half
+            where they fit the re-ranker.
         seed: seed of that split, of the hidden products and of the fit.
 
     Raises:
