@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 EXAMPLE := examples/quickstart
 
-.PHONY: quickstart histories test check docs docs-check tutorials bench slow gpu figure clean
+.PHONY: quickstart histories test check docs docs-check tutorials bench slow fuzz crash gpu figure clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -77,6 +77,14 @@ bench: $(VENV)/.installed
 # pytest answers 5 where no test carries the mark.
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
+
+# Damaged inputs of every command, table and importer.
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pytest tests/fuzz -n auto --maxprocesses 4
+
+# Every command killed, and its disk full, at every call that changes files; two at once.
+crash: $(VENV)/.test
+	$(BIN)/python -m pytest tests/crash -n auto --maxprocesses 4
 
 gpu: $(VENV)/.test
 	$(BIN)/python -m pytest -m gpu || [ $$? -eq 5 ]

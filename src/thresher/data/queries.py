@@ -74,6 +74,8 @@ class Queries:
         """The columns of each query, a row each; nulls for one that is not in the table."""
         if self.table is None or self.rows is None:
             return pa.table({"id": self.ids})
+        if np.array_equal(self.rows, np.arange(len(self.table))):
+            return self.table
         known = pa.array(self.rows, mask=self.rows < 0)
         return self.table.take(known)
 

@@ -84,6 +84,8 @@ def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:
     where a column is missing, or holds something that is not text, numbers or lists.
     """
     require_columns(table, columns, "the table")
+    if len(columns) == 1 and pa.types.is_string(table[columns[0]].type):
+        return [text or "" for text in table[columns[0]].to_pylist()]
     joined = pa.array([""] * len(table), pa.string())
     for name in columns:
         part = _as_text(table[name], name)

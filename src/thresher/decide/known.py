@@ -38,7 +38,11 @@ class KnownTexts:
 
     def has(self, texts: Sequence[str]) -> Bool[np.ndarray, " Q"]:
         """Whether each text is known."""
-        return np.isin(_hashes(texts), self.hashes)
+        hashes = _hashes(texts)
+        at = np.searchsorted(self.hashes, hashes)
+        found = at < len(self.hashes)
+        found[found] = self.hashes[at[found]] == hashes[found]
+        return found
 
     def save(self, path: Path) -> None:
         """Write a NumPy array."""

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Policy:
         if self.by is None and set(self.segments) - {KNOWN_TEXT}:
             raise InputError("a policy with segments needs `by`, the column that names them")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Short hash of the content: equal policies have equal ids."""
         return _hash(asdict(self))

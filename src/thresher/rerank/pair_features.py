@@ -204,7 +204,7 @@ class PairFeatures:
         out = np.zeros((*rows.shape, len(names)), np.float32)
         out[..., 0] = np.where(missing, 0.0, scores)
         out[..., 1] = np.where(missing, 0.0, np.log1p(self.train_counts[np.maximum(rows, 0)]))
-        texts = _texts(queries, self.query_text) if self._has_text else [""] * len(rows)
+        texts = text_of(queries, self.query_text) if self._has_text else [""] * len(rows)
         at = len(self._alone)
         for i in range(0, len(rows), BLOCK):
             some = slice(i, i + BLOCK)
@@ -233,7 +233,7 @@ class PairFeatures:
         """
         rows = np.full((len(queries), k), -1, np.int64)
         if self._has_text:
-            texts, size = _texts(queries, self.query_text), len(self.train_counts)
+            texts, size = text_of(queries, self.query_text), len(self.train_counts)
             sums, touched = scratch((size, "f4"), (size, "i4", "found"))
             most = max(MANY, size // 10)
             for i in range(0, len(texts), BLOCK):
@@ -374,15 +374,6 @@ def _layout(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, int, int, i
     sign = np.array([-1 if name in LOWEST_LEADS else 1 for name in leading], np.float32)
     second = place.get(OF_TOKENS[0], -1)
     return columns, sign, second, place[leading[0] + _LEAD], place[OF_CANDIDATES[0]]
-
-
-def _texts(table: pa.Table, columns: tuple[str, ...]) -> list[str]:
-    """As `text_of`, which takes longer than all the rest for a single query."""
-    if len(columns) == 1 and columns[0] in table.column_names:
-        column = table[columns[0]]
-        if pa.types.is_string(column.type):
-            return [text or "" for text in column.to_pylist()]
-    return text_of(table, columns)
 
 
 def _catalogue(

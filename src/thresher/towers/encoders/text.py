@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +79,7 @@ class Text:
         """Bags from how often each hashed token stands in each row."""
         known = len(self.tokens)
         place = np.searchsorted(self.tokens, counts.indices)
-        strange = np.append(self.tokens, -1)[place] != counts.indices
+        strange = self._ended[place] != counts.indices
         if self.buckets:
             place = np.where(strange, known + counts.indices % self.buckets, place)
         data = counts.data if self.buckets else counts.data * ~strange
@@ -91,7 +92,7 @@ class Text:
         found = log_counts(found)
         if not self.unit:
             return found
-        found.data *= self._lengths()[found.indices]
+        found.data *= self._lengths[found.indices]
         return unit(found)
 
     def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
@@ -102,12 +103,18 @@ class Text:
         else:
             drawn = random_rows(len(self.tokens), width, generator)
         table = torch.cat([drawn, random_rows(self.buckets, width, generator)])
-        return table if self.unit else table.mul_(torch.from_numpy(self._lengths())[:, None])
+        return table if self.unit else table.mul_(torch.from_numpy(self._lengths)[:, None])
 
     def values(self, bags: Bag) -> Bag:
         """See `Encoder`."""
         return bags
 
+    # Kept, as a copy of a vocabulary takes longer than the words of a single query.
+    @cached_property
+    def _ended(self) -> Int64[np.ndarray, " ended"]:
+        return np.append(self.tokens, -1)
+
+    @cached_property
     def _lengths(self) -> Float32[np.ndarray, " rows"]:
         return np.append(self.rarity, np.full(self.buckets, self.unseen, np.float32))
 
