@@ -171,25 +171,22 @@ def measure(
     depth = min(max(2, *options.ks), items)
     which: dict[str, Any] = {} if allow is None else {"allow": allow}
 
-    def proposed(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
+    def proposed(queries: Queries, ignored: Relation) -> tuple[Hits, Hits, Any]:
         found = model.propose(queries, depth=depth, ignored=ignored, **which)
-        return found.hits, found.confidence
+        return found.hits, found.tower.top(depth), found.confidence
 
-    def listed(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
-        return model.lists(queries, depth, ignored=ignored), None
-
-    def searched(queries: Queries, ignored: Relation) -> tuple[Hits, Any]:
-        return model.hits(queries, depth, ignored=ignored, **which)[1], None
+    def listed(queries: Queries, ignored: Relation) -> tuple[Hits, Hits, Any]:
+        found = model.lists(queries, depth, ignored=ignored)
+        return found, found, None
 
     lists = model.policy is None and allow is None
-    shown, confidence = _joined(part, ignored, listed if lists else proposed, quiet)
+    shown, tower, confidence = _joined(part, ignored, listed if lists else proposed, quiet)
     others: dict[str, tuple[Hits, Any]] = {}
     if compare:
         with phase("measuring baselines", quiet=quiet):
             others = _baselines(model, part, depth, ignored, allow)
     if compare and not lists:
         scorer = model.options.scorer
-        tower = shown if scorer != "reranker" else _joined(part, ignored, searched, quiet)[0]
         scored = {"score": (tower, None), "margin": (tower, margin(tower.scores))}
         others |= {"raw" if n == "score" else n: s for n, s in scored.items() if n != scorer}
     accepted = {} if confidence is None else _accepted(model, part.queries, confidence)
@@ -205,21 +202,22 @@ def _compared(metric: str, system: str) -> bool:
 def _joined(
     part: Part,
     ignored: Relation,
-    search: Callable[[Queries, Relation], tuple[Hits, Any]],
+    search: Callable[[Queries, Relation], tuple[Hits, Hits, Any]],
     quiet: bool,
-) -> tuple[Hits, Any]:
-    """The hits of all queries and the confidence in the first, some queries at a time."""
-    hits, confidences = [], []
+) -> tuple[Hits, Hits, Any]:
+    """The hits of all queries, those of the tower, and the confidence, some queries at a time."""
+    hits, towers, confidences = [], [], []
     with Bar("queries", quiet=quiet) as bar:
         bar.start("measuring", total=len(part))
         for start in range(0, max(len(part), 1), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(part)))
-            found, confidence = search(part.queries.take(rows), ignored.take(rows))
+            found, tower, confidence = search(part.queries.take(rows), ignored.take(rows))
             hits.append(found)
+            towers.append(tower)
             confidences.append(confidence)
             bar.advance(len(rows))
     known = None if confidences[0] is None else np.concatenate(confidences)
-    return Hits.joined(hits), known
+    return Hits.joined(hits), Hits.joined(towers), known
 
 
 def _accepted(

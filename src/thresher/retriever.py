@@ -47,10 +47,12 @@ class Proposals:
     Args:
         hits: candidates, likeliest first, with the scores of the tower.
         confidence: in the first candidate; higher is more certain; -inf without any.
+        tower: the closest items in the tower's own order.
         chances: confidence of each of the first candidates where a re-ranker gives one.
     """
 
     hits: Hits
+    tower: Hits
     confidence: Float64[np.ndarray, " Q"]
     chances: Float64[np.ndarray, "Q c"] | None = None
 
@@ -279,7 +281,7 @@ class Retriever:
         k = min(max(depth, many), len(self.items))
         vectors, hits = self.hits(queries, k, allow=allow, ignored=ignored, candidates=candidates)
         if self.decision is None or self.decision.reranker is None:
-            return Proposals(hits, confidence_of(self.options.scorer, hits.scores))
+            return Proposals(hits, hits, confidence_of(self.options.scorer, hits.scores))
         near = hits.top(many)
         if candidates is None:
             near = self.with_words(queries, vectors, near, allow=allow, ignored=ignored)
@@ -289,7 +291,7 @@ class Retriever:
         ranked = Hits(*(np.take_along_axis(x, order, 1) for x in (near.rows, near.scores)))
         ranked = ranked.followed(hits, many)
         width = min(max(k, near.rows.shape[1]), len(self.items))
-        return Proposals(ranked.top(width), chances[:, 0], chances[:, :width])
+        return Proposals(ranked.top(width), hits, chances[:, 0], chances[:, :width])
 
     def with_words(
         self,

@@ -97,7 +97,9 @@ class FakeRetriever:
 
     def propose(self, queries, *, depth, allow=None, ignored=None):
         hits = self._best(self.reranked, queries, depth, allow, ignored)
-        return SimpleNamespace(hits=hits, confidence=hits.scores[:, 0].astype(np.float64))
+        tower = self._best(self.scores, queries, depth, allow, ignored)
+        confidence = hits.scores[:, 0].astype(np.float64)
+        return SimpleNamespace(hits=hits, tower=tower, confidence=confidence)
 
     def labelled(self, split, queries=None, pairs=None, *, without_pairs=None):
         return self.parts["given" if queries else split]
