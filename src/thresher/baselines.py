@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Int, Int64
 from scipy import sparse
-from sklearn.preprocessing import normalize
 
 from thresher.data.relation import Relation
 from thresher.data.sequences import Sequences
 from thresher.data.tokens import Tokens, idf, log_counts
 from thresher.retrieve.hits import Hits, search_without
 from thresher.retrieve.sparse import SparseExact
+from thresher.towers.encoders.base import unit
 
 LATEST = 100
 """Events of a history that item-kNN reads, the latest ones."""
@@ -73,7 +73,7 @@ def tfidf(
     rarity = idf(counts)
 
     def weighed(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-        return normalize(log_counts(matrix).multiply(rarity).tocsr(), copy=False)
+        return unit(log_counts(matrix).multiply(rarity).tocsr())
 
     index = SparseExact(weighed(counts))
     vectors = weighed(tokens.counts(query_texts))

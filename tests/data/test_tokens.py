@@ -7,22 +7,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracles.tokens import counts_of, tokens_of
+from thresher.data import tokens as module
 from thresher.data.tokens import Tokens, idf, words
 from thresher.errors import InputError
 
+TEXTS = st.text(alphabet="ab1 2éß-_İ漢👩٣", max_size=12) | st.text(max_size=12)
+KINDS = [
+    Tokens(bits=8),
+    Tokens(bits=10, ngram_range=(2, 3)),
+    Tokens(bits=9, ngram_range=(1, 1), pairs=False),
+    Tokens(bits=9, ngram_range=(3, 12), parts=False),
+    Tokens(bits=9, ngram_range=(0, 0), pairs=False, parts=False),
+]
 
-@given(st.lists(st.text(alphabet="ab1 2éß-", max_size=12), max_size=5))
-def test_counts_are_those_of_the_tokens_one_by_one(texts):
-    """Each word is hashed once for all texts; a text alone has the same counts."""
-    tokens = Tokens(bits=16, ngram_range=(2, 3))
+
+@pytest.mark.parametrize("tokens", KINDS)
+@given(texts=st.lists(TEXTS, max_size=5))
+def test_counts_are_those_of_the_tokens_one_by_one(tokens, texts):
     found = tokens.counts(texts)
-    assert found.shape == (len(texts), 2**16)
-    for i, text in enumerate(texts):
-        alone = tokens.counts([text])
-        assert (found[i] != alone).nnz == 0
-        # 65,536 numbers: the few tokens of a text hardly collide, but may.
-        assert found[i].sum() == len(list(tokens.of(text)))
-        assert found[i].nnz <= len(set(tokens.of(text)))
+    assert found.shape == (len(texts), 2**tokens.bits)
+    assert found.dtype == np.float32
+    assert found.has_canonical_format
+    np.testing.assert_array_equal(found.toarray(), counts_of(tokens, texts))
+
+
+def test_blocks_of_texts_have_the_counts_of_each(monkeypatch):
+    texts = ["red mug 64gb", "", "red", "mug mug", "kin85af30"]
+    whole = Tokens(bits=12).counts(texts)
+    monkeypatch.setattr(module, "_BLOCK", 2)
+    found = Tokens(bits=12).counts(texts)
+    assert (found != whole).nnz == 0
+    assert found.dtype == np.float32
 
 
 def test_what_counts_as_a_token():
@@ -30,7 +46,7 @@ def test_what_counts_as_a_token():
     # the neighbours are joined.
     tokens = ["=ab", "<a", "ab", "b>", "<ab", "ab>", "=c1", "<c", "c1", "1>", "<c1", "c1>"]
     expected = Counter([*tokens, "=c", "=1", "=abc1"])
-    assert Counter(Tokens(ngram_range=(2, 3)).of("AB c1")) == expected
+    assert Counter(tokens_of(Tokens(ngram_range=(2, 3)), "AB c1")) == expected
 
 
 def test_words_fold_case_and_accents():

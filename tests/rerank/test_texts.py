@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.codes import codes_of
+from thresher.data.tokenise import TOKEN_BITS, WORD_BITS, murmur
 from thresher.data.tokens import Tokens
 from thresher.rerank import texts as module
 from thresher.rerank.texts import Texts
-from thresher.rerank.tokenise import TOKEN_BITS, WORD_BITS, murmur
 
 TITLES = [
     "Bosch KIN85AF30 64 GB",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction import FeatureHasher
 
 from oracles.tables import dataset
+from oracles.tokens import tokens_of
 from thresher.data.tokens import Tokens, words
 from thresher.errors import InputError
 from thresher.towers.bags import Bags
@@ -66,7 +67,7 @@ def parts_of(title):
         return "codes" if any(c.isdigit() for c in word) else "words"
 
     for word in words(title):
-        found[part(word)] += TOKENS.of(word)
+        found[part(word)] += tokens_of(TOKENS, word)
     for left, right in pairwise(words(title)):
         if part(left) == part(right):
             found[part(left)].append("=" + left + right)
@@ -112,7 +113,7 @@ def test_put_together_the_parts_are_the_text(rows):
     known = set(made.schema.encoders["text"].tokens.tolist())
     for i, (title, kind) in enumerate(rows):
         expected = Counter()
-        for tokens in (*parts_of(title).values(), TOKENS.of(kind)):
+        for tokens in (*parts_of(title).values(), tokens_of(TOKENS, kind)):
             expected.update({n: w for n, w in weighted(tokens).items() if n in known})
         own = made.schema.encoders["text"].tokens
         kept = whole.tokens < len(own)

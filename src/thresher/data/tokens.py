@@ -2,19 +2,20 @@
 
 import re
 import unicodedata
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
 
 import numpy as np
+from jaxtyping import UInt8
 from scipy import sparse
-from sklearn.feature_extraction import FeatureHasher
 
+from thresher.data import tokenise
 from thresher.errors import InputError
 
 _WORD = re.compile(r"[^\W_]+")
-_LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
+_PART = re.compile(r"[^\W\d_]+|\d+")
+_BLOCK = 4096  # texts that are tokenised at a time
 
 
 def words(text: str) -> list[str]:
@@ -60,54 +61,39 @@ class Tokens:
                 "the longest, or (0, 0) for no n-grams"
             )
 
-    def of(self, text: str) -> Iterator[str]:
-        """The tokens of one text, repeated as often as they occur."""
-        for piece in self._pieces(text):
-            yield from self._of_piece(piece)
-
     def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """How often each token occurs in each text: [len(texts), 2 ** bits], float32.
+        """How often each token occurs in each text: [len(texts), 2 ** bits], float32."""
+        blocks = [self._counts(texts[i : i + _BLOCK]) for i in range(0, len(texts), _BLOCK)]
+        if len(blocks) == 1:
+            return blocks[0]
+        empty = sparse.csr_matrix((0, 2**self.bits), dtype=np.float32)
+        return sparse.vstack([empty, *blocks], format="csr")
 
-        Words repeat far more often than texts, so each distinct word is cut and hashed once:
-        counts = (texts x pieces) @ (pieces x tokens).
-        """
-        numbers: dict[str, int] = {}
-        pieces, ends = array("i"), [0]
-        for text in texts:
-            pieces.extend(numbers.setdefault(p, len(numbers)) for p in self._pieces(text))
-            ends.append(len(pieces))
-        if not numbers:
-            return sparse.csr_matrix((len(texts), 2**self.bits), dtype=np.float32)
-        hasher = FeatureHasher(
-            2**self.bits, input_type="string", alternate_sign=False, dtype=np.float32
-        )
-        ones, shape = np.ones(len(pieces), np.float32), (len(texts), len(numbers))
-        within = sparse.csr_matrix((ones, np.frombuffer(pieces, np.int32), ends), shape)
-        found = within @ hasher.transform(self._of_piece(piece) for piece in numbers)
-        found.sort_indices()
-        return found
-
-    def _pieces(self, text: str) -> Iterator[str]:
-        """The words of a text; then, after a sign that no word has, its joined neighbours."""
-        found = words(text)
-        yield from found
-        if self.pairs:
-            for left, right in pairwise(found):
-                yield "=" + left + right
-
-    def _of_piece(self, piece: str) -> Iterator[str]:
-        if piece[0] == "=":
-            yield piece
-            return
-        yield "=" + piece
-        marked = f"<{piece}>"
+    def _counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        shape = len(texts), 2**self.bits
         shortest, longest = self.ngram_range
-        for n in range(max(shortest, 1), min(longest, len(marked)) + 1):
-            for i in range(len(marked) - n + 1):
-                yield marked[i : i + n]
-        if self.parts and not (piece.isalpha() or piece.isdigit()):
-            for part in _LETTERS_OR_DIGITS.findall(piece):
-                yield "=" + part
+        how = (shape[1] - 1, max(shortest, 1), longest, self.pairs, self.parts)
+        return sparse.csr_matrix(tokenise.count(lines(texts), len(texts), *how), shape)
+
+
+def lines(texts: Sequence[str]) -> UInt8[np.ndarray, " bytes"]:
+    """The marked words of texts, a line each, for the compiled tokeniser."""
+    marked = "".join("".join(map(_marked, words(text))) + "\n" for text in texts)
+    # Its loops look ahead, by two line ends at most.
+    return np.frombuffer(f"{marked}\n\n".encode(), np.uint8)
+
+
+@lru_cache(1 << 16)
+def _marked(word: str) -> str:
+    """A word with its kind before it, and its parts behind it if it mixes letters and digits."""
+    if word.isalpha():
+        return chr(tokenise.LETTERS) + word
+    if word.isdigit():
+        return chr(tokenise.DIGITS) + word
+    parts = _PART.findall(word)
+    kinds = (tokenise.DIGIT_PART if p.isdecimal() else tokenise.LETTER_PART for p in parts)
+    marked = (chr(kind) + part for kind, part in zip(kinds, parts, strict=True))
+    return chr(tokenise.MIXED) + word + "".join(marked)
 
 
 def log_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float64, Int, Real
-from scipy import special, stats
+from scipy import special
 
 from thresher.checks import are_numbers
 from thresher.errors import InputError, percent_hint
@@ -95,6 +95,8 @@ def allowed_errors(
 
     Equation:  max { e : P(Binom(accepted, 1 - target) <= e) <= level }
     """
+    from scipy import stats  # slow to import, and not needed to decide
+
     quantile = stats.binom.ppf(level, accepted, 1 - target).astype(np.int64)
     # ppf is the first count whose tail reaches the level: forgiven only if it meets it exactly.
     # One more step back protects against the rounding of 1 - target inside ppf.
@@ -124,6 +126,8 @@ def power(
         seen: accepted answers labelled already, and the errors among them.
     """
     forgiven = allowed_errors(seen[0] + accepted, target=target, level=level)
+    from scipy import stats
+
     return np.asarray(stats.binom.cdf(forgiven - seen[1], accepted, 1 - precision))
 
 

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from thresher.data.histories import Histories
 from thresher.data.tables import read_table, text_of, write_table
+from thresher.data.tokenise import TOKEN_BITS
 from thresher.errors import InputError
 from thresher.files import make_folder, read_json, write_json
 from thresher.rerank import pairs
@@ -20,7 +21,6 @@ from thresher.rerank.aliases import QueryAliases
 from thresher.rerank.columns import CompareColumns, Compared
 from thresher.rerank.term_weights import TERM_WEIGHTS, TermWeights
 from thresher.rerank.texts import Catalogue, Texts, scratch
-from thresher.rerank.tokenise import TOKEN_BITS
 
 MAX_ALIASES = 16
 """Most aliases that are kept of an item: a candidate is compared with all of its own."""

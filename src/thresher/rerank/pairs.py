@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from thresher.rerank.compiled import compiled, compiled_sums
+from thresher.compiled import compiled, compiled_sums
+from thresher.data.tokenise import TOKEN_BITS, characters
 from thresher.rerank.texts import Catalogue, Texts
-from thresher.rerank.tokenise import TOKEN_BITS, characters
 
 # Relative differences up to which two numbers are near, and from which they contradict.
 NEAR, FAR = 0.05, 0.25

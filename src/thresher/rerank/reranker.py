@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from scipy.optimize import minimize
 
 from thresher.data.relation import Relation
 from thresher.errors import InputError
@@ -113,6 +112,8 @@ class Reranker:
         x -= mean
         x /= scale
         true = np.concatenate([correct, ~correct.any(axis=1, keepdims=True)], axis=1)
+        from scipy.optimize import minimize  # slow to import
+
         found = minimize(
             _loss,
             np.zeros(len(mean) + 1),

@@ -1,19 +1,16 @@
 """Texts as flat arrays: hashed tokens, product codes, numbers and units, ready for a pair loop."""
 
-import re
 import threading
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8, UInt32
 
-from thresher.data.tokens import words
-from thresher.rerank import tokenise
+from thresher.data import tokenise
+from thresher.data.tokens import lines
 
-_PART = re.compile(r"[^\W\d_]+|\d+")
 _BLOCK = 4096
 _local = threading.local()
 
@@ -69,9 +66,7 @@ class Texts(NamedTuple):
 
     @classmethod
     def _block(cls, texts: Sequence[str]) -> "Texts":
-        lines = "".join("".join(map(_marked, words(text))) + "\n" for text in texts)
-        # The loops look ahead, by two line ends at most.
-        raw, rows = np.frombuffer(f"{lines}\n\n".encode(), np.uint8), len(texts)
+        raw, rows = lines(texts), len(texts)
         seen = scratch((1 << tokenise.TOKEN_BITS, "i4"), (1 << tokenise.WORD_BITS, "u1"))
         *tokens, length = tokenise.tokenise(raw, rows, *seen)
         arrays: list[Any] = [*tokens, *tokenise.find_codes(raw, rows), length]
@@ -144,16 +139,3 @@ def _join(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     before = accumulate((int(a[-1]) for a in arrays[:-1]), initial=0)
     moved = [a[1:] + by for a, by in zip(arrays, before, strict=True)]
     return np.concatenate([arrays[0][:1], *moved])
-
-
-@lru_cache(1 << 16)
-def _marked(word: str) -> str:
-    """A word with its kind before it, and its parts behind it if it mixes letters and digits."""
-    if word.isalpha():
-        return chr(tokenise.LETTERS) + word
-    if word.isdigit():
-        return chr(tokenise.DIGITS) + word
-    parts = _PART.findall(word)
-    kinds = (tokenise.DIGIT_PART if p.isdecimal() else tokenise.LETTER_PART for p in parts)
-    marked = (chr(kind) + part for kind, part in zip(kinds, parts, strict=True))
-    return chr(tokenise.MIXED) + word + "".join(marked)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from thresher.rerank import pairs
 
@@ -64,6 +63,8 @@ class Trees:
             missing: places without a candidate.
             weight: of each query.
         """
+        from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
         here = ~missing
         model = HistGradientBoostingClassifier(**OPTIONS)
         each = weight[np.nonzero(here)[0]]

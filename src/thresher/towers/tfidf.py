@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
-from sklearn.preprocessing import normalize
 from torch import nn
 
 from thresher.data.dataset import Dataset
@@ -16,6 +15,7 @@ from thresher.data.queries import Queries
 from thresher.data.tables import text_of
 from thresher.data.tokens import Tokens, idf, log_counts
 from thresher.errors import InputError
+from thresher.towers.encoders.base import unit
 from thresher.towers.features import FeatureOptions
 from thresher.towers.schema import Schema, text_schema
 
@@ -63,7 +63,7 @@ class TfIdf:
     def encode(self, inputs: sparse.csr_matrix) -> sparse.csr_matrix:
         """Sparse unit rows [n, 2 ** bits]; a text without a token is a row of zeros."""
         weighed = log_counts(inputs).multiply(self.rarity).tocsr()
-        return normalize(weighed, copy=False) if weighed.shape[0] else weighed
+        return unit(weighed)
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """None."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from thresher.rerank.compiled import compiled
+from thresher.compiled import compiled
 
 # Tokens are hashed to 17 bits, and whole words and codes to 20, where hardly two share a number.
 TOKEN_BITS, WORD_BITS = 17, 20
@@ -158,6 +158,90 @@ def tokenise(raw: np.ndarray, rows: int, tokens_seen: np.ndarray, words_seen: np
             words_seen[h] = 0
         token_start[row + 1], word_start[row + 1] = ends
     return token_start, token[: ends[0]].copy(), word_start, word[: ends[1]].copy(), length
+
+
+@compiled
+def _append_ngrams(
+    key: np.ndarray, size: int, shortest: int, longest: int, token: Any, end: int
+) -> int:
+    """The hashes of the n-grams of `size` bytes behind those that are there; where they end."""
+    for begin in range(size):
+        if key[begin] & 0xC0 == 0x80:
+            continue
+        stop = begin
+        for n in range(1, longest + 1):
+            if stop == size:
+                break
+            stop += 1
+            while stop < size and key[stop] & 0xC0 == 0x80:
+                stop += 1
+            if n >= shortest:
+                token[end] = murmur(key, begin, stop)
+                end += 1
+    return end
+
+
+@compiled
+def _counted(token: np.ndarray, times: np.ndarray, begin: int, end: int) -> int:
+    """Sort the hashes of a row and keep each once, with how often it was there; their end."""
+    token[begin:end].sort()
+    kept = begin
+    for at in range(begin, end):
+        if at > begin and token[at] == token[kept - 1]:
+            times[kept - 1] += 1
+        else:
+            token[kept], times[kept] = token[at], 1
+            kept += 1
+    return kept
+
+
+@compiled
+def count(
+    raw: np.ndarray, rows: int, mask: int, shortest: int, longest: int, pairs: bool, parts: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How often each token stands in each line: the data, indices and indptr of a CSR matrix.
+
+    Args:
+        raw: lines of marked words.
+        rows: number of lines.
+        mask: number of different hashes, a power of 2, less one.
+        shortest: length of the shortest n-gram, 1 or more.
+        longest: the same of the longest; 0 for none.
+        pairs: whether neighbouring words are joined.
+        parts: whether parts of words count.
+    """
+    most = (2 * max(longest - shortest + 1, 0) + 3) * len(raw) + 16
+    token, times = np.empty(most, np.int32), np.empty(most, np.float32)
+    start = np.zeros(rows + 1, np.int64)
+    key = np.empty(2 * len(raw) + 2, np.uint8)
+    at = end = 0
+    for row in range(rows):
+        left = stop = 0  # the word before
+        while raw[at] != _NEW_LINE:
+            word_end = _word_end(raw, at + 1)
+            part = raw[at] >= LETTER_PART
+            if parts or not part:
+                key[0] = _EQUALS
+                size = _copy(raw, at + 1, word_end, key, 1)
+                token[end] = murmur(key, 0, size)
+                end += 1
+                if not part:
+                    key[0], key[size] = _LESS, _GREATER
+                    end = _append_ngrams(key, size + 1, shortest, longest, token, end)
+            if not part:
+                if pairs and stop:
+                    key[0] = _EQUALS
+                    size = _copy(raw, at + 1, word_end, key, _copy(raw, left, stop, key, 1))
+                    token[end] = murmur(key, 0, size)
+                    end += 1
+                left, stop = at + 1, word_end
+            at = word_end
+        at += 1
+        for i in range(start[row], end):
+            token[i] &= mask
+        end = _counted(token, times, start[row], end)
+        start[row + 1] = end
+    return times[:end].copy(), token[:end].copy(), start
 
 
 @compiled
