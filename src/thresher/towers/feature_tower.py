@@ -356,4 +356,4 @@ def _check(given: Mapping[str, Any]) -> None:
             "leave them out"
         )
     check_history(given["encoder"], given["dim"], given["heads"])
-    Tokens(bits=given["bits"], ngram_range=given["ngram_range"])
+    Tokens(bits=given["bits"], ngram_range=tuple(given["ngram_range"]))
