@@ -257,8 +257,7 @@ def _reranked(
     ordering = None
     if few:
         gone = draw_clusters(np.arange(len(model.examples)), options.absent, seed=options.seed)
-        how = {"absent": absent, "names": names, "hidden": gone}
-        reranker, *own = model.examples.fit_and_judge(**how)
+        reranker, *own = model.examples.fit_and_judge(absent=absent, names=names, hidden=gone)
         ordering = (*own, gone)
     else:
         reranker = model.examples.fit(absent=absent, names=names)
