@@ -184,7 +184,8 @@ def redrawn(model: Retriever, labels: list, draws: int) -> dict[str, float | lis
         policy = own.certify(target=0.95)
         accepted = isinstance(policy, Policy) & (sure[rest] >= getattr(policy, "accept_at", 0))
         covered.append(float(accepted.mean()))
-        kept += [float(right[rest][accepted].mean())] * bool(accepted.any())
+        if accepted.any():
+            kept.append(float(right[rest][accepted].mean()))
     return {
         "redraws that certify": float(np.mean(np.array(covered) > 0)),
         "coverage: mean, 10 %, 90 %": [
