@@ -12,8 +12,8 @@ REACHABLE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985
 """Lower targets to try when the one asked for is out of reach."""
 POWER = 0.8
 """How probable it must be that a test passes, when labels are planned."""
-CLEAR = 0.95
-"""How probable it must be for a threshold that shows what is reachable."""
+CLEAR = 0.999
+"""The same of a threshold that shows what is reachable: a dozen are tested in turn."""
 INTERVAL = 0.8
 """Probability of the interval of the precision that the number of missing labels is given for."""
 MOST_LABELS = 10_000_000
