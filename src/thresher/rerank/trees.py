@@ -66,8 +66,9 @@ class Trees:
         """
         here = ~missing
         model = HistGradientBoostingClassifier(**OPTIONS)
-        query = np.nonzero(here)[0]
-        model.fit(features[here], correct[here], sample_weight=weight[query])
+        # Where all weigh 1 the trees are the same without weights, in less than half the time.
+        each = None if (weight == 1).all() else weight[np.nonzero(here)[0]]
+        model.fit(features[here], correct[here], sample_weight=each)
         nodes = [stage[0].nodes for stage in model._predictors]
         together = np.concatenate(nodes)
         leaf = together["is_leaf"].astype(bool)
