@@ -1,6 +1,7 @@
 """Few labels: columns as features against glued text, TF-IDF, a rule, and gradient boosting.
 
     python benchmarks/columns.py FOLDER --seeds 0,1,2 [--pairs 100,200,400] [--arms columns]
+        [--redraws 100]
 
 FOLDER holds two tables of products and the matches between them, as the Magellan and DeepMatcher
 sets have them: `full_abt`, `full_buy` or `full_amazon`, `full_gp`, and `full_gt`, each .csv.gz.
@@ -10,6 +11,10 @@ Thresher, on the same text, the same training pairs and the same test queries:
 - TF-IDF: words and n-grams of 3 to 5 letters, scikit-learn's, no training;
 - rule: the TF-IDF candidate of 20 that shares the query's longest code, else the first;
 - boosting: gradient boosting over the 20 TF-IDF candidates of the training queries.
+
+With `--redraws` the labels of each trained run are drawn again from its calibration and test
+queries, as many as calibration has, and 0.95 is certified on each draw: how often, and what is
+accepted of the others.
 """
 
 import argparse
@@ -23,6 +28,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import thresher
+from thresher.decide.outcomes import Outcomes
+from thresher.decide.policy import Policy
+from thresher.decide.sequence import SELECTION_SHARE
+from thresher.retriever import Retriever
 
 SETS = {"abt": ("full_abt", "full_buy", "|"), "amazon": ("full_amazon", "full_gp", "#")}
 SHARES = {"train": 0.65, "validation": 0.05, "calibration": 0.15, "test": 0.15}
@@ -142,6 +151,50 @@ def contenders(
     }
 
 
+def held_out(queries: pd.DataFrame, pairs: pd.DataFrame, split: np.ndarray) -> list:
+    """Queries and pairs of the calibration part and of the test part."""
+    parts = [queries[split == name] for name in ("calibration", "test")]
+    return [(part, pairs[pairs["query_id"].isin(part["id"])]) for part in parts]
+
+
+def redrawn(model: Retriever, labels: list, draws: int) -> dict[str, float | list[float]]:
+    """Share of the draws that certify 0.95, and coverage and precision on what was not drawn.
+
+    Args:
+        model: trained and calibrated.
+        labels: queries and pairs of the calibration part, then of the test part.
+        draws: of labels.
+    """
+    parts = [model.labelled("", *each) for each in labels]
+    found = [model.propose(part.queries, ignored=part.ignored) for part in parts]
+    sure = np.concatenate([own.confidence for own in found])
+    each = zip(parts, found, strict=True)
+    right = np.concatenate([p.truth.correct(own.hits.rows[:, :1])[:, 0] for p, own in each])
+    known = model.decision.outcomes
+    training = np.array([name is None for name in known.ids])
+    size, covered, kept = len(parts[0]), [], []
+    for draw in range(draws):
+        rng = np.random.default_rng(draw)
+        drawn, rest = np.split(rng.permutation(len(sure)), [size])
+        selection = rng.random(size) < SELECTION_SHARE * (not training.any())
+        own = Outcomes(drawn.astype(str), sure[drawn], right[drawn], selection, np.arange(size))
+        own = own.ordered_by(
+            known.confidence[training], known.correct[training], np.zeros(training.sum(), bool)
+        )
+        policy = own.certify(target=0.95)
+        accepted = isinstance(policy, Policy) & (sure[rest] >= getattr(policy, "accept_at", 0))
+        covered.append(float(accepted.mean()))
+        if accepted.any():
+            kept.append(float(right[rest][accepted].mean()))
+    return {
+        "redraws that certify": float(np.mean(np.array(covered) > 0)),
+        "coverage: mean, 10 %, 90 %": [
+            round(float(x), 3) for x in (np.mean(covered), *np.quantile(covered, [0.1, 0.9]))
+        ],
+        "precision: mean": float(np.mean(kept)) if kept else float("nan"),
+    }
+
+
 def main() -> None:
     """Train and measure each arm over the seeds, and print one JSON line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -149,6 +202,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--pairs", default="0", help="training queries to keep; 0 for all")
     parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--redraws", type=int, default=0, help="draws of labels for each run")
     parser.add_argument("--set", default="{}", help="more of the configuration, as JSON")
     args = parser.parse_args()
     queries, items, pairs = read(args.data)
@@ -172,6 +226,8 @@ def main() -> None:
                 found = model.evaluate()
                 shown = {metric: found.get(metric) for metric in SHOWN}
                 shown |= contenders(table, own, known, split[used])
+                if args.redraws:
+                    shown |= redrawn(model, held_out(own, known, split[used]), args.redraws)
                 print(json.dumps({"seed": seed, "pairs": kept, "arm": name, **shown}), flush=True)
 
 

@@ -66,7 +66,10 @@ def proposed(model: Retriever, part: Part, absent: float) -> dict[str, np.ndarra
 
 
 def held_out(model: Retriever, absent: float) -> tuple[dict, dict, int]:
-    """The part that chooses thresholds, the other held-out queries, and how many certify."""
+    """What chooses thresholds, the other held-out queries, and how many certify.
+
+    Training queries that choose have no id among the outcomes, and a title of their own each.
+    """
     options = replace(model.options, absent=absent)
     calibration, test = model.labelled("calibration"), model.labelled("test")
     decided = copy.copy(model)
@@ -76,16 +79,22 @@ def held_out(model: Retriever, absent: float) -> tuple[dict, dict, int]:
     for name in ("known", "absent"):
         if first[name] is None:
             first[name] = np.zeros(len(own.correct), bool)
+    labels = np.array([name is not None for name in own.ids])
+    training = {name: column[~labels] for name, column in first.items()}
     texts = [*titles(model, calibration), *titles(model, test)]
     codes = np.unique(texts, return_inverse=True)[1].reshape(-1)
     parts = {
-        name: np.concatenate([first[name], column])
+        name: np.concatenate([first[name][labels], column])
         for name, column in proposed(decided, test, absent).items()
     } | {"clusters": codes}
-    selection = np.concatenate([own.selection, np.zeros(len(test), bool)])
+    selection = np.concatenate([own.selection[labels], np.zeros(len(test), bool)])
     rest = ~np.isin(codes, codes[selection])
-    both = ({name: column[rows] for name, column in parts.items()} for rows in (selection, rest))
-    return *both, int((~own.selection).sum())
+    chosen, traffic = (
+        {name: column[rows] for name, column in parts.items()} for rows in (selection, rest)
+    )
+    training["clusters"] = codes.max() + 1 + np.arange(len(training["correct"]))
+    chosen = {name: np.concatenate([column, training[name]]) for name, column in chosen.items()}
+    return chosen, traffic, int((~own.selection).sum())
 
 
 def certified(chosen: dict, drawn: dict, target: float, *, clustered: bool, apart: bool):

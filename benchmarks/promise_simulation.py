@@ -6,6 +6,7 @@ Each situation draws labels, certifies a threshold at a confidence level of 0.95
 true precision above it with the target: it may be too low in no more than 0.05 of the draws. Beside
 it what happens to whoever ignores the difficulty: counts each label as one, tests each target at
 the full level, pools known texts, or has no label of a query without an item; by every tenth draw.
+Where training queries choose thresholds it is what a quarter of the labels would have chosen.
 `limit` is the exact
 one-sided upper 95 % limit of the share broken, which is to be below 0.065 with 1,000 draws.
 `coverage` is the mean share of labels accepted, 0 where nothing is certified.
@@ -213,6 +214,29 @@ def absent(share):
     return draw
 
 
+def few(labels, p=None):
+    """Few labels, of which all certify; 700 training queries, right more often, choose.
+
+    Their chance of being right is that of `right`, of the labels a third less above its bottom; or
+    the labels are right with chance p at every score. The other way draws a quarter of the labels.
+    """
+    top = 0.997 if p is None else p
+    worse = {"top": top, "bottom": 0.5 if p is None else p}
+
+    def draw(rng):
+        u, own = rng.random(labels + 700), np.arange(labels + 700) < labels
+        correct = rng.random(len(u)) < np.where(own, right(u, **worse), right(u))
+        all_of = {"scores": u, "correct": correct, "selection": ~own}
+        alone = {"scores": u[own], "correct": correct[own], "selection": None}
+
+        def broken(policies):
+            return any(precision(one.accept_at, **worse) <= TARGET for one in policies)
+
+        return Draw(all_of, broken, alone)
+
+    return draw
+
+
 SITUATIONS = {
     "independent, 0.9499": copies(1_000, 1, 0.9499),
     "independent, informative": informative(2_000, sizes=lambda rng, n: np.ones(n, int)),
@@ -243,6 +267,9 @@ SITUATIONS = {
     "11 % known texts, labels of new ones only": known_texts(0.11, labelled=False),
     "10 % without an item": absent(0.1),
     "30 % without an item": absent(0.3),
+    "160 labels, training queries choose": few(160),
+    "160 labels, 0.9499, training queries choose": few(160, 0.9499),
+    "1,000 labels, training queries choose": few(1_000),
 }
 
 

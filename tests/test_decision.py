@@ -337,3 +337,66 @@ def test_queries_without_a_text_are_told_apart_by_their_ids():
     decision = fit_decision(own, part, replace(OPTIONS, scorer="margin"))
     assert len(set(decision.outcomes.clusters.tolist())) == 300
     assert isinstance(decision.policy, Policy)
+
+
+@pytest.fixture(scope="module")
+def learned(model):
+    """The same model, whose re-ranker learns from training queries."""
+    examples = model.examples_of(asked(40, 250, seed=5), OPTIONS)
+    return Retriever(model.config, model.tower, model.catalogue, examples=examples)
+
+
+def test_few_labels_all_certify_and_training_queries_choose(learned):
+    part = asked(40, 200)
+    decision = fit_decision(learned, part, OPTIONS)
+    own = [name is not None for name in decision.outcomes.ids]
+    assert sum(own) == 200
+    np.testing.assert_array_equal(decision.outcomes.selection, ~np.array(own))
+    assert isinstance(decision.policy, Policy)
+    assert decision.policy.labelled == 200
+    # The threshold is a confidence of a training query: no label is on the way to it.
+    assert decision.policy.accept_at in decision.outcomes.confidence[~np.array(own)]
+    again = fit_decision(learned, part, replace(OPTIONS, seed=1))
+    assert again.policy == decision.policy
+
+
+def test_labels_leave_no_trace_in_the_order(learned):
+    part = asked(40, 200)
+    pairs = part.truth.pairs()
+    wrong = Relation.from_pairs(pairs[:, 0], (pairs[:, 1] + 1) % 40, shape=part.truth.shape)
+    first, other = (
+        fit_decision(learned, one, OPTIONS).outcomes for one in (part, replace(part, truth=wrong))
+    )
+    np.testing.assert_array_equal(first.confidence, other.confidence)
+    np.testing.assert_array_equal(first.correct[200:], other.correct[200:])
+    assert not other.correct[:200].all()
+
+
+@pytest.mark.parametrize("how", ["segments", "share", "no item", "many"])
+def test_labels_choose_where_training_queries_cannot(learned, how, monkeypatch):
+    part, options = asked(40, 200), OPTIONS
+    if how == "segments":
+        options = replace(options, by="shop")
+    if how == "share":
+        options = replace(options, selection_share=0.4)
+    if how == "no item":
+        pairs = part.truth.pairs()[20:]
+        part = replace(part, truth=Relation.from_pairs(*pairs.T, shape=part.truth.shape))
+    if how == "many":
+        monkeypatch.setattr("thresher.decision.FEW", 200)
+    outcomes = fit_decision(learned, part, options).outcomes
+    assert len(outcomes.ids) == 200
+    assert 0 < outcomes.selection.sum() < 100
+
+
+def test_labels_are_used_again_and_training_queries_are_none(learned, model):
+    first = fit_decision(learned, asked(40, 200), OPTIONS)
+    deciding = Retriever(
+        model.config, model.tower, model.catalogue, decision=first, examples=learned.examples
+    )
+    new = asked(40, 200, seed=9)
+    names = [f"new{n}" for n in range(200)]
+    renamed = replace(new.queries, ids=pa.array(names))
+    strict = replace(OPTIONS, target=0.9)
+    assert fit_decision(deciding, asked(40, 200), strict).policy.label_uses == 2
+    assert fit_decision(deciding, replace(new, queries=renamed), strict).policy.label_uses == 1

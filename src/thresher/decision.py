@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from thresher.data.dataset import Part
 from thresher.data.relation import Relation
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from thresher.retriever import Retriever
 
 MIN_LABELS = 100
+FEW = 3000
+"""Labels below which training queries choose the thresholds, so that all labels certify."""
 # Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
 _PART_SEED = 1_000_003
 
@@ -159,10 +161,15 @@ def check_labels(part: Part, options: DecideOptions, text: Sequence[str] = ()) -
 def fit_decision(
     model: "Retriever", part: Part, options: DecideOptions, more_targets: Sequence[float] = ()
 ) -> Decision:
-    """Fit the re-ranker on one part of labelled queries, and certify a threshold on the other.
+    """Fit the re-ranker, choose thresholds on one part of labelled queries, certify on the other.
 
-    Queries of the same text stay in one part. The thresholds to try are chosen on the first part
-    too, with confidences of re-rankers that were fitted without the query.
+    Queries of the same text stay in one part. The re-ranker is fitted on training queries; without
+    any on the first part, whose confidences are then those of fits without the query.
+
+    Where labels are few, a quarter of them orders thresholds badly and is missed by the rest. Below
+    `FEW` the thresholds are those of training queries, by their confidences out of fold, and all
+    labels certify: the order may come from anywhere but from the labels that certify. Labels still
+    choose with segments, with a `selection_share`, where some have no item, and for known texts.
 
     Args:
         model: the tower and catalogue.
@@ -174,44 +181,25 @@ def fit_decision(
         InputError: with too few labelled queries, or without the column of the segments.
     """
     check_labels(part, options, model.catalogue.query_text)
-    queries, truth = part.queries, part.truth
+    queries = part.queries
     texts = [normalised(text) for text in queries.text(model.catalogue.query_text)]
     keys = texts if model.catalogue.query_text else queries.ids.to_pylist()
     clusters = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
     hidden = draw_clusters(clusters, options.absent, seed=options.seed)
     selection = np.array([uniform(k, options.seed + _PART_SEED) for k in keys])
-    examples = model.examples if options.scorer == "reranker" else None
-    selection = selection < (options.selection_share or _share(options, examples))
-    k = min(options.candidates, len(model.items))
+    selection = selection < (options.selection_share or _share(options, model.examples))
+    known, few = model.known(queries), _few(model, part, options)
+    if few:
+        selection &= np.False_ if known is None else known
+    ordering = None
     if options.scorer == "reranker":
-        vectors, hits = model.hits(queries, k, ignored=part.ignored)
-        hits = model.with_words(queries, vectors, hits, options=options, ignored=part.ignored)
-        features = model.catalogue.pair_features(queries, vectors, hits)
-        names, true = model.catalogue.features.names, truth.correct(hits.rows)
-        if examples is None:
-            reranker, confidence, correct = cross_fit(
-                features,
-                hits.rows,
-                truth,
-                selection=selection,
-                clusters=clusters,
-                names=names,
-                seed=options.seed,
-                absent=options.absent,
-                hidden=hidden,
-            )
-        else:
-            # All training queries have an item: as many are hidden as of the selection have none.
-            has = float((truth.counts()[selection] > 0).mean()) if selection.any() else 1.0
-            reranker = examples.fit(absent=min(0.99, 1 - has * (1 - options.absent)), names=names)
-            confidence, correct = reranker.judge(features, true, hits.rows < 0, hidden)
+        reranker, confidence, correct, ordering = _reranked(
+            model, part, options, selection, clusters, hidden, few=few
+        )
     else:
-        pairs = truth.pairs()
-        gone = Relation.from_pairs(*pairs[hidden[pairs[:, 0]]].T, shape=truth.shape)
-        _, hits = model.hits(queries, k, ignored=part.ignored.union(gone))
-        reranker, confidence = None, confidence_of(options.scorer, hits.scores)
-        correct = truth.correct(hits.rows[:, :1])[:, 0]
-    absent = hidden | (truth.counts() == 0)
+        reranker = None
+        confidence, correct = _scored(model, part, options, hidden)
+    absent = hidden | (part.truth.counts() == 0)
     outcomes = Outcomes(
         ids=queries.ids.to_pylist(),
         confidence=confidence,
@@ -219,11 +207,85 @@ def fit_decision(
         selection=selection,
         segments=queries.column(options.by) if options.by else (),
         clusters=clusters,
-        known=model.known(queries),
+        known=known,
         absent=absent if absent.any() else None,
     )
+    if ordering is not None:
+        outcomes = outcomes.ordered_by(*ordering)
     policy, *others = certified(model, outcomes, options, more_targets)
     return Decision(options, policy, outcomes, reranker, tuple(others))
+
+
+def _reranked(
+    model: "Retriever",
+    part: Part,
+    options: DecideOptions,
+    selection: Bool[np.ndarray, " Q"],
+    clusters: Int64[np.ndarray, " Q"],
+    hidden: Bool[np.ndarray, " Q"],
+    *,
+    few: bool,
+) -> tuple[
+    Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"], tuple[np.ndarray, ...] | None
+]:
+    """The fitted re-ranker, the confidence in the first candidate, and whether that is right.
+
+    Last the same two of training queries with `few`, and which of those were hidden.
+    """
+    queries, truth, names = part.queries, part.truth, model.catalogue.features.names
+    vectors, hits = model.hits(
+        queries, min(options.candidates, len(model.items)), ignored=part.ignored
+    )
+    hits = model.with_words(queries, vectors, hits, options=options, ignored=part.ignored)
+    features = model.catalogue.pair_features(queries, vectors, hits)
+    if model.examples is None:
+        found = cross_fit(
+            features,
+            hits.rows,
+            truth,
+            selection=selection,
+            clusters=clusters,
+            names=names,
+            seed=options.seed,
+            absent=options.absent,
+            hidden=hidden,
+        )
+        return *found, None
+    # All training queries have an item: as many are hidden as of the selection have none.
+    has = float((truth.counts()[selection] > 0).mean()) if selection.any() else 1.0
+    absent = min(0.99, 1 - has * (1 - options.absent))
+    ordering = None
+    if few:
+        gone = draw_clusters(np.arange(len(model.examples)), options.absent, seed=options.seed)
+        reranker, *own = model.examples.fit_and_judge(absent=absent, names=names, hidden=gone)
+        ordering = (*own, gone)
+    else:
+        reranker = model.examples.fit(absent=absent, names=names)
+    judged = reranker.judge(features, truth.correct(hits.rows), hits.rows < 0, hidden)
+    return reranker, *judged, ordering
+
+
+def _few(model: "Retriever", part: Part, options: DecideOptions) -> bool:
+    """Whether training queries choose the thresholds in place of labels; see `fit_decision`."""
+    return (
+        options.scorer == "reranker"
+        and model.examples is not None
+        and len(part) < FEW
+        and options.by is None
+        and options.selection_share is None
+        and bool(part.truth.counts().all())
+    )
+
+
+def _scored(
+    model: "Retriever", part: Part, options: DecideOptions, hidden: Bool[np.ndarray, " Q"]
+) -> tuple[Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
+    """The confidence in the first item by scores alone, and whether that is right."""
+    pairs = part.truth.pairs()
+    gone = Relation.from_pairs(*pairs[hidden[pairs[:, 0]]].T, shape=part.truth.shape)
+    k = min(options.candidates, len(model.items))
+    _, hits = model.hits(part.queries, k, ignored=part.ignored.union(gone))
+    return confidence_of(options.scorer, hits.scores), part.truth.correct(hits.rows[:, :1])[:, 0]
 
 
 def _share(options: DecideOptions, examples: Examples | None) -> float:
@@ -256,7 +318,7 @@ def certified(
         return list(found.values())
 
     before = model.decision
-    if before is None or not set(before.outcomes.ids) & set(outcomes.ids):
+    if before is None or not before.outcomes.labels & outcomes.labels:
         return answers(1)
     again = answers(before.policy.label_uses)
     return again if again == [before.policy] else answers(before.policy.label_uses + 1)

@@ -88,3 +88,51 @@ def test_save_and_load(tmp_path, whole):
     by = "brand" if whole else None
     assert again.certify(target=0.8, by=by) == one.certify(target=0.8, by=by)
     assert isinstance(one.certify(target=0.8, by=by), Policy)
+
+
+def test_training_queries_order_the_thresholds_and_all_labels_certify():
+    labels, more = replace(outcomes(300), selection=np.zeros(300, bool)), outcomes(700, seed=1)
+    both = labels.ordered_by(more.confidence, more.correct, np.zeros(700, bool))
+    expected = certify(
+        np.append(labels.confidence, more.confidence),
+        np.append(labels.correct, more.correct),
+        target=0.9,
+        selection=np.arange(1_000) >= 300,
+    )
+    policy = both.certify(target=0.9)
+    assert policy == expected
+    assert policy.labelled == 300
+    assert both.labels == set(labels.ids)
+
+
+def test_training_queries_are_known_to_none_and_stay_out_of_the_share_without_an_item():
+    known, absent = np.arange(300) < 30, np.arange(300) < 60
+    labels = replace(outcomes(300), selection=known, known=known, absent=absent)
+    none = np.zeros(700, bool)
+    both = labels.ordered_by(np.linspace(0, 1, 700), ~none, none)
+    policy = both.certify(target=0.5)
+    assert policy.absent == pytest.approx(30 / 270, abs=1e-4)
+    assert policy.segments[KNOWN_TEXT].accept_at is None
+
+
+def test_they_are_saved_and_loaded(tmp_path):
+    both = replace(outcomes(300), selection=np.zeros(300, bool)).ordered_by(
+        np.linspace(0, 1, 5), np.ones(5, bool), np.zeros(5, bool)
+    )
+    both.save(tmp_path / "outcomes.parquet")
+    again = Outcomes.load(tmp_path / "outcomes.parquet")
+    assert again.labels == both.labels
+    assert again.certify(target=0.9) == both.certify(target=0.9)
+
+
+def test_what_is_reachable_is_chosen_for_the_labels_that_certify_it():
+    # Thousands of training queries clear a loose threshold that 600 labels then fail.
+    reached = []
+    for seed in range(8):
+        labels = replace(outcomes(600, seed), selection=np.zeros(600, bool))
+        more = outcomes(5_000, 100 + seed)
+        both = labels.ordered_by(more.confidence, more.correct, np.zeros(5_000, bool))
+        answer = both.certify(target=0.9999)
+        assert isinstance(answer, NoThreshold)
+        reached.append(answer.reachable_precision or 0)
+    assert np.mean(reached) > 0.935

@@ -8,20 +8,21 @@ from functools import reduce, wraps
 
 from beartype import beartype
 
-CALLS = 100
+CALLS = 10
 _calls, _unchecked = {}, []
 
 
 def checked(function):
     """The function, whose arguments are checked as long as it was called seldom in this test."""
-    checking = beartype(function)
-    name = (function.__module__, function.__qualname__)
+    name, made = (function.__module__, function.__qualname__), []
 
     @wraps(function)
     def check(*args, **kwargs):
         done = _calls[name] = _calls.get(name, 0) + 1
         if done <= CALLS:
-            return checking(*args, **kwargs)
+            if not made:  # at the first call: most functions are called in few processes
+                made.append(beartype(function))
+            return made[0](*args, **kwargs)
         if done == CALLS + 1:
             _leave_out(*name)
         return None

@@ -9,7 +9,7 @@ from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.rerank import Reranker, cross_fit
 from thresher.rerank.pair_features import compare_candidates, hide
-from thresher.rerank.reranker import _loss
+from thresher.rerank.reranker import _loss, fit_and_judge
 
 # The fewest features that `hide` knows how to work out again.
 NAMES = (
@@ -270,3 +270,39 @@ def test_trees_find_what_no_sum_of_features_says():
 
 def test_few_queries_grow_no_trees():
     assert fit(*labelled(200, 4), boosted=True).trees is None
+
+
+def judged(x, correct, missing, hidden=None, absent=0.0):
+    hidden = np.zeros(len(x), bool) if hidden is None else hidden
+    return fit_and_judge(x, correct, missing, names=NAMES, absent=absent, hidden=hidden)
+
+
+@pytest.mark.parametrize(("queries", "absent"), [(200, 0.0), (200, 0.3), (400, 0.0)])
+def test_judging_changes_nothing_of_the_fit(queries, absent):
+    rows = labelled(queries, 4)
+    made, alone = judged(*rows, absent=absent)[0], fit(*rows, absent=absent, boosted=True)
+    np.testing.assert_array_equal(made.weights, alone.weights)
+    assert (made.trees is None) == (alone.trees is None) == (queries < 300)
+
+
+def test_a_query_is_judged_by_a_fit_that_has_not_seen_its_truth():
+    x, correct, missing = labelled(200, 4)
+    _, before, right = judged(x, correct, missing)
+    mended = correct.copy()
+    mended[7] = ~correct[7]
+    _, after, other = judged(x, mended, missing)
+    assert after[7] == before[7]
+    assert right[7] != other[7]
+    assert (after != before).mean() > 0.7  # those of the other folds
+    assert 0.6 < right[correct.any(axis=1)].mean() <= 1
+
+
+def test_what_is_judged_out_of_fold_can_be_hidden():
+    x, correct, missing = labelled(1000, 4)
+    hidden = np.random.default_rng(4).random(1000) < 0.4
+    _, before, right = judged(x, correct, missing, absent=0.4)
+    _, after, found = judged(x, correct, missing, hidden, absent=0.4)
+    assert right[hidden].mean() > 0.5
+    assert not found[hidden].any()
+    np.testing.assert_array_equal(after[~hidden], before[~hidden])
+    assert after[hidden].mean() < before[hidden].mean() / 2

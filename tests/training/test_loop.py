@@ -41,11 +41,19 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The weights of runs that nobody stopped, with the seed of the killed one and with another."""
+    folder = tmp_path_factory.mktemp("ended")
+    options = {"unbroken": KILLED, "other": replace(KILLED, seed=1)}
+    return [trained(folder / name, one, fingerprint="f") for name, one in options.items()]
+
+
 # The 17th step is in the second epoch, which draws its order anew; the 28th in the third, whose
 # order was made from the weights of its start. Checkpoints come after every third step of an epoch.
 @pytest.mark.parametrize("step", [17, 28])
-def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, step):
-    unbroken = trained(tmp_path / "unbroken", KILLED, fingerprint="f")
+def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, ended, step):
+    unbroken, other = ended
     folder = tmp_path / "killed"
     ran = subprocess.run(
         [sys.executable, "-m", "oracles.training_process", str(folder), str(step)],
@@ -56,7 +64,6 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path, step):
     assert ran.returncode == -signal.SIGKILL
     last = trained(folder, KILLED, fingerprint="f", resume=True)
     assert same(last, unbroken)
-    other = trained(tmp_path / "other", replace(KILLED, seed=1), fingerprint="f")
     assert not same(other, unbroken)
 
 

@@ -39,25 +39,11 @@ def certify(
                1 - confidence_level, up to the first failure; the last that passed is the answer.
     Source:    Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, section 2 and the
                split fixed-sequence procedure; Bauer 1991, Stat. Med. 10(6), for the fixed order.
-    Differs:   the order is one path from the threshold with the highest predicted power to looser
-               ones, not a path of p-values over a grid; the p-value is the exact binomial one.
 
-    Promise: over the draw of the certifying labels, the precision of what the policy accepts
-    exceeds the target with a probability of at least `confidence_level`. With several targets all
-    answers hold at once: each is certified at (1 - confidence_level) / number of targets. With
-    `segments` all thresholds hold at once: see `certify_rows`.
-
-    Why the test is exact although the number accepted is random: the thresholds come from other
-    labels, so for a fixed threshold, given *which* rows are accepted, their labels are independent
-    draws from the answers with score >= t, each wrong with probability 1 - precision(t). Given
-    n(t) = n the errors are Binom(n, 1 - precision(t)), so under H0 the p-value is at most d with
-    probability at most d, for every n, hence also on average over n.
-
-    What it assumes: the labelled answers are draws from the traffic to come, independent ones or,
-    with `clusters`, independent clusters. Rows of a cluster stand or fall together and say less
-    than their number: counts are divided by the effective cluster size of the rows above each
-    threshold (`Labels.effect`). That test is approximate; `benchmarks/promise_simulation.py` shows
-    how well it holds.
+    Promise: over the draw of the certifying labels, what the policy accepts is more precise than
+    the target with a probability of at least `confidence_level`; docs/promise.md says why. Several
+    targets hold at once, and so do segments. Answers must be independent draws from the traffic to
+    come or, with `clusters`, independent clusters of them, for which the test is approximate.
 
     Args:
         scores: confidence of each answer; higher is more certain; -inf is never accepted.
@@ -69,37 +55,38 @@ def certify(
             their own threshold. `KNOWN_TEXT` is never pooled with the others.
         by: the name of the column of the segments.
         selection: true for the answers that choose the candidate thresholds, which the model may
-            have been fitted on; the others certify. Without it a quarter is drawn, whole clusters
-            at a time.
+            have been fitted on; the others certify. Without it a quarter of the clusters.
         absent: share of these answers whose item is not in the catalogue, kept in the policy.
         label_uses: how often these labels have certified something, this time included.
         seed: a seed or a generator for the drawn selection.
         fitted_on: fingerprint of the model and index, kept in the policy.
 
-    Returns:
-        A `Policy`, or a `NoThreshold` that says what is reachable; for several targets a dictionary
-        with one of them for each.
+    Returns: a `Policy`, or a `NoThreshold` that says what is reachable; for several, a dictionary.
 
     Raises:
         InputError: if a level is outside (0, 1), the columns do not fit together, a score is not a
             number, all answers are in one cluster or in too few, or labels are too few to split.
-
-    Example:
-        >>> scores = np.linspace(0, 1, 1000)
-        >>> policy = certify(scores, scores > 0.3, target=0.9)
-        >>> policy.decide(np.array([0.1, 0.9])).tolist()
-        [False, True]
-        >>> both = certify(scores, scores > 0.3, target=[0.9, 0.99])
-        >>> both[0.99].accept_at >= both[0.9].accept_at
-        True
     """
     targets = np.ravel(np.asarray(target, object)).tolist()
     if not targets:
         raise InputError("no target precision was given; give one or more, as 0.95")
-    promises = [
-        Promise(one, confidence_level, label_uses, absent, fitted_on).shared(len(targets))
-        for one in targets
-    ]
+    given = (Promise(one, confidence_level, label_uses, absent, fitted_on) for one in targets)
+    promises = [one.shared(len(targets)) for one in given]
+    rows = _rows(scores, correct, clusters, segments, selection, seed)
+    growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
+    answers = [certify_rows(rows, promise, by=by, growth=growth) for promise in promises]
+    return answers[0] if np.isscalar(target) else dict(zip(targets, answers, strict=True))
+
+
+def _rows(
+    scores: Column,
+    correct: Column,
+    clusters: Column | None,
+    segments: Column | None,
+    selection: Column | None,
+    seed: int | np.random.Generator,
+) -> Rows:
+    """The columns, checked and side by side."""
     values, right = _scores(scores), _correct(correct)
     if len(values) != len(right):
         raise InputError(
@@ -109,10 +96,7 @@ def certify(
     _check_clusters(groups)
     part = _selection(selection, values, right, groups, seed)
     names = None if segments is None else segment_names(np.asarray(segments), len(values))
-    rows = Rows(values, right, groups, part, names)
-    growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
-    answers = [certify_rows(rows, promise, by=by, growth=growth) for promise in promises]
-    return answers[0] if np.isscalar(target) else dict(zip(targets, answers, strict=True))
+    return Rows(values, right, groups, part, names)
 
 
 def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"] | None:

@@ -12,6 +12,8 @@ REACHABLE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985
 """Lower targets to try when the one asked for is out of reach."""
 POWER = 0.8
 """How probable it must be that a test passes, when labels are planned."""
+CLEAR = 0.999
+"""The same of a threshold that shows what is reachable: a dozen are tested in turn."""
 INTERVAL = 0.8
 """Probability of the interval of the precision that the number of missing labels is given for."""
 MOST_LABELS = 10_000_000
@@ -51,15 +53,19 @@ def _reachable(
     One fixed sequence of pairs, a target and a threshold of the selection part, from the lowest
     target up to the first failure: however many targets are tried, one false claim has a
     probability <= level. The threshold is the loosest that the selection part certifies by itself
-    at a tenth of the level, so that the larger certifying part fails it rarely; else the most
-    promising.
+    at a tenth of the level and predicts the certifying part to pass, by the sizes of its clusters,
+    with a probability of `CLEAR`, so that it fails rarely; else the most promising.
     """
+    # Labels of clusters of unequal sizes say as much as so many, if errors grow with the sizes.
+    size = int(len(rest) * rest.squares[-1] / rest.cubes[-1])
     best: tuple[float | None, float | None] = (None, None)
     level = promise.level
     for target in (lower for lower in REACHABLE if lower < promise.target_precision):
-        thresholds, _ = order(selection, certify_size=len(rest), target=target, level=level)
-        thresholds = thresholds[rest.testable(thresholds)]
-        clear = np.flatnonzero(selection.p_values(thresholds, target=target) <= level / 10)
+        thresholds, powers = order(selection, certify_size=size, target=target, level=level)
+        here = rest.testable(thresholds)
+        thresholds, powers = thresholds[here], powers[here]
+        sure = selection.p_values(thresholds, target=target) <= level / 10
+        clear = np.flatnonzero(sure & (powers >= CLEAR))
         chosen = thresholds[clear[-1:]] if len(clear) else thresholds[:1]
         if not len(chosen) or not passed(rest, chosen, target=target, level=level):
             break

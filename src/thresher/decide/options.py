@@ -27,7 +27,8 @@ class DecideOptions:
             of so many calibration queries are hidden before anything is certified.
         selection_share: share of the calibration clusters that choose the candidate thresholds
             (and fit the re-ranker without `folds`); the others certify. Left out, a quarter; a half
-            where they fit the re-ranker.
+            where they fit the re-ranker; of fewer than 3,000 labels none, where training queries
+            can choose.
         seed: seed of that split, of the hidden products and of the fit.
 
     Raises:

@@ -25,7 +25,7 @@ class Outcomes:
     makes), as the traffic has.
 
     Args:
-        ids: of the queries.
+        ids: of the queries; None for training queries, which only choose thresholds.
         confidence: in the proposal for each, out of fold where it was fitted on the query.
         correct: whether the proposal is a true item.
         selection: whether the query chooses the candidate thresholds; the others certify.
@@ -35,7 +35,7 @@ class Outcomes:
         absent: whether the query has no item in the catalogue; None where all have one.
     """
 
-    ids: Sequence[str]
+    ids: Sequence[str | None]
     confidence: Float64[np.ndarray, " Q"]
     correct: Bool[np.ndarray, " Q"]
     selection: Bool[np.ndarray, " Q"]
@@ -43,6 +43,37 @@ class Outcomes:
     segments: Sequence[str | None] = ()
     known: Bool[np.ndarray, " Q"] | None = None
     absent: Bool[np.ndarray, " Q"] | None = None
+
+    @property
+    def labels(self) -> set[str]:
+        """The ids of the labelled queries."""
+        return {name for name in self.ids if name is not None}
+
+    def ordered_by(
+        self,
+        confidence: Float64[np.ndarray, " E"],
+        correct: Bool[np.ndarray, " E"],
+        absent: Bool[np.ndarray, " E"],
+    ) -> "Outcomes":
+        """The same labels, and training queries that choose thresholds, of new texts each.
+
+        Args:
+            confidence: in the proposal for each, out of fold.
+            correct: whether that is right.
+            absent: whether its item was hidden.
+        """
+        more, first = len(confidence), int(self.clusters.max()) + 1
+        known = None if self.known is None else np.append(self.known, np.zeros(more, bool))
+        return replace(
+            self,
+            ids=[*self.ids, *[None] * more],
+            confidence=np.append(self.confidence, confidence),
+            correct=np.append(self.correct, correct),
+            selection=np.append(self.selection, np.ones(more, bool)),
+            clusters=np.append(self.clusters, first + np.arange(more)),
+            known=known,
+            absent=None if self.absent is None else np.append(self.absent, absent),
+        )
 
     def certify(
         self,

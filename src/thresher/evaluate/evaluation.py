@@ -92,9 +92,7 @@ def evaluate(
         slices: name to the queries of a further slice (`slices_by`).
         floor: least number of queries, and of accepted ones, that makes an uncertified coverage.
 
-    Returns: names to numbers; NaN where one is not defined (`as_json` makes it null).
-
-    Memory: O(Q k + pairs).
+    Returns: names to numbers; NaN where one is not defined. Memory: O(Q k + pairs).
 
     Raises:
         InputError: lengths or rows do not fit, a confidence is NaN, or the targets are others.

@@ -75,11 +75,7 @@ def evaluate(
     Raises:
         InputError: for a damaged artifact, or data that cannot be used.
     """
-    if not 0 <= remove_items < 1:
-        raise InputError(
-            f"the share of items to remove must lie in [0, 1), got {remove_items:g}"
-            f"{percent_hint(remove_items)}"
-        )
+    _check_share(remove_items)
     files = {name: Path(path) for name, path in (files or {}).items()}
     model = _opened(model)
     with _over(model, files.get("items")) as own:
@@ -101,6 +97,14 @@ def evaluate(
             shown = replace(shown, provenance={**shown.provenance, **facts})
             numbers["report"] = str(write_report(shown, folder))
     return numbers | {"warnings": warnings}
+
+
+def _check_share(remove_items: float) -> None:
+    if not 0 <= remove_items < 1:
+        raise InputError(
+            f"the share of items to remove must lie in [0, 1), got {remove_items:g}"
+            f"{percent_hint(remove_items)}"
+        )
 
 
 def report_folder(

@@ -110,19 +110,24 @@ def train(
                 path.unlink()
     finally:
         distributed.close()
-    return model, {
-        "artifact": None if out is None else str(out),
+    return model, _done(config, data, model, trained, seconds)
+
+
+def _done(
+    config: Config, data: Dataset, model: Retriever, trained: Trained, seconds: float
+) -> dict[str, Any]:
+    """What training did, as JSON values."""
+    schema = model.tower.schema
+    return {
+        "artifact": None if model.folder is None else str(model.folder),
         **data.sizes(),
         "features": {
             side: {f.name: f.kind for f in features}
-            for side, features in (
-                ("item", model.tower.schema.items),
-                ("query", model.tower.schema.queries),
-            )
+            for side, features in (("item", schema.items), ("query", schema.queries))
         },
         "seconds": round(seconds, 1),
         "validation": dict(trained.metrics),
-        "reranker_queries": 0 if examples is None else len(examples),
+        "reranker_queries": 0 if model.examples is None else len(model.examples),
         "repeat_boost": _boost(config, model),
         "decision": None if model.decision is None else model.decision.summary(),
         "findings": [*data.findings, *_undecided(config, data)],

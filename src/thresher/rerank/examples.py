@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from thresher.errors import InputError
-from thresher.rerank.reranker import Reranker
+from thresher.rerank.reranker import Reranker, fit_and_judge
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,28 @@ class Examples:
         Raises:
             InputError: they are of other features than those.
         """
+        self._check(names)
+        at = (self.features, self.correct, self.missing)
+        return Reranker.fit(*at, names=self.names, absent=absent, boosted=True)
+
+    def fit_and_judge(
+        self, *, absent: float, names: Sequence[str], hidden: Bool[np.ndarray, " Q"]
+    ) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
+        """The same re-ranker, and what it says of these queries out of fold; see `fit_and_judge`.
+
+        Raises:
+            InputError: they are of other features than those.
+        """
+        self._check(names)
+        at = (self.features, self.correct, self.missing)
+        return fit_and_judge(*at, names=self.names, absent=absent, hidden=hidden)
+
+    def _check(self, names: Sequence[str]) -> None:
         if self.names != tuple(names):
             raise InputError(
                 "the model's training queries were compared by other features than its index; "
                 "train again"
             )
-        at = (self.features, self.correct, self.missing)
-        return Reranker.fit(*at, names=self.names, absent=absent, boosted=True)
 
     def save(self, path: Path) -> None:
         """Write one file."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -86,38 +87,24 @@ class Reranker:
         Raises:
             InputError: when all candidates are right or all are wrong, or `absent` is out of range.
         """
-        if not 0 <= absent < 1:
-            raise InputError(f"absent is {absent:g}; it must be 0 or more and below 1, as 0.1")
-        seen = correct[~missing]
-        if seen.all() or not seen.any():
-            raise InputError(
-                f"the re-ranker needs right and wrong candidates to learn from, got "
-                f"{int(seen.sum())} right ones of {len(seen)}; use scorer = 'margin'"
-            )
-        weight, query = np.ones(len(features)), np.arange(len(features))
-        if absent:
-            has = correct.any(axis=1)
-            weight = np.concatenate([np.where(has, 1 - absent, 1.0), np.full(has.sum(), absent)])
-            query = np.concatenate([query, query[has]])
-            hidden = hide(features[has], missing[has], correct[has], names)
-            features = np.concatenate([features, hidden])
-            missing = np.concatenate([missing, missing[has] | correct[has]])
-            correct = np.concatenate([correct, np.zeros_like(correct[has])])
-        trees = None
-        if boosted and len(np.unique(query)) >= MIN_BOOSTED:
-            trees, features = _boosted(features, correct, missing, weight, query)
-        x = features.astype(np.float64)
+        rows, trees = _rows(features, correct, missing, names, absent=absent, boosted=boosted)
+        return cls._of(rows, names, trees)
+
+    @classmethod
+    def _of(cls, rows: "_Rows", names: Sequence[str], trees: Trees | None) -> "Reranker":
+        """The weights of candidates as they are seen, log odds of trees included."""
+        x, missing = rows.x.astype(np.float64), rows.missing
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
         x -= mean
         x /= scale
-        true = np.concatenate([correct, ~correct.any(axis=1, keepdims=True)], axis=1)
+        true = np.concatenate([rows.correct, ~rows.correct.any(axis=1, keepdims=True)], axis=1)
         from scipy.optimize import minimize  # slow to import
 
         found = minimize(
             _loss,
             np.zeros(len(mean) + 1),
-            (x, missing, true, weight),
+            (x, missing, true, rows.weight),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": STEPS},
@@ -260,6 +247,99 @@ def cross_fit(
     for number in np.unique(fold[selection]):
         judge(fit(selection & (fold != number)), selection & (fold == number))
     return fitted, confidence, correct
+
+
+def fit_and_judge(
+    features: Float32[np.ndarray, "Q k F"],
+    correct: Bool[np.ndarray, "Q k"],
+    missing: Bool[np.ndarray, "Q k"],
+    *,
+    names: Sequence[str],
+    absent: float,
+    hidden: Bool[np.ndarray, " Q"],
+) -> tuple[Reranker, Float64[np.ndarray, " Q"], Bool[np.ndarray, " Q"]]:
+    """Fit a re-ranker with trees on all queries, and judge each by a fit without it.
+
+    Its log odds are those of trees, and its confidence is that of weights, fitted without it; the
+    folds of the two differ.
+
+    Args:
+        features: as `Reranker.fit` takes them, and so the next four.
+        correct: whether each candidate is a true item of its query.
+        missing: places without a candidate.
+        names: of the features.
+        absent: share of the traffic whose item is not in the catalogue.
+        hidden: queries that are judged as if their true items were not in the catalogue; with
+            `absent` above 0.
+
+    Returns:
+        The re-ranker of all, the confidence in the first candidate of each query, and whether that
+        is right.
+    """
+    rows, trees = _rows(features, correct, missing, names, absent=absent, boosted=True)
+    many = len(features)
+    judged, again = np.arange(many), np.arange(many, len(rows.query))
+    again = again[hidden[rows.query[many:]]]
+    judged[rows.query[again]] = again
+    as_seen = (*names, TREES) if trees else names
+    fold = np.random.default_rng(_FOLD_SEED).integers(FOLDS, size=many)
+    confidence, right = np.empty(many), np.empty(many, bool)
+    for number in np.unique(fold):
+        without = Reranker._of(rows.take(fold[rows.query] != number), as_seen, None)
+        own = rows.take(judged[fold == number])
+        order, chances = without.rank(own.x, own.missing)
+        confidence[fold == number] = chances[:, 0]
+        right[fold == number] = np.take_along_axis(own.correct, order, axis=1)[:, 0]
+    return Reranker._of(rows, names, trees), confidence, right
+
+
+class _Rows(NamedTuple):
+    """Queries as a re-ranker is fitted on them, those with their items hidden at the end."""
+
+    x: Float32[np.ndarray, "R k F"]
+    correct: Bool[np.ndarray, "R k"]
+    missing: Bool[np.ndarray, "R k"]
+    weight: Float64[np.ndarray, " R"]
+    query: Int64[np.ndarray, " R"]
+
+    def take(self, rows: np.ndarray) -> "_Rows":
+        return _Rows(*(values[rows] for values in self))
+
+
+def _rows(
+    features: Float32[np.ndarray, "Q k F"],
+    correct: Bool[np.ndarray, "Q k"],
+    missing: Bool[np.ndarray, "Q k"],
+    names: Sequence[str],
+    *,
+    absent: float,
+    boosted: bool,
+) -> tuple[_Rows, Trees | None]:
+    """The rows that `Reranker.fit` describes, with the log odds of trees where there are some."""
+    if not 0 <= absent < 1:
+        raise InputError(f"absent is {absent:g}; it must be 0 or more and below 1, as 0.1")
+    _check_both(correct[~missing])
+    weight, query = np.ones(len(features)), np.arange(len(features))
+    if absent:
+        has = correct.any(axis=1)
+        weight = np.concatenate([np.where(has, 1 - absent, 1.0), np.full(has.sum(), absent)])
+        query = np.concatenate([query, query[has]])
+        gone = hide(features[has], missing[has], correct[has], names)
+        features = np.concatenate([features, gone])
+        missing = np.concatenate([missing, missing[has] | correct[has]])
+        correct = np.concatenate([correct, np.zeros_like(correct[has])])
+    trees = None
+    if boosted and len(np.unique(query)) >= MIN_BOOSTED:
+        trees, features = _boosted(features, correct, missing, weight, query)
+    return _Rows(features, correct, missing, weight, query), trees
+
+
+def _check_both(correct: Bool[np.ndarray, " C"]) -> None:
+    if correct.all() or not correct.any():
+        raise InputError(
+            f"the re-ranker needs right and wrong candidates to learn from, got "
+            f"{int(correct.sum())} right ones of {len(correct)}; use scorer = 'margin'"
+        )
 
 
 def _boosted(

@@ -67,10 +67,9 @@ class Trees:
 
         here = ~missing
         model = HistGradientBoostingClassifier(**OPTIONS)
-        each = weight[np.nonzero(here)[0]]
-        # With weights, equal ones too, scikit-learn takes three times as long to find its bins.
-        equal = bool((each == each[0]).all())
-        model.fit(features[here], correct[here], sample_weight=None if equal else each)
+        # Where all weigh 1 the trees are the same without weights, in less than half the time.
+        each = None if (weight == 1).all() else weight[np.nonzero(here)[0]]
+        model.fit(features[here], correct[here], sample_weight=each)
         nodes = [stage[0].nodes for stage in model._predictors]
         together = np.concatenate(nodes)
         leaf = together["is_leaf"].astype(bool)

@@ -123,20 +123,10 @@ def write_dataset(
     """
     origin = next((name for name in ("train", "validation", "test") if name in splits), None)
     _check_shares(calibration, validation, origin)
-    texts = text_of(tables.queries, _texts(tables.queries))
     taken = {"validation": validation, "calibration": calibration}
-    drawn = assign(texts, shares={"train": 1 - validation - calibration, **taken}, seed=seed)
-    given = [
-        SPLITS[number] if origin and name == origin and number else name
-        for name, number in zip(splits, drawn.tolist(), strict=True)
-    ]
-    for split, share in taken.items():
-        moved = sum(new == split != old for old, new in zip(splits, given, strict=True))
-        if moved:
-            became = counted(moved, f"{origin} query became", f"{origin} queries became")
-            notes = [*notes, f"{became} the {split} split (share {share:g}, seed {seed})"]
+    given, moved = _given(tables.queries, splits, origin, taken, seed)
     (items, strange), (queries, others) = _numbers(tables.items), _numbers(tables.queries)
-    notes = list(dict.fromkeys([*notes, *strange, *others]))
+    notes = list(dict.fromkeys([*notes, *moved, *strange, *others]))
     queries = queries.append_column("split", pa.array(given, pa.string()))
     written = {"items": items, "queries": queries, "pairs": tables.pairs}
     written |= {} if tables.ignored is None else {"ignored": tables.ignored}
@@ -155,6 +145,30 @@ def write_dataset(
         without_pairs=len(queries) - pc.count_distinct(tables.pairs["query_id"]).as_py(),
         columns={"items": _told(items), "queries": _told(queries)},
     )
+
+
+def _given(
+    queries: pa.Table,
+    splits: Sequence[str | None],
+    origin: str | None,
+    taken: Mapping[str, float],
+    seed: int,
+) -> tuple[list[str | None], list[str]]:
+    """The split of each query, a share of those of `origin` moved, and a sentence for each move."""
+    texts = text_of(queries, _texts(queries))
+    rest = 1 - taken["validation"] - taken["calibration"]
+    drawn = assign(texts, shares={"train": rest, **taken}, seed=seed)
+    given = [
+        SPLITS[number] if origin and name == origin and number else name
+        for name, number in zip(splits, drawn.tolist(), strict=True)
+    ]
+    notes = []
+    for split, share in taken.items():
+        moved = sum(new == split != old for old, new in zip(splits, given, strict=True))
+        if moved:
+            became = counted(moved, f"{origin} query became", f"{origin} queries became")
+            notes.append(f"{became} the {split} split (share {share:g}, seed {seed})")
+    return given, notes
 
 
 def _numbers(table: pa.Table) -> tuple[pa.Table, list[str]]:
