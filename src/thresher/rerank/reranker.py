@@ -93,14 +93,14 @@ class Reranker:
     @classmethod
     def _of(cls, rows: "_Rows", names: Sequence[str], trees: Trees | None) -> "Reranker":
         """The weights of candidates as they are seen, log odds of trees included."""
+        from scipy.optimize import minimize  # slow to import
+
         x, missing = rows.x.astype(np.float64), rows.missing
         mean, scale = x[~missing].mean(0), x[~missing].std(0)
         scale[scale < 1e-9] = 1.0
         x -= mean
         x /= scale
         true = np.concatenate([rows.correct, ~rows.correct.any(axis=1, keepdims=True)], axis=1)
-        from scipy.optimize import minimize  # slow to import
-
         found = minimize(
             _loss,
             np.zeros(len(mean) + 1),
