@@ -1,11 +1,13 @@
 """Training queries are seen by towers that were trained without them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from oracles.tables import histories
 from thresher.config import read
 from thresher.data.dataset import Part
 from thresher.data.queries import Queries
@@ -79,6 +81,13 @@ def test_it_ends_once_there_are_enough(monkeypatch, data):
     found, seen = run(monkeypatch, data, folds=4)
     assert [number for _, _, number in seen] == [1, 2]
     assert len(found) == 20
+
+
+def test_users_with_histories_are_no_examples(monkeypatch, data):
+    part = data.part("train")
+    queries = replace(part.queries, histories=histories(*[[0]] * N))
+    data.parts["train"] = replace(part, queries=queries)
+    assert run(monkeypatch, data) == (None, [])
 
 
 @pytest.mark.parametrize("decide", [{"folds": 0}, {"scorer": "margin"}])

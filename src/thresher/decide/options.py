@@ -19,7 +19,7 @@ class DecideOptions:
         candidates: retrieved items a query that the re-ranker chooses from.
         candidates_by_words: further ones that share the rarest words with the query.
         folds: parts of the training queries that the re-ranker learns from, each with a tower that
-            is trained without it; 0: it learns from calibration labels alone.
+            is trained without it; 0, and with histories: it learns from calibration labels alone.
         target: precision to certify, a fraction.
         confidence_level: probability with which the certificate holds, a fraction.
         by: column of the queries whose values get a threshold each; none for one threshold.

@@ -24,7 +24,8 @@ def examples_of(
     A tower knows the queries that it was trained on too well. So they are cut into `decide.folds`
     parts, or more of `MOST` queries each, equal texts together; for each part a tower is trained
     on the others, and its candidates are compared with the queries as those of new queries will
-    be. It ends once there are `MOST`.
+    be. It ends once there are `MOST`. Users with histories are no such examples: what training
+    asks of them is another question than the one that labels answer.
 
     Source:    cross-fitting, as in stacked generalisation (Wolpert 1992, Neural Networks 5(2)).
 
@@ -34,12 +35,15 @@ def examples_of(
         train: a model of a dataset, by the number of the fold; None on other processes.
 
     Returns:
-        The examples; None on all but the first of several processes, and where nothing is decided.
+        The examples; None on all but the first of several processes, where nothing is decided, and
+        where queries have histories.
     """
     options = config.build("decide") if config.decides else None
     if options is None or options.scorer != "reranker" or not options.folds:
         return None
     part = data.part("train")
+    if part.queries.histories is not None:
+        return None
     texts = [normalised(text) for text in part.queries.text(data.query_text)]
     keys = texts if data.query_text else part.queries.ids.to_pylist()
     distinct, at = np.unique(keys, return_inverse=True)
