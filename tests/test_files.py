@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import safetensors.torch
@@ -315,7 +316,7 @@ def _count_up(folder, rounds):
                     (folder / "count").write_text(str(count + 1))
                 break
             except InputError:
-                continue
+                time.sleep(0.001)
 
 
 def test_only_one_of_many_writers_at_a_time(tmp_path):

@@ -409,7 +409,7 @@ def test_a_folder_without_pairs_or_events_is_no_base(tmp_path):
 
 @pytest.mark.slow
 def test_cells_train_measure_both_splits_and_are_not_run_again(request_):
-    twice = ("train.epochs=2", *SMALL[1:])
+    twice = ("train.epochs=2", *SMALL[1:-1], "train.batch_size=64")  # 120 pairs are learnt
     small = replace(request_, arms=("CFM",), trials=1, seeds=(0,), overrides=twice)
     seen = []
     first = ssl(small, jobs=2, report=seen.append)
