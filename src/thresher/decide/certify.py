@@ -40,10 +40,9 @@ def certify(
     Source:    Angelopoulos et al. 2021, "Learn then Test", arXiv 2110.01052, section 2 and the
                split fixed-sequence procedure; Bauer 1991, Stat. Med. 10(6), for the fixed order.
 
-    Promise: over the draw of the certifying labels, what the policy accepts is more precise than
-    the target with a probability of at least `confidence_level`; docs/promise.md says why. Several
-    targets hold at once, and so do segments. Answers must be independent draws from the traffic to
-    come or, with `clusters`, independent clusters of them, for which the test is approximate.
+    Promise: over draws of the certifying labels, what is accepted is more precise than the target
+    with a probability of `confidence_level` or more, for all targets and segments at once. Answers
+    are independent draws from the traffic to come or, approximately, clusters of them are.
 
     Args:
         scores: confidence of each answer; higher is more certain; -inf is never accepted.
@@ -51,8 +50,8 @@ def certify(
         target: precision to certify, a fraction in (0, 1), or several.
         confidence_level: probability that the promise holds, a fraction in (0, 1).
         clusters: a value per answer; equal values, such as the same text, stand or fall together.
-        segments: a value per answer, such as its category; those that can afford it get
-            their own threshold. `KNOWN_TEXT` is never pooled with the others.
+        segments: a value per answer, such as its category; those that can afford it get a
+            threshold of their own. `KNOWN_TEXT` is never pooled with others.
         by: the name of the column of the segments.
         selection: true for the answers that choose the candidate thresholds, which the model may
             have been fitted on; the others certify. Without it a quarter of the clusters.
@@ -62,20 +61,28 @@ def certify(
         fitted_on: fingerprint of the model and index, kept in the policy.
 
     Returns: a `Policy`, or a `NoThreshold` that says what is reachable; for several, a dictionary.
+    Raises: InputError for a level outside (0, 1), columns that do not fit together, a score that is
+        no number, answers in one cluster or in too few, or labels too few to split.
 
-    Raises:
-        InputError: if a level is outside (0, 1), the columns do not fit together, a score is not a
-            number, all answers are in one cluster or in too few, or labels are too few to split.
+    Example:
+        >>> scores = np.linspace(0, 1, 1000)
+        >>> certify(scores, scores > 0.3, target=0.9).decide(np.array([0.1, 0.9])).tolist()
+        [False, True]
     """
-    targets = np.ravel(np.asarray(target, object)).tolist()
-    if not targets:
-        raise InputError("no target precision was given; give one or more, as 0.95")
-    given = (Promise(one, confidence_level, label_uses, absent, fitted_on) for one in targets)
-    promises = [one.shared(len(targets)) for one in given]
+    targets = _targets(target)
+    about = confidence_level, label_uses, absent, fitted_on
+    promises = [Promise(one, *about).shared(len(targets)) for one in targets]
     rows = _rows(scores, correct, clusters, segments, selection, seed)
     growth = 1.0 if selection is not None else 1 / (1 - SELECTION_SHARE)
     answers = [certify_rows(rows, promise, by=by, growth=growth) for promise in promises]
     return answers[0] if np.isscalar(target) else dict(zip(targets, answers, strict=True))
+
+
+def _targets(target: Any) -> list[float]:
+    targets: list[float] = np.ravel(np.asarray(target, object)).tolist()
+    if not targets:
+        raise InputError("no target precision was given; give one or more, as 0.95")
+    return targets
 
 
 def _rows(
