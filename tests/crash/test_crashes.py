@@ -141,7 +141,7 @@ def test_a_disk_that_is_full(place, tmp_path, commands, name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_at_many_calls(place, tmp_path, commands, name, how):
     # Calls of one kind follow each other: a sample of those of a training is enough for one run.
-    some = 60 if how == "kill" else 20
+    some = 45 if how == "kill" else 10
     assert disturbed(place, tmp_path, commands, name, how, some) > 0
 
 
