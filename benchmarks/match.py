@@ -1,11 +1,13 @@
-"""Match 100,000 offers end to end, stage by stage: rows a second.
+"""Match 100,000 offers end to end, stage by stage: rows a second; and one offer at a time.
 
     python benchmarks/match.py ARTIFACT
     python benchmarks/match.py ARTIFACT --rows 20000 --threads 1
+    python benchmarks/match.py ARTIFACT --one        500 offers by themselves, in turn
 
 ARTIFACT is the folder of a calibrated run on texts. The offers are titles of the bundled
 set, repeated, each time with two neighbouring letters swapped somewhere, so that hardly any two are
-equal. A stage's time is measured inside one ordinary run of `thresher match`.
+equal. A stage's time is measured inside one ordinary run of `thresher match`. Of one offer the
+processor time of the thread is shown too, which other work on the machine changes less.
 """
 
 import argparse
@@ -84,14 +86,42 @@ def measure(artifact: Path, table: pa.Table) -> dict[str, float]:
     }
 
 
+def one_by_one(model: Retriever, texts: list[str]) -> dict[str, dict[str, float]]:
+    """Milliseconds of a call with one text: encode, search (which encodes), match."""
+    calls = {"encode": model.encode, "search": model.search, "match": model.match}
+    clocks = {"wall": time.perf_counter, "processor": time.thread_time}
+    spent: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for call in calls.values():
+        call(texts[0])  # compiles, and reads what is mapped into memory
+    for text in texts:
+        for name, call in calls.items():
+            begun = {clock: now() for clock, now in clocks.items()}
+            call(text)
+            for clock, now in clocks.items():
+                spent[name, clock].append(1000 * (now() - begun[clock]))
+    return {
+        f"{name}, {clock}": {f"p{q}": round(float(np.percentile(times, q)), 2) for q in (50, 99)}
+        for (name, clock), times in spent.items()
+    }
+
+
 def main() -> None:
     """Read the arguments; print a table, then the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--one", action="store_true", help="one offer a call")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.one:
+        texts = offers(500)["title"].to_pylist()
+        found = one_by_one(Retriever.open(arguments.artifact), texts)
+        print("| ms | p50 | p99 |\n|-|-:|-:|")
+        for name, times in found.items():
+            print(f"| {name} | {times['p50']:.2f} | {times['p99']:.2f} |")
+        print(json.dumps({"threads": arguments.threads, "one": found}))
+        return
     seconds = measure(arguments.artifact, offers(arguments.rows))
     print("| stage | seconds | rows/s |\n|-|-:|-:|")
     for stage, spent in seconds.items():
