@@ -820,3 +820,19 @@ def test_tables_that_are_files_are_read(model, offers, tmp_path):
     assert model.search(str(tmp_path / "o.csv"), 2).to_pylist() == (
         model.search(offers, 2).to_pylist()
     )
+
+
+def test_files_that_fit_their_digests_and_are_no_model(own):
+    """As after an edit by hand, with the manifest brought up to date."""
+    edit, part = Transaction(own.folder), Artifact.open(own.folder).part("model")
+
+    def edited(folder):
+        shutil.copytree(part, folder, dirs_exist_ok=True)
+        (folder / "settings.json").write_text("{}")
+
+    edit.write("model", edited)
+    edit.commit()
+    with pytest.raises(
+        InputError, match=r"cannot be read \(KeyError: 'base'\): a file is"
+    ):
+        Retriever.open(own.folder)

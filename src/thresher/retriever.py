@@ -720,6 +720,19 @@ class Retriever:
             InputError: for a damaged artifact, or a policy of another model or index.
         """
         artifact = Artifact.open(folder)
+        try:
+            return cls._of(artifact)
+        except InputError:
+            raise
+        except Exception as error:  # files that fit their digests and are not what save writes
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"{folder} cannot be read ({said}): a file is not what Thresher writes; restore "
+                "the artifact, or train again"
+            ) from error
+
+    @classmethod
+    def _of(cls, artifact: Artifact) -> "Retriever":
         model = artifact.part("model")
         settings = read_json(model / "settings.json", what="the settings", fix="train again")
         config = read(model / "config.toml")
@@ -740,7 +753,7 @@ class Retriever:
             train_queries=settings["train_queries"],
             known_texts=KnownTexts.load(known) if known.exists() else None,
             examples=Examples.load(model / "examples.safetensors"),
-            folder=Path(folder),
+            folder=artifact.folder,
         )
 
     def _write_model(self, folder: Path) -> None:
