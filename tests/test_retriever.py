@@ -832,7 +832,21 @@ def test_files_that_fit_their_digests_and_are_no_model(own):
 
     edit.write("model", edited)
     edit.commit()
-    with pytest.raises(
-        InputError, match=r"cannot be read \(KeyError: 'base'\): a file is"
-    ):
+    with pytest.raises(InputError, match=r"cannot be read \(KeyError: 'base'\): a file is"):
         Retriever.open(own.folder)
+
+
+def test_a_folder_that_holds_another_model_by_now(own, shop, offers):
+    """Neither a certificate of the old catalogue nor the old model is written into it."""
+    other = Retriever.open(own.folder)
+    other.index(other.items.slice(0, 200))
+    for change in (lambda: own.calibrate(0.6), lambda: own.index(own.items.slice(0, 250))):
+        with pytest.raises(InputError, match=r"holds another model or catalogue by now.*open it"):
+            change()
+    again = Retriever.open(own.folder)
+    assert (len(again.items), again.policy) == (200, None)
+    assert len(own.items) == PRODUCTS
+    own = Retriever.open(own.folder)
+    own.calibrate(0.6)  # opened again it may
+    assert Retriever.open(own.folder).policy == own.policy
+    own.calibrate(0.7)  # and what it wrote itself is not another

@@ -301,11 +301,6 @@ def certified(
     The answers say how often the labels were used: once more than the model's present decision if
     that rests on some of them, unless they only repeat its answer.
     """
-    fitted_on = ""
-    if model.folder is not None:
-        from thresher.artifact import Artifact
-
-        fitted_on = Artifact.open(model.folder).fingerprint("model", "index")
 
     def answers(label_uses: int) -> list[Policy | NoThreshold]:
         found = outcomes.certify(
@@ -313,7 +308,7 @@ def certified(
             confidence_level=options.confidence_level,
             by=options.by,
             label_uses=label_uses,
-            fitted_on=fitted_on,
+            fitted_on=model.fingerprint,
         )
         return list(found.values())
 

@@ -100,6 +100,7 @@ class Retriever:
         self.embeddings, self.decision = embeddings, decision
         self.train_queries, self.known_texts = train_queries, known_texts
         self.examples, self.data, self.folder = examples, data, folder
+        self.fingerprint = ""  # of model and index as they lie in the folder
 
     def __repr__(self) -> str:
         found = "not calibrated"
@@ -613,7 +614,7 @@ class Retriever:
         decision = fit_decision(self, part, config.build("decide"), targets[1:])
         if self.folder is not None:
             with FolderLock(self.folder, "calibrate"):
-                edit = Transaction(self.folder)
+                edit = self._edit(self.folder)
                 edit.write("decision", decision.save)
                 edit.commit()
         self.config, self.decision = config, decision
@@ -639,7 +640,9 @@ class Retriever:
             if not before.same(self.catalogue):
                 self.decision = None
             if self.folder is not None:
-                self.save(self.folder)
+                with FolderLock(self.folder, "index"):
+                    self._edit(self.folder)
+                    self.write(self.folder)
         except BaseException:
             self.catalogue, self.decision = before, decision
             self.tower.describe(before.items)
@@ -687,6 +690,15 @@ class Retriever:
 
     # Saving
 
+    def _edit(self, folder: Path) -> Transaction:
+        """Changes to the folder; InputError where it holds another model or catalogue by now."""
+        if Artifact.open(folder).fingerprint("model", "index") != self.fingerprint:
+            raise InputError(
+                f"{folder} holds another model or catalogue by now than when this one was opened; "
+                "open it again"
+            )
+        return Transaction(folder)
+
     def save(self, folder: str | Path) -> Path:
         """Write the model, its index and its decision into one folder.
 
@@ -711,6 +723,7 @@ class Retriever:
             edit.write("decision", decision.save)
         edit.commit()
         self.decision, self.folder = decision, folder
+        self.fingerprint = edit.fingerprint("model", "index")
 
     @classmethod
     def open(cls, folder: str | Path) -> "Retriever":
@@ -744,7 +757,7 @@ class Retriever:
                 artifact.part("decision"), fitted_on=artifact.fingerprint("model", "index")
             )
             config = config.replace(decide=asdict(decision.options))
-        return cls(
+        opened = cls(
             config,
             tower,
             Catalogue.load(artifact.part("index"), tower, model=artifact.fingerprint("model")),
@@ -755,6 +768,8 @@ class Retriever:
             examples=Examples.load(model / "examples.safetensors"),
             folder=artifact.folder,
         )
+        opened.fingerprint = artifact.fingerprint("model", "index")
+        return opened
 
     def _write_model(self, folder: Path) -> None:
         save_tower(self.tower, folder / "tower")

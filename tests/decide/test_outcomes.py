@@ -53,6 +53,25 @@ def test_known_texts_are_apart_and_reviewed_where_no_label_is_of_one():
     assert isinstance(half.certify(target=0.9999), NoThreshold)
 
 
+def test_known_texts_say_nothing_of_what_new_ones_reach():
+    # 95 right labels of new texts: enough for .96 (.96^95 = .02), not for .97 (.97^95 = .055). The
+    # 10 of known texts, which are reviewed, would make it 105 (.97^105 = .04).
+    count = 95 + 10
+    one = Outcomes(
+        ids=[f"q{n}" for n in range(count + 500)],
+        confidence=np.ones(count + 500),
+        correct=np.ones(count + 500, bool),
+        selection=np.arange(count + 500) >= count,
+        clusters=np.arange(count + 500),
+        known=np.arange(count + 500) < 10,
+    )
+    answer = one.certify(target=0.98)
+    assert isinstance(answer, NoThreshold)
+    assert (answer.reachable_precision, answer.labelled) == (0.96, 95)
+    assert isinstance(one.certify(target=0.97), NoThreshold)
+    assert isinstance(one.certify(target=0.96), Policy)
+
+
 def test_segments_and_known_texts_together():
     brands = ["a", None] * 1_000
     one = replace(outcomes(), segments=brands, known=np.arange(2_000) < 400)

@@ -79,6 +79,8 @@ def test_sentences_name_the_numbers():
         "without an error are the least); 0.96 is certified, for 41.0% of the queries; about 200 "
         "to 3,000 more labels would settle it."
     )
+    hopeless = replace(none, more_labels=None).sentence()
+    assert "at the most promising threshold are too many; 0.96" in hopeless
     open_end = replace(none, more_labels=(137, None)).sentence()
     assert "at least 200 more labels would be needed" in open_end
     narrow = replace(none, more_labels=(261, 270)).sentence()

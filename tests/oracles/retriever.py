@@ -73,6 +73,7 @@ class FakeRetriever:
     ):
         self.scores, self.reranked = scores, scores if reranked is None else reranked
         self.parts, self.policy, self.folder = parts, policy, folder
+        self.fingerprint = ""
         self.catalogue = Catalogue(titles, counts)
         outcomes = SimpleNamespace(certify=lambda target, **_: {one: policy for one in target})
         self.decision = SimpleNamespace(outcomes=outcomes)

@@ -28,6 +28,13 @@ def test_parts_are_joined_in_turn():
     np.testing.assert_array_equal(joined.missing[2:], parts[1].missing)
 
 
+def test_a_text_of_more_characters_than_half_precision_holds():
+    own = examples(2)
+    own.features[0, 0] = 1e5, -1e5
+    kept = Examples.joined([own]).features[0, 0]
+    assert kept.tolist() == [65504, -65504]  # the largest of float16
+
+
 def test_what_is_read_is_what_was_fitted_on(tmp_path):
     own = Examples.joined([examples(4)])
     own.save(tmp_path / "examples.safetensors")

@@ -20,7 +20,7 @@ MOST_LABELS = 10_000_000
 """More labels than this settle nothing in practice."""
 
 
-def explain(selection: Labels, rest: Labels, promise: Promise, *, growth: float) -> NoThreshold:
+def explain(selection: Labels, rest: Labels, promise: Promise, growth: float) -> NoThreshold:
     """Say what is reachable, and how many labels would settle it, after a failure.
 
     Args:

@@ -319,8 +319,10 @@ class NoThreshold:
         text = f"{evidence(self)} at the most promising threshold are too "
         if self.distinct_clusters < min(MIN_CLUSTERS, self.accepted):
             return f"{text}few (where clusters repeat {MIN_CLUSTERS} distinct ones are the least)"
+        if self.errors and (self.more_labels is None or self.effective_labels >= needed):
+            return f"{text}many"
         if self.effective_labels >= needed:
-            return text + ("many" if self.errors else "few")
+            return f"{text}few"
         return f"{text}few ({needed:,} independent labels without an error are the least)"
 
     def sentence(self) -> str:

@@ -84,7 +84,9 @@ def certify_rows(
         policy = _by_segment(rows, rows.segments, promise, by)
     if any(own.accept_at is not None for own in (policy, *policy.segments.values())):
         return policy
-    return explain(*rows.parts(), promise, growth=growth)
+    # Known texts have a threshold of their own or none: they say nothing about the others.
+    new = None if rows.segments is None else rows.segments != KNOWN_TEXT
+    return explain(*rows.parts(new if new is not None and new.any() else None), promise, growth)
 
 
 def certify_parts(selection: Labels, rest: Labels, promise: Promise) -> Policy:

@@ -38,7 +38,8 @@ class Examples:
         each = list(parts)
         features = np.concatenate([part.features for part in each])
         # Twice as small on disk, and what is fitted before saving equals what is fitted after.
-        features = features.astype(np.float16).astype(np.float32)
+        most = np.finfo(np.float16).max  # a text may have more characters
+        features = np.clip(features, -most, most).astype(np.float16).astype(np.float32)
         correct, missing = (
             np.concatenate([getattr(part, name) for part in each])
             for name in ("correct", "missing")
