@@ -850,3 +850,11 @@ def test_a_folder_that_holds_another_model_by_now(own, shop, offers):
     own.calibrate(0.6)  # opened again it may
     assert Retriever.open(own.folder).policy == own.policy
     own.calibrate(0.7)  # and what it wrote itself is not another
+
+
+def test_the_same_answer_again_is_no_other_use_of_the_labels(own):
+    before = own.policy
+    assert before.segments  # known texts are reviewed
+    assert own.calibrate() == before
+    assert own.policy.label_uses == 1
+    assert own.calibrate(0.61).label_uses == 2

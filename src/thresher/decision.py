@@ -54,7 +54,11 @@ class Decision:
 
     def bound(self, fitted_on: str) -> "Decision":
         """The same decision, which names the model and index that it is for."""
-        return replace(self, policy=replace(self.policy, fitted_on=fitted_on))
+        policy = replace(self.policy, fitted_on=fitted_on)
+        if isinstance(policy, Policy):
+            own = {name: replace(one, fitted_on=fitted_on) for name, one in policy.segments.items()}
+            policy = replace(policy, segments=own)
+        return replace(self, policy=policy)
 
     def summary(self) -> dict[str, Any]:
         """What was found, as JSON values; `certified` is the answer.
