@@ -82,7 +82,7 @@ slow: $(VENV)/.dev
 fuzz: $(VENV)/.test
 	$(BIN)/python -m pytest tests/fuzz -n auto --maxprocesses 4
 
-# Every command killed, and its disk full, at every call that changes files; two at once.
+# Every command killed, and its disk full, at many calls that change files; two at once.
 crash: $(VENV)/.test
 	$(BIN)/python -m pytest tests/crash -n auto --maxprocesses 4
 

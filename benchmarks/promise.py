@@ -68,7 +68,7 @@ def proposed(model: Retriever, part: Part, absent: float) -> dict[str, np.ndarra
 def held_out(model: Retriever, absent: float) -> tuple[dict, dict, int]:
     """What chooses thresholds, the other held-out queries, and how many certify.
 
-    Training queries that choose have no id among the outcomes, and a title of their own each.
+    Training queries that choose have no id among the outcomes, and each another title.
     """
     options = replace(model.options, absent=absent)
     calibration, test = model.labelled("calibration"), model.labelled("test")

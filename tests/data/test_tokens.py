@@ -18,6 +18,7 @@ KINDS = [
     Tokens(bits=10, ngram_range=(2, 3)),
     Tokens(bits=9, ngram_range=(1, 1), pairs=False),
     Tokens(bits=9, ngram_range=(3, 12), parts=False),
+    Tokens(bits=9, ngram_range=(1, 10**9)),  # as long as a word is
     Tokens(bits=9, ngram_range=(0, 0), pairs=False, parts=False),
 ]
 

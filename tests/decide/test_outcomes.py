@@ -70,6 +70,10 @@ def test_known_texts_say_nothing_of_what_new_ones_reach():
     assert (answer.reachable_precision, answer.labelled) == (0.96, 95)
     assert isinstance(one.certify(target=0.97), NoThreshold)
     assert isinstance(one.certify(target=0.96), Policy)
+    every = replace(one, known=np.arange(count + 500) < count)  # nobody but training queries is new
+    answer = every.certify(target=0.98)
+    assert isinstance(answer, NoThreshold)
+    assert answer.labelled == count
 
 
 def test_segments_and_known_texts_together():

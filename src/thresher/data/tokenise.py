@@ -95,21 +95,32 @@ def _add_word(
 
 
 @compiled
-def _add_ngrams(key: np.ndarray, size: int, seen: np.ndarray, token: Any, end: int) -> int:
-    """The n-grams of `size` bytes, a marked word; a character may have several bytes."""
+def _append_ngrams(
+    key: np.ndarray, size: int, shortest: int, longest: int, token: Any, end: int
+) -> int:
+    """The hashes of the n-grams of `size` bytes behind those that are there; where they end."""
     for begin in range(size):
         if key[begin] & 0xC0 == 0x80:
             continue
         stop = begin
-        for n in range(1, _LONGEST + 1):
+        for n in range(1, longest + 1):
             if stop == size:
                 break
             stop += 1
             while stop < size and key[stop] & 0xC0 == 0x80:
                 stop += 1
-            if n >= _SHORTEST:
-                h = murmur(key, begin, stop) & ((1 << TOKEN_BITS) - 1)
-                end = _add(h, 1, seen, token, end)
+            if n >= shortest:
+                token[end] = murmur(key, begin, stop)
+                end += 1
+    return end
+
+
+@compiled
+def _add_ngrams(key: np.ndarray, size: int, seen: np.ndarray, token: Any, end: int) -> int:
+    """The same, each hash once in a row; new ones lie behind the others until told apart."""
+    stop = _append_ngrams(key, size, _SHORTEST, _LONGEST, token, end)
+    for i in range(end, stop):
+        end = _add(token[i] & ((1 << TOKEN_BITS) - 1), 1, seen, token, end)
     return end
 
 
@@ -161,27 +172,6 @@ def tokenise(raw: np.ndarray, rows: int, tokens_seen: np.ndarray, words_seen: np
 
 
 @compiled
-def _append_ngrams(
-    key: np.ndarray, size: int, shortest: int, longest: int, token: Any, end: int
-) -> int:
-    """The hashes of the n-grams of `size` bytes behind those that are there; where they end."""
-    for begin in range(size):
-        if key[begin] & 0xC0 == 0x80:
-            continue
-        stop = begin
-        for n in range(1, longest + 1):
-            if stop == size:
-                break
-            stop += 1
-            while stop < size and key[stop] & 0xC0 == 0x80:
-                stop += 1
-            if n >= shortest:
-                token[end] = murmur(key, begin, stop)
-                end += 1
-    return end
-
-
-@compiled
 def _counted(token: np.ndarray, times: np.ndarray, begin: int, end: int) -> int:
     """Sort the hashes of a row and keep each once, with how often it was there; their end."""
     token[begin:end].sort()
@@ -193,6 +183,20 @@ def _counted(token: np.ndarray, times: np.ndarray, begin: int, end: int) -> int:
             token[kept], times[kept] = token[at], 1
             kept += 1
     return kept
+
+
+@compiled
+def _most(raw: np.ndarray, rows: int, shortest: int, longest: int) -> int:
+    """No fewer than the tokens of all lines: n-grams of marked words, words, and their pairs."""
+    most = at = 0
+    for _ in range(rows):
+        while raw[at] != _NEW_LINE:
+            end = _word_end(raw, at + 1)
+            size = end - at + 1
+            most += size * max(min(longest, size) - shortest + 1, 0) + 2
+            at = end
+        at += 1
+    return most
 
 
 @compiled
@@ -210,7 +214,7 @@ def count(
         pairs: whether neighbouring words are joined.
         parts: whether parts of words count.
     """
-    most = (2 * max(longest - shortest + 1, 0) + 3) * len(raw) + 16
+    most = _most(raw, rows, shortest, longest)
     token, times = np.empty(most, np.int32), np.empty(most, np.float32)
     start = np.zeros(rows + 1, np.int64)
     key = np.empty(2 * len(raw) + 2, np.uint8)

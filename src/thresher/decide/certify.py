@@ -50,8 +50,8 @@ def certify(
         target: precision to certify, a fraction in (0, 1), or several.
         confidence_level: probability that the promise holds, a fraction in (0, 1).
         clusters: a value per answer; equal values, such as the same text, stand or fall together.
-        segments: a value per answer, such as its category; those that can afford it get a
-            threshold of their own. `KNOWN_TEXT` is never pooled with others.
+        segments: a value per answer, such as its category; those that can afford it have
+            a threshold each. `KNOWN_TEXT` is never pooled with others.
         by: the name of the column of the segments.
         selection: true for the answers that choose the candidate thresholds, which the model may
             have been fitted on; the others certify. Without it a quarter of the clusters.

@@ -84,9 +84,10 @@ def certify_rows(
         policy = _by_segment(rows, rows.segments, promise, by)
     if any(own.accept_at is not None for own in (policy, *policy.segments.values())):
         return policy
-    # Known texts have a threshold of their own or none: they say nothing about the others.
+    # Known texts have another threshold or none: they say nothing about the others, if any certify.
     new = None if rows.segments is None else rows.segments != KNOWN_TEXT
-    return explain(*rows.parts(new if new is not None and new.any() else None), promise, growth)
+    some = new is not None and bool(new[~rows.selection].any())
+    return explain(*rows.parts(new if some else None), promise, growth)
 
 
 def certify_parts(selection: Labels, rest: Labels, promise: Promise) -> Policy:
