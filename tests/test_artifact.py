@@ -319,6 +319,11 @@ def test_what_is_no_artifact(tmp_path):
         Artifact.open(tmp_path)
     with pytest.raises(InputError, match="is no artifact"):
         Artifact.open(tmp_path / "nowhere")
+    begun = tmp_path / "begun" / "training"
+    begun.mkdir(parents=True)
+    (begun / "last.safetensors").write_text("x")
+    with pytest.raises(InputError, match=r"the training in it did not end, go on with .* --resume"):
+        Artifact.open(tmp_path / "begun")
     file = tmp_path / "file"
     file.write_text("x")
     with pytest.raises(InputError, match="is no artifact"):

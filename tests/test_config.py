@@ -216,6 +216,7 @@ BAD = {
     "number for text": ("[train]\nmetric = 1\n", r"train\.metric must be text in quotes, got 1"),
     "no list": ('[data]\nitem_text = "title"\n', r"data\.item_text must be a list, got 'title'"),
     "list of": ("[data]\nitem_text = [1]\n", r"data\.item_text must be text in quotes, got 1"),
+    "short": ("[tower]\nngram_range = [2]\n", r"ngram_range is \[2\]; it needs more values"),
     "no table": ("[data]\nshares = 1\n", r"data\.shares must be a table of keys and values, got 1"),
     "table of": ('[data]\nshares = { train = "x" }\n', r"data\.shares\.train must be a number"),
     "choice": ('[decide]\nscorer = "best"\n', r"decide\.scorer must be one of reranker, margin"),

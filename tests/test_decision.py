@@ -249,7 +249,10 @@ def test_labels_that_are_used_again_count_up(model):
     fresh = asked(40, 400, seed=1)
     ids = pa.array([f"fresh {n}" for n in range(400)])
     fresh = replace(fresh, queries=replace(fresh.queries, ids=ids))
-    assert fit_decision(own, fresh, margin).policy.label_uses == 1
+    own.decision = fit_decision(own, fresh, margin)
+    assert own.policy.label_uses == 1
+    own.decision = fit_decision(own, part, margin)  # others in between change nothing
+    assert own.policy.label_uses == 4
 
 
 def test_several_targets_hold_together_and_the_first_decides(model):
@@ -283,6 +286,7 @@ def test_a_decision_is_saved_and_loaded(model, tmp_path, scorer):
     made.save(tmp_path)
     again = Decision.load(tmp_path, fitted_on="model and index")
     assert (again.options, again.policy) == (made.options, made.policy)
+    assert again.used == made.used == dict.fromkeys(made.outcomes.ids, 1)
     assert again.outcomes.ids == made.outcomes.ids
     one, other = (
         d.outcomes.certify(target=0.7, confidence_level=0.9, by="shop") for d in (made, again)
@@ -387,6 +391,19 @@ def test_labels_choose_where_training_queries_cannot(learned, how, monkeypatch):
     outcomes = fit_decision(learned, part, options).outcomes
     assert len(outcomes.ids) == 200
     assert 0 < outcomes.selection.sum() < 100
+
+
+def test_what_was_learnt_of_training_queries_is_not_learnt_again(learned, model, monkeypatch):
+    monkeypatch.setattr("thresher.decision.FEW", 0)
+    first = fit_decision(learned, asked(40, 200), OPTIONS)
+    again = Retriever(
+        model.config, model.tower, model.catalogue, decision=first, examples=learned.examples
+    )
+    tighter = fit_decision(again, asked(40, 200), replace(OPTIONS, target=0.9))
+    assert tighter.reranker is first.reranker
+    with_absent = fit_decision(again, asked(40, 200), replace(OPTIONS, absent=0.2))
+    assert with_absent.reranker is not first.reranker
+    assert (first.reranker.absent, with_absent.reranker.absent) == pytest.approx((0.0, 0.2))
 
 
 def test_labels_are_used_again_and_training_queries_are_none(learned, model):

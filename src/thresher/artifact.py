@@ -170,9 +170,13 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
     """What the manifest says, once it says what a manifest may."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise InputError(
-            f"{folder} is no artifact: it has no manifest.json; `thresher train` makes one"
+        begun = any((folder / "training").rglob("last.safetensors"))
+        fix = (
+            "the training in it did not end, go on with `thresher train ... --resume`"
+            if begun
+            else "`thresher train` makes one"
         )
+        raise InputError(f"{folder} is no artifact: it has no manifest.json; {fix}")
     manifest = read_json(path, what="the manifest", fix="train again")
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if version != FORMAT:

@@ -352,6 +352,8 @@ def _sentence(error: Mapping[str, Any], where: str, table: Section) -> str:
     keys = table[key] if isinstance(table.get(key), Mapping) else ()
     inner = [str(part) for part in rest if part in keys]
     name = ".".join([where, str(key), *inner])
+    if error["type"] == "missing" and rest:
+        return f"{name} is {table[key]!r}; it needs more values than that"
     if error["type"] == "missing":
         return f"{where} needs {key}; add {key} = ... to it"
     if error["type"] == "literal_error":

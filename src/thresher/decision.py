@@ -1,16 +1,18 @@
 """From labelled queries to a decision: fit the re-ranker, choose and certify the threshold."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Float, Float64, Int64
 
 from thresher.data.dataset import Part
 from thresher.data.relation import Relation
 from thresher.data.split import normalised, uniform
+from thresher.data.tables import read_table, require_columns, write_table
 from thresher.decide.options import DecideOptions
 from thresher.decide.outcomes import Outcomes
 from thresher.decide.policy import NoThreshold, Policy
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from thresher.retriever import Retriever
 
 MIN_LABELS = 100
+USED = "label_uses.parquet"
 FEW = 3000
 """Labels below which training queries choose the thresholds, so that all labels certify."""
 # Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
@@ -40,6 +43,7 @@ class Decision:
         outcomes: the labels that it rests on.
         reranker: weighs candidates, when that is the scorer.
         others: the answers for further targets, which hold together with the policy; not saved.
+        used: how often each label has certified something on this model and index.
     """
 
     options: DecideOptions
@@ -47,6 +51,7 @@ class Decision:
     outcomes: Outcomes
     reranker: Reranker | None = None
     others: tuple[Policy | NoThreshold, ...] = ()
+    used: Mapping[str, int] = field(default_factory=dict)
 
     def answers(self) -> dict[float, Policy | NoThreshold]:
         """What was found for each target; the first is the one that decides."""
@@ -78,6 +83,8 @@ class Decision:
         else:
             write_json(folder / "no_threshold.json", self.policy.to_dict())
         self.outcomes.save(folder / "outcomes.parquet")
+        used = {"id": pa.array(self.used, pa.string()), "uses": pa.array(self.used.values())}
+        write_table(pa.table(used), folder / USED)
 
     @classmethod
     def load(cls, folder: Path, *, fitted_on: str) -> "Decision":
@@ -92,12 +99,24 @@ class Decision:
         except TypeError as error:
             raise InputError(f"the decision in {folder} cannot be read ({error})") from None
         path = folder / "reranker.json"
+        policy = read_policy(folder, fitted_on=fitted_on)
+        outcomes = Outcomes.load(folder / "outcomes.parquet")
         return cls(
             options,
-            read_policy(folder, fitted_on=fitted_on),
-            Outcomes.load(folder / "outcomes.parquet"),
+            policy,
+            outcomes,
             Reranker.load(path) if options.scorer == "reranker" else None,
+            used=_used(folder / USED) or dict.fromkeys(outcomes.labels, policy.label_uses),
         )
+
+
+def _used(path: Path) -> dict[str, int]:
+    """How often each label was used; empty where nothing was kept."""
+    table = read_table(path) if path.exists() else None
+    if table is None:
+        return {}
+    require_columns(table, ["id", "uses"], path)
+    return dict(zip(table["id"].to_pylist(), table["uses"].to_pylist(), strict=True))
 
 
 def _summary(policy: Policy | NoThreshold) -> dict[str, Any]:
@@ -217,7 +236,9 @@ def fit_decision(
     if ordering is not None:
         outcomes = outcomes.ordered_by(*ordering)
     policy, *others = certified(model, outcomes, options, more_targets)
-    return Decision(options, policy, outcomes, reranker, tuple(others))
+    before = {} if model.decision is None else model.decision.used
+    used = {**before, **dict.fromkeys(sorted(outcomes.labels), policy.label_uses)}
+    return Decision(options, policy, outcomes, reranker, tuple(others), used)
 
 
 def _reranked(
@@ -264,9 +285,16 @@ def _reranked(
         reranker, *own = model.examples.fit_and_judge(absent=absent, names=names, hidden=gone)
         ordering = (*own, gone)
     else:
-        reranker = model.examples.fit(absent=absent, names=names)
+        reranker = _as_before(model, absent) or model.examples.fit(absent=absent, names=names)
     judged = reranker.judge(features, truth.correct(hits.rows), hits.rows < 0, hidden)
     return reranker, *judged, ordering
+
+
+def _as_before(model: "Retriever", absent: float) -> Reranker | None:
+    """The re-ranker of the present decision, if it was fitted on the same queries as seen."""
+    before = None if model.decision is None else model.decision.reranker
+    same = before is not None and before.names == model.catalogue.features.names
+    return before if same and before is not None and before.absent == absent else None
 
 
 def _few(model: "Retriever", part: Part, options: DecideOptions) -> bool:
@@ -302,8 +330,8 @@ def certified(
 ) -> list[Policy | NoThreshold]:
     """What is certified at the target, and at further ones so that all answers hold at once.
 
-    The answers say how often the labels were used: once more than the model's present decision if
-    that rests on some of them, unless they only repeat its answer.
+    The answers say how often the labels were used: once more than the one of them that was used
+    most often, unless they only repeat the present decision.
     """
 
     def answers(label_uses: int) -> list[Policy | NoThreshold]:
@@ -317,7 +345,10 @@ def certified(
         return list(found.values())
 
     before = model.decision
-    if before is None or not before.outcomes.labels & outcomes.labels:
+    if before is None:
         return answers(1)
-    again = answers(before.policy.label_uses)
-    return again if again == [before.policy] else answers(before.policy.label_uses + 1)
+    if before.outcomes.labels == outcomes.labels:
+        again = answers(before.policy.label_uses)
+        if again == [before.policy]:
+            return again
+    return answers(1 + max((before.used.get(name, 0) for name in outcomes.labels), default=0))

@@ -112,6 +112,7 @@ OPTIONS = {
         ("calibrate", "--confidence-level", "0"),
         "it must lie strictly between 0 and 1",
     ),
+    "absent": (("calibrate", "--absent", "10"), "decide.absent is 10; it is the share of queries"),
     "calibrate by": (("calibrate", "--by", "shops"), "no column 'shops'"),
     "no queries": (("match", "--queries", "none.csv"), "there is no file none.csv"),
     "no items": (("index", "--items", "none.csv"), "there is no file none.csv"),
@@ -293,7 +294,7 @@ SETS = {
     "shares": ("data.shares={train=0.99, calibration=0.01}", "at least 100 labelled queries"),
     "split": ("data.shares={train=0.9, tests=0.1}", "'tests'"),
     "tower": ("tower.token_dropout=1", "token_dropout must lie in [0, 1)"),
-    "bits": ("tower.bits=99", "bits must lie between 8 and 28"),
+    "bits": ("tower.bits=99", "bits must lie between 8 and 24"),
 }
 
 

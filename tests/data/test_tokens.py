@@ -64,7 +64,9 @@ def test_idf_of_a_worked_example():
     )
 
 
-@pytest.mark.parametrize("options", [{"bits": 7}, {"ngram_range": (5, 4)}])
+@pytest.mark.parametrize(
+    "options", [{"bits": 7}, {"bits": 25}, {"ngram_range": (5, 4)}, {"ngram_range": (2,)}]
+)
 def test_settings_out_of_range(options):
     with pytest.raises(InputError):
         Tokens(**options)

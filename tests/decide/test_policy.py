@@ -71,6 +71,8 @@ def test_sentences_name_the_numbers():
     for part in ("0.25", "50.0%", "0.95", "0.9", "4 errors in 200"):
         assert part in ONE.sentence()
     assert "1 of 2 segments of 'brand'" in TWO.sentence()
+    none = replace(TWO, segments={})
+    assert "No value of 'brand' has labels enough for a threshold of its own." in none.sentence()
     assert "a person reviews" in replace(ONE, accept_at=None).sentence()
     none = NoThreshold(0.98, 0.95, 100, 3, 300, 100.0, 100, 0.96, 0.41, (137, 2_100))
     assert none.sentence() == (

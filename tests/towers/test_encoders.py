@@ -100,6 +100,15 @@ def test_what_is_written_is_read(case, tmp_path):
     assert torch.equal(*(e.start(4, d) for e, d in zip((encoder, again), draws, strict=True)))
 
 
+def test_the_start_of_a_text_is_drawn_by_blocks(monkeypatch):
+    seen = Seen(column(["red mug 50 ml", "blue pan"]), np.ones(2, np.int64), "x")
+    encoder = ENCODERS["text"].fit([seen], Reading(kind="text", bits=12))
+    drawn = [encoder.start(16, torch.Generator().manual_seed(1))]
+    monkeypatch.setattr("thresher.towers.encoders.text.BLOCK", 1 << 9)
+    drawn.append(encoder.start(16, torch.Generator().manual_seed(1)))
+    assert torch.equal(*drawn)
+
+
 def test_the_start_follows_the_generator(case):
     _, encoder = case
     one, same_one, other = (

@@ -148,6 +148,10 @@ def calibrate(
     scorer: Annotated[
         str | None, typer.Option(help="reranker, margin or score; else the run's own.")
     ] = None,
+    absent: Annotated[
+        float | None,
+        typer.Option(help="Share of the traffic whose item is not in the catalogue, as in 0.1."),
+    ] = None,
     queries: Queries = None,
     pairs: Pairs = None,
     without_pairs: WithoutPairs = None,
@@ -158,7 +162,7 @@ def calibrate(
     from thresher.cli.show import show_decisions
     from thresher.jobs.calibrate import calibrate as calibrate_artifact
 
-    given = {"confidence_level": confidence_level, "by": by, "scorer": scorer}
+    given = {"confidence_level": confidence_level, "by": by, "scorer": scorer, "absent": absent}
     decision = calibrate_artifact(
         artifact,
         _targets(target) if target else None,

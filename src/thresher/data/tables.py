@@ -72,9 +72,10 @@ def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> 
     """InputError for a column that a table lacks, with the nearest one of those it has."""
     for name in names:
         if name not in table.column_names:
-            there = ", ".join(table.column_names) or "no columns"
-            hint = did_you_mean(name, table.column_names)
-            raise InputError(f"{path} has no column {name!r}; it has {there}{hint}")
+            there = ", ".join(table.column_names)
+            hint = did_you_mean(name, table.column_names) or "; rename the one that holds it"
+            there = f"{there}{hint}" if there else "no columns"
+            raise InputError(f"{path} has no column {name!r}; it has {there}")
 
 
 def text_of(table: pa.Table, columns: Sequence[str]) -> list[str]:

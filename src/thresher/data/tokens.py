@@ -47,13 +47,18 @@ class Tokens:
     """
 
     bits: int = 17
-    ngram_range: tuple[int, int] = (2, 5)
+    ngram_range: tuple[int, ...] = (2, 5)
     pairs: bool = True
     parts: bool = True
 
     def __post_init__(self) -> None:
-        if not 8 <= self.bits <= 28:
-            raise InputError(f"bits must lie between 8 and 28, got {self.bits}")
+        if not 8 <= self.bits <= 24:
+            raise InputError(f"bits must lie between 8 and 24, got {self.bits}")
+        if len(self.ngram_range) != 2:
+            raise InputError(
+                f"ngram_range is {list(self.ngram_range)}; give two lengths, the shortest and the "
+                "longest, as [2, 5]"
+            )
         shortest, longest = self.ngram_range
         if (shortest, longest) != (0, 0) and not 1 <= shortest <= longest:
             raise InputError(

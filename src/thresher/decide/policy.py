@@ -223,6 +223,8 @@ class Policy:
                 f"{has} of {len(own)} segments of {self.by!r} tested alone have their own "
                 f"threshold. {each}. {text}".rstrip()
             )
+        if self.by is not None and not own:
+            text += f" No value of {self.by!r} has labels enough for a threshold of its own."
         if known is not None:
             share = f"{self.share(KNOWN_TEXT):.1%} of the labels" if known.labelled else "no label"
             fate = "review" if known.accept_at is None else f"accepting at {known._fate()}"

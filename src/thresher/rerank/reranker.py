@@ -47,6 +47,7 @@ class Reranker:
         weights: of the scaled features, in log odds against "none of them".
         bias: log odds when every feature is at its mean.
         trees: whose log odds are one more feature, the last one; None without.
+        absent: share of queries without an item that it was fitted for; None where not known.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Reranker:
     weights: Float64[np.ndarray, " F"]
     bias: float
     trees: Trees | None = None
+    absent: float | None = None
 
     @classmethod
     def fit(
@@ -88,10 +90,12 @@ class Reranker:
             InputError: when all candidates are right or all are wrong, or `absent` is out of range.
         """
         rows, trees = _rows(features, correct, missing, names, absent=absent, boosted=boosted)
-        return cls._of(rows, names, trees)
+        return cls._of(rows, names, trees, absent)
 
     @classmethod
-    def _of(cls, rows: "_Rows", names: Sequence[str], trees: Trees | None) -> "Reranker":
+    def _of(
+        cls, rows: "_Rows", names: Sequence[str], trees: Trees | None, absent: float
+    ) -> "Reranker":
         """The weights of candidates as they are seen, log odds of trees included."""
         from scipy.optimize import minimize  # slow to import
 
@@ -109,7 +113,7 @@ class Reranker:
             method="L-BFGS-B",
             options={"maxiter": STEPS},
         )
-        return cls(tuple(names), mean, scale, found.x[:-1], float(found.x[-1]), trees)
+        return cls(tuple(names), mean, scale, found.x[:-1], float(found.x[-1]), trees, absent)
 
     def probabilities(
         self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
@@ -169,7 +173,8 @@ class Reranker:
         """Write JSON, and a file `trees.safetensors` beside it where there are trees."""
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         boosted = self.trees is not None
-        write_json(path, {"names": self.names, **arrays, "bias": self.bias, "trees": boosted})
+        rest = {"bias": self.bias, "trees": boosted, "absent": self.absent}
+        write_json(path, {"names": self.names, **arrays, **rest})
         if self.trees is not None:
             save_file(self.trees.arrays(), path.parent / TREES)
 
@@ -185,6 +190,7 @@ class Reranker:
             names, bias = tuple(values["names"]), float(values["bias"])
             mean, scale, weights = (np.array(values[name], np.float64) for name in _ARRAYS)
             trees = Trees(**load_file(path.parent / TREES)) if values["trees"] else None
+            absent = None if values.get("absent") is None else float(values["absent"])
             width = len(names) + (trees is not None)
             fits = all(array.shape == (width,) for array in (mean, scale, weights))
         except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
@@ -195,7 +201,7 @@ class Reranker:
             raise InputError(
                 f"{path} has not one weight for each feature; run `thresher calibrate` again"
             )
-        return cls(names, mean, scale, weights, bias, trees)
+        return cls(names, mean, scale, weights, bias, trees, absent)
 
 
 def cross_fit(
@@ -285,12 +291,12 @@ def fit_and_judge(
     fold = np.random.default_rng(_FOLD_SEED).integers(FOLDS, size=many)
     confidence, right = np.empty(many), np.empty(many, bool)
     for number in np.unique(fold):
-        without = Reranker._of(rows.take(fold[rows.query] != number), as_seen, None)
+        without = Reranker._of(rows.take(fold[rows.query] != number), as_seen, None, absent)
         own = rows.take(judged[fold == number])
         order, chances = without.rank(own.x, own.missing)
         confidence[fold == number] = chances[:, 0]
         right[fold == number] = np.take_along_axis(own.correct, order, axis=1)[:, 0]
-    return Reranker._of(rows, names, trees), confidence, right
+    return Reranker._of(rows, names, trees, absent), confidence, right
 
 
 class _Rows(NamedTuple):

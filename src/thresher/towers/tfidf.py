@@ -35,7 +35,7 @@ class TfIdf:
     trained, interests = False, 1
 
     def __init__(self, *, bits: int = 17, ngram_range: tuple[int, int] = (2, 5)) -> None:
-        self.tokens = Tokens(bits=bits, ngram_range=(ngram_range[0], ngram_range[1]))
+        self.tokens = Tokens(bits=bits, ngram_range=tuple(ngram_range))
         self.dim = 2**bits
         self.rarity = np.ones(2**bits, np.float32)
         self.schema = Schema((), (), None, {})

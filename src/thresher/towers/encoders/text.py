@@ -16,6 +16,7 @@ from thresher.data.tokens import Tokens, log_counts
 from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows, unit
 
 WORD_BITS = 18
+BLOCK = 1 << 17
 SHARED = 1024
 """Vectors that tokens unknown in training share, of a "text"."""
 
@@ -99,7 +100,7 @@ class Text:
         """See `Encoder`."""
         if self.kind == "text":
             # Of all hashed numbers, so that a token's start does not depend on which others occur.
-            drawn = random_rows(2**self.bits, width, generator)[torch.from_numpy(self.tokens)]
+            drawn = _rows_of(self.tokens, 2**self.bits, width, generator)
         else:
             drawn = random_rows(len(self.tokens), width, generator)
         table = torch.cat([drawn, random_rows(self.buckets, width, generator)])
@@ -119,10 +120,22 @@ class Text:
         return np.append(self.rarity, np.full(self.buckets, self.unseen, np.float32))
 
 
+def _rows_of(
+    rows: Int64[np.ndarray, " V"], many: int, width: int, generator: torch.Generator
+) -> Float[Tensor, "V width"]:
+    """These of many random rows, of which no more than a block is held at a time."""
+    kept = []
+    for start in range(0, many, BLOCK):
+        block = random_rows(min(BLOCK, many - start), width, generator)
+        first, last = np.searchsorted(rows, (start, start + BLOCK))
+        kept.append(block[torch.from_numpy(rows[first:last] - start)])
+    return torch.cat(kept)
+
+
 def _tokens(kind: str, bits: int, ngram_range: Sequence[int]) -> Tokens:
     if kind == "words":
         return Tokens(bits=bits, ngram_range=(0, 0), pairs=False)
-    return Tokens(bits=bits, ngram_range=(ngram_range[0], ngram_range[1]))
+    return Tokens(bits=bits, ngram_range=tuple(ngram_range))
 
 
 def _texts(column: pa.ChunkedArray, name: str) -> list[str]:
