@@ -1,0 +1,29 @@
+"""What a service remembers: decisions, cases for people, verdicts, changed items, keys."""
+
+from thresher.review.records import (
+    Agreement,
+    Answer,
+    Case,
+    Change,
+    Conflict,
+    Decided,
+    Event,
+    Key,
+    Unavailable,
+    Verdict,
+)
+from thresher.review.store import Store
+
+__all__ = [
+    "Agreement",
+    "Answer",
+    "Case",
+    "Change",
+    "Conflict",
+    "Decided",
+    "Event",
+    "Key",
+    "Store",
+    "Unavailable",
+    "Verdict",
+]
