@@ -1,7 +1,7 @@
 """One trained model over one catalogue: encode, search, match, recommend, evaluate, calibrate."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from thresher.answers import ACCEPT, REVIEW, decided, listed
 from thresher.artifact import Transaction, check_folder
 from thresher.asked import labelled_queries, reloaded, split_of
 from thresher.catalogue import Catalogue
+from thresher.changed_items import changed
 from thresher.checks import whole
 from thresher.config import Config
 from thresher.data.dataset import Dataset, Part
@@ -152,7 +153,8 @@ class Retriever(Searching):
             self.decide(part, k, keep=keep, candidates=None if found is None else found[rows])
             for part, rows in _numbered(asked)
         ]
-        return like(pa.concat_tables(tables), queries if queries is not None else events)
+        found_all = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        return like(found_all, queries if queries is not None else events)
 
     def decide(
         self,
@@ -344,6 +346,36 @@ class Retriever(Searching):
             self.tower.describe(before.items)
             raise
 
+    def with_items(
+        self, upserts: Sequence[Mapping[str, Any]] = (), deletes: Sequence[str] = ()
+    ) -> "Retriever":
+        """The same model over a catalogue of which some items changed; only these are encoded.
+
+        The policy stays, although it was certified for the catalogue before: who uses it says how
+        many items changed, and calibrates again. What the re-ranker counts over all items, such as
+        how rare a word is, stays as it was then; `index` counts again. This retriever is as before.
+
+        Args:
+            upserts: rows to add or to replace, each with its id.
+            deletes: ids of items to remove; unknown ones change nothing.
+
+        Raises:
+            InputError: for a column or value that the catalogue cannot hold, or when no item would
+                be left.
+        """
+        given = (self.catalogue, self.tower, self.embeddings, upserts, deletes)
+        catalogue, tower = changed(*given, histories=self.reads_events)
+        return Retriever(
+            self.config,
+            tower,
+            catalogue,
+            embeddings=self.embeddings,
+            decision=self.decision,
+            train_queries=self.train_queries,
+            known_texts=self.known_texts,
+            examples=self.examples,
+        )
+
     def labelled(
         self,
         split: str,
@@ -419,7 +451,10 @@ def _several(names: Any) -> list[str]:
 
 
 def _numbered(queries: Queries) -> Iterator[tuple[Queries, Int64[np.ndarray, " n"]]]:
-    for start in range(0, max(len(queries), 1), BLOCK):
+    if len(queries) <= BLOCK:
+        yield queries, np.arange(len(queries))
+        return
+    for start in range(0, len(queries), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(queries)))
         yield queries.take(rows), rows
 

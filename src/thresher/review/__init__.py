@@ -10,6 +10,7 @@ from thresher.review.records import (
     Event,
     Key,
     Unavailable,
+    Unknown,
     Verdict,
 )
 from thresher.review.store import Store
@@ -25,5 +26,6 @@ __all__ = [
     "Key",
     "Store",
     "Unavailable",
+    "Unknown",
     "Verdict",
 ]

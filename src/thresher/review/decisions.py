@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from thresher.errors import InputError
 from thresher.review.database import Database
-from thresher.review.records import ACCEPT, LABEL, REVIEW, Answer, Decided, new_id
-from thresher.review.schema import answers, cases, decisions
+from thresher.review.records import ACCEPT, LABEL, REVIEW, Answer, Decided, Unknown, new_id
+from thresher.review.schema import answers as answers_table
+from thresher.review.schema import cases, decisions
 
 COLUMNS = [decisions.c[part.name] for part in fields(Decided)]
 FAR = 1e300  # the distance of a decision without a confidence: it comes last
@@ -27,16 +27,17 @@ class Decisions:
         decided: Sequence[Decided],
         *,
         labels: Sequence[str | None] = (),
-        answer: tuple[str, str, Answer] | None = None,
+        answers: Sequence[tuple[str, str, Answer]] = (),
     ) -> None:
         """Keep decisions, and open a case for each one to review, to audit, or with a label.
 
         Args:
             decided: what was decided; "label" for suspected label errors.
             labels: the suspected label of each, for decisions "label".
-            answer: client, idempotency key and answer to remember in the same transaction.
+            answers: client, idempotency key and answer of requests, remembered in the same
+                transaction.
         """
-        if not decided and answer is None:
+        if not decided and not answers:
             return
         rows = [_row(one) for one in decided]
         given = labels or [None] * len(decided)
@@ -50,8 +51,8 @@ class Decisions:
                 connection.execute(sa.insert(decisions), rows)
             if opened:
                 connection.execute(sa.insert(cases), opened)
-            if answer is not None:
-                remember(connection, *answer, at=self.clock())
+            for client, key, answer in answers:
+                remember(connection, client, key, answer, self.clock())
 
     def decisions(
         self,
@@ -79,17 +80,17 @@ class Decisions:
                 own = sa.select(number).where(decisions.c.id == after)
                 seen = connection.scalar(own)
                 if seen is None:
-                    raise InputError(f"there is no decision {after!r}; give the id of one")
+                    raise Unknown(f"there is no decision {after!r}; give the id of one")
                 query = query.where(number < seen if newest else number > seen)
             return [Decided(**row) for row in connection.execute(query).mappings()]
 
     def decision(self, decision_id: str) -> Decided:
-        """One decision; InputError for an unknown id."""
+        """One decision; Unknown for an unknown id."""
         with self.database.read() as connection:
             row = connection.execute(sa.select(*COLUMNS).where(decisions.c.id == decision_id))
             found = row.mappings().one_or_none()
         if found is None:
-            raise InputError(f"there is no decision {decision_id!r}; give the id of one")
+            raise Unknown(f"there is no decision {decision_id!r}; give the id of one")
         return Decided(**found)
 
 
@@ -130,7 +131,7 @@ def open_case(one: Decided, reason: str, at: float, label: str | None = None) ->
 def remember(connection: sa.Connection, client: str, key: str, answer: Answer, at: float) -> None:
     """Keep the answer of a request that was claimed by its idempotency key."""
     connection.execute(
-        sa.update(answers)
-        .where(answers.c.client == client, answers.c.key == key)
+        sa.update(answers_table)
+        .where(answers_table.c.client == client, answers_table.c.key == key)
         .values(status=answer.status, body=answer.body, at=at)
     )

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from thresher.errors import InputError
 from thresher.review.database import Database
 from thresher.review.decisions import remember
-from thresher.review.records import ROLES, Answer, Conflict, Key
+from thresher.review.records import ROLES, Answer, Conflict, Key, Unknown
 from thresher.review.schema import answers, keys
 
 CLAIM_SECONDS = 60.0  # after which a request that was never answered may be tried again
@@ -72,7 +72,7 @@ class Keys:
             ]
 
     def revoke(self, key_id: str) -> None:
-        """End a key; InputError for an unknown one."""
+        """End a key; Unknown for an unknown one."""
         with self.database.write() as connection:
             done = connection.execute(
                 sa.update(keys)
@@ -80,7 +80,7 @@ class Keys:
                 .values(revoked_at=sa.func.coalesce(keys.c.revoked_at, self.clock()))
             )
             if not done.rowcount:
-                raise InputError(f"there is no key {key_id!r}; `thresher keys list` shows them")
+                raise Unknown(f"there is no key {key_id!r}; `thresher keys list` shows them")
 
     def once(self, client: str, key: str, digest: str) -> Answer | None:
         """Claim a request by its idempotency key, for a day.

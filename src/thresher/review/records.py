@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from thresher.errors import InputError
+
 ACCEPT, REVIEW, LABEL = "accept", "review", "label"
 KINDS = ("item", "none", "not_sure", "label_wrong", "skip")
 ROLES = ("client", "reviewer", "admin")
@@ -16,6 +18,10 @@ Reason = Literal["review", "audit", "second", "label"]
 
 class Conflict(ValueError):  # noqa: N818 - as HTTP names it
     """What was asked no longer holds: a case is done, or leased to another reviewer."""
+
+
+class Unknown(InputError):  # noqa: N818
+    """There is nothing of this id."""
 
 
 class Unavailable(RuntimeError):  # noqa: N818

@@ -18,6 +18,7 @@ from thresher.review.records import (
     Case,
     Conflict,
     Decided,
+    Unknown,
     Verdict,
     new_id,
 )
@@ -54,7 +55,7 @@ class Reviews:
             return [_case(row) for row in connection.execute(query).mappings()]
 
     def case(self, case_id: str) -> Case:
-        """One case; InputError for an unknown id."""
+        """One case; Unknown for an unknown id."""
         with self.database.read() as connection:
             return _one_case(connection, case_id)
 
@@ -140,7 +141,8 @@ class Reviews:
         other than people says is kept beside and closes nothing.
 
         Raises:
-            InputError: for an unknown case or kind, or a kind "item" without its item.
+            Unknown: for an unknown case.
+            InputError: for an unknown kind, or a kind "item" without its item.
             Conflict: when the case is done, or leased to another reviewer.
         """
         _check(reviewer, kind, item_id)
@@ -384,7 +386,7 @@ def _one_case(connection: sa.Connection, case_id: str, *, lock: bool = False) ->
         query = query.with_for_update(of=cases)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise InputError(f"there is no case {case_id!r}; give the id of one")
+        raise Unknown(f"there is no case {case_id!r}; give the id of one")
     return _case(row)
 
 

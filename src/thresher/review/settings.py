@@ -21,6 +21,13 @@ class Settings:
         with self.database.read() as connection:
             return in_force(connection, name)
 
+    def all_settings(self) -> dict[str, Any]:
+        """All values in force, by name."""
+        latest = sa.select(sa.func.max(events.c.number)).group_by(events.c.name)
+        query = sa.select(events.c.name, events.c.value).where(events.c.number.in_(latest))
+        with self.database.read() as connection:
+            return {name: value for name, value in connection.execute(query)}
+
     def set(self, name: str, value: Any, *, reason: str = "", by: str = "") -> None:
         """Change a setting, with why and by whom."""
         with self.database.write("events") as connection:
