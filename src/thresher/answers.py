@@ -14,6 +14,19 @@ from thresher.errors import InputError
 from thresher.retrieve import Hits
 
 ACCEPT, REVIEW = "accept", "review"
+_DECIDED = pa.schema(
+    {
+        "query_id": pa.string(),
+        "query": pa.string(),
+        "item_id": pa.string(),
+        "item": pa.string(),
+        "rank": pa.int32(),
+        "score": pa.float32(),
+        "confidence": pa.float64(),
+        "decision": pa.string(),
+        "policy": pa.string(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -69,32 +82,35 @@ def decided(
         policy: the name of the policy that decided.
         keep: columns to carry over.
     """
-    rows = found.hits.rows[:, :k]
-    shown = rows >= 0
-    shown[:, 0] = True
-    query, place = np.nonzero(shown)
+    rows, texts = found.hits.rows[:, :k], queries.text(catalogue.query_text)
+    fate: list[str | None] = [ACCEPT if yes else REVIEW for yes in accepted.tolist()]
+    ids = queries.ids
+    query, place = np.arange(len(rows)), np.zeros(len(rows), np.int64)
+    if k > 1:
+        shown = rows >= 0
+        shown[:, 0] = True
+        query, place = np.nonzero(shown)
+        ids, numbers = ids.take(pa.array(query)), query.tolist()
+        texts = [texts[q] for q in numbers]
+        fate = [None if p else fate[q] for q, p in zip(numbers, place.tolist(), strict=True)]
     confidence = np.full(rows.shape, np.nan)
     if found.chances is not None:
         width = min(k, found.chances.shape[1])
         confidence[:, :width] = found.chances[:, :width]
     confidence[:, 0] = found.confidence
-    decision = np.full(rows.shape, None, object)
-    decision[:, 0] = np.where(accepted, ACCEPT, REVIEW)
     at = rows[query, place]
-    texts = np.array(queries.text(catalogue.query_text), object)
-    table = pa.table(
-        {
-            "query_id": queries.ids.take(pa.array(query)),
-            "query": pa.array(texts[query], pa.string()),
-            "item_id": catalogue.ids(at),
-            "item": catalogue.texts(at),
-            "rank": pa.array(place + 1, pa.int32()),
-            "score": pa.array(found.hits.scores[query, place]),
-            "confidence": pa.array(confidence[query, place], from_pandas=True),
-            "decision": pa.array(decision[query, place], pa.string()),
-            "policy": pa.array([policy] * len(query), pa.string()),
-        }
+    columns = (
+        ids,
+        pa.array(texts, pa.string()),
+        catalogue.ids(at),
+        catalogue.texts(at),
+        pa.array((place + 1).astype(np.int32)),
+        pa.array(found.hits.scores[query, place]),
+        pa.array(confidence[query, place], from_pandas=True),
+        pa.array(fate, pa.string()),
+        pa.array([policy] * len(query), pa.string()),
     )
+    table = pa.Table.from_arrays(columns, schema=_DECIDED)
     return _kept(catalogue, table, queries, keep, query, at)
 
 

@@ -1,5 +1,6 @@
 """Which items a query finds, and in which order: tower, catalogue and re-ranker together."""
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from thresher.decide.known import KnownTexts
 from thresher.decide.options import DecideOptions
 from thresher.decision import Decision, confidence_of
 from thresher.errors import InputError
-from thresher.rerank import Examples
+from thresher.rerank import Examples, Texts
 from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower
 
@@ -184,12 +185,15 @@ class Searching:
         if self.decision is None or self.decision.reranker is None:
             return Proposals(hits, hits, confidence_of(self.options.scorer, hits.scores))
         near = hits.top(many)
+        texts = self.catalogue.features.tokenised(queries.text(self.catalogue.query_text))
         if candidates is None:
-            near = self.with_words(queries, vectors, near, allow=allow, ignored=ignored)
-        order, chances = self.decision.reranker.rank(
-            self.catalogue.pair_features(queries, vectors, near), near.rows < 0
-        )
-        ranked = Hits(*(np.take_along_axis(x, order, 1) for x in (near.rows, near.scores)))
+            near = self.with_words(
+                queries, vectors, near, allow=allow, ignored=ignored, texts=texts
+            )
+        features = self.catalogue.pair_features(queries, vectors, near, texts=texts)
+        order, chances = self.decision.reranker.rank(features, near.rows < 0)
+        each = np.arange(len(order))[:, None]
+        ranked = Hits(near.rows[each, order], near.scores[each, order])
         ranked = ranked.followed(hits, many)
         width = min(max(k, near.rows.shape[1]), len(self.items))
         return Proposals(ranked.top(width), hits, chances[:, 0], chances[:, :width])
@@ -203,6 +207,7 @@ class Searching:
         options: DecideOptions | None = None,
         allow: Bool[np.ndarray, " N"] | None = None,
         ignored: Relation | None = None,
+        texts: Sequence[Texts] | None = None,
     ) -> Hits:
         """Hits, and behind them items that share the rarest words with each query.
 
@@ -213,20 +218,18 @@ class Searching:
             options: how many there may be; those of the decision when left out.
             allow: items that may be found; all when left out.
             ignored: items that may not be found, one row a query.
+            texts: of the queries, as in `PairFeatures.read`.
         """
         many = min((options or self.options).candidates_by_words, len(self.items))
         if not many or not isinstance(vectors, np.ndarray):
             return hits
-        rows = self.catalogue.features.by_words(queries.aligned(), many)
-        out = (rows[:, :, None] == hits.rows[:, None, :]).any(axis=2)
+        rows = self.catalogue.features.by_words(queries.aligned(), many, texts=texts)
         if allow is not None:
-            out |= ~allow[rows]
+            rows = np.where(allow[rows], rows, -1)
         if ignored is not None:
-            out |= ignored.correct(rows)
-        rows = np.where(out, -1, rows)
-        query, place = np.nonzero(rows >= 0)
-        scores = np.full(rows.shape, -np.inf, np.float32)
-        scores[query, place] = self.scores(vectors, query, rows[query, place])
+            rows = np.where(ignored.correct(rows), -1, rows)
+        each = vectors.reshape(len(vectors), self.tower.interests, self.tower.dim)
+        rows, scores = self.catalogue.score_new(each, hits.rows, rows)
         return Hits(
             np.concatenate([hits.rows, rows], axis=1),
             np.concatenate([hits.scores, scores], axis=1),
@@ -263,13 +266,16 @@ class Searching:
         """
         options = self.config.build("recommend")
         remove = options.remove_history if remove_history is None else remove_history
-        ignored = Relation.none((len(queries), len(self.items))) if ignored is None else ignored
+        more = None
         if queries.histories is None:
-            ignored = ignored.union(self.themselves(queries))
+            more = self.themselves(queries)
+        elif remove:
+            more = queries.histories.sequences().relation(len(self.items))
+        if ignored is not None and more is not None:
+            more = ignored.union(more)
+        ignored = ignored if more is None else more
+        if queries.histories is None or remove:
             return self.hits(queries, k, ignored=ignored)[1]
-        if remove:
-            had = queries.histories.sequences().relation(len(self.items))
-            return self.hits(queries, k, ignored=ignored.union(had))[1]
         vectors, found = self.hits(queries, k, ignored=ignored)
         return self.raised(queries, vectors, found, options.boost)
 
@@ -295,12 +301,12 @@ class Searching:
         each = vectors.reshape(len(vectors), self.tower.interests, self.tower.dim)[user]
         return np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
 
-    def themselves(self, queries: Queries) -> Relation:
-        """Queries that are items of the catalogue, where all are: none is found for itself."""
+    def themselves(self, queries: Queries) -> Relation | None:
+        """Queries that are items, which are not found for themselves; None where none need be."""
         data, table = self.config.sections["data"], queries.table
         are_items = data["pairs"] is not None and data["queries"] is None
         if not are_items or table is None or "id" not in table.column_names:
-            return Relation.none((len(queries), len(self.items)))
+            return None
         own = pc.index_in(queries.ids, value_set=self.items["id"].combine_chunks())
         rows = pc.fill_null(own, -1).to_numpy().astype(np.int64)
         query = np.flatnonzero(rows >= 0)
