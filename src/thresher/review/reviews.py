@@ -226,13 +226,16 @@ class Reviews:
         with self.database.read() as connection:
             return [Verdict(**row) for row in connection.execute(query).mappings()]
 
-    def judged(self, since: float | None = None) -> list[tuple[Decided, Verdict]]:
+    def judged(
+        self, since: float | None = None, *, decision: str | None = None
+    ) -> list[tuple[Decided, Verdict]]:
         """Each judged decision of the traffic and the verdict that holds, in the log's order.
 
         People come before other sources, an answer before "not_sure", then the latest wins.
 
         Args:
             since: only verdicts from this time on, UTC seconds.
+            decision: "accept" or "review"; both when left out.
         """
         query = (
             sa.select(*COLUMNS, *_renamed(verdicts, _VERDICT))
@@ -242,6 +245,8 @@ class Reviews:
         )
         if since is not None:
             query = query.where(verdicts.c.at >= since)
+        if decision is not None:
+            query = query.where(decisions.c.decision == decision)
         found: dict[str, tuple[Decided, Verdict]] = {}
         with self.database.read() as connection:
             for row in connection.execute(query).mappings():

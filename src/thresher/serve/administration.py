@@ -44,10 +44,11 @@ def service_routes(service: Service, guardian: Guardian) -> APIRouter:
     ) -> dict[str, Any]:
         """Change what is in force; the reason stands in the events."""
         is_text = isinstance(request.value, str)
-        if request.value is not None and is_text != (request.name == "stopped"):
+        wanted = is_text == (request.name == "stopped") and request.name != "guard"
+        if request.value is not None and not wanted:
             raise InputError(
-                "`stopped` takes the reason as text, or null; the others a share from 0 to 1, or "
-                "null"
+                "`stopped` takes the reason as text, `guard` null alone, to lift what it did; the "
+                "others a share from 0 to 1; null takes any back"
             )
         service.set(request.name, request.value, reason=request.reason, by=key.name)
         return policy_of(service)

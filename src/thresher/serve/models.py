@@ -106,7 +106,7 @@ class SettingRequest(Strict):
             "examples": [{"name": "stopped", "value": "stock-taking", "reason": "until Monday"}]
         },
     )
-    name: Literal["threshold", "stopped", "audit_rate", "second_opinion"]
+    name: Literal["threshold", "stopped", "audit_rate", "second_opinion", "guard"]
     value: Annotated[float, Field(ge=0, le=1)] | Annotated[str, Field(max_length=500)] | None
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thresher.checks import above_0, are_numbers
 from thresher.errors import InputError
+from thresher.serve.guarding import check_webhook
 
 CHANGED_SHARE = 0.01
 
@@ -48,6 +49,7 @@ class ServiceOptions:
                 raise InputError(f"{name} is {share!r}; give a share from 0 to 1, such as 0.02")
         for name in ("top", "max_batch", "max_waiting", "max_rows", "max_body", "lease_seconds"):
             above_0(name, getattr(self, name), 100)
+        check_webhook(self.webhook)
         most = self.max_changed_items
         if most is not None and not (are_numbers(most, whole=True) and most >= 0):
             raise InputError(f"max_changed_items is {most!r}; give a whole number, 0 or more")

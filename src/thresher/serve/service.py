@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from thresher.changed_items import item_rows
+from thresher.decide.guard import Action
 from thresher.decide.policy import NoThreshold
 from thresher.errors import InputError
 from thresher.review import Answer, Case, Decided, Store, Unavailable, Verdict
 from thresher.serve.answering import Rules, matched, searched
 from thresher.serve.batching import Job, Worker
+from thresher.serve.guarding import GUARD, guarded, in_force, tell
 from thresher.serve.live import Live
 from thresher.serve.metrics import Metrics
 from thresher.serve.options import ServiceOptions
@@ -43,7 +45,6 @@ class Service:
         folder: the artifact.
         store: of decisions, cases and items.
         options: limits and rates.
-        guard: called after each verdict on an accepted answer, to tighten or stop.
 
     Raises:
         InputError: for an artifact that cannot be served.
@@ -54,16 +55,14 @@ class Service:
         folder: str | Path,
         store: Store,
         options: ServiceOptions | None = None,
-        *,
-        guard: Callable[["Service"], None] | None = None,
     ) -> None:
         self.folder, self.store = Path(folder), store
         self.options = options or ServiceOptions()
         self.metrics = Metrics()
-        self.guard = guard
         self.live = Live.open(self.folder, store.items_since())
         self.previous: Live | None = None
         self._settings: dict[str, Any] = {}
+        self._judged = True  # whether the guard has verdicts to look at
         self._changing = threading.Lock()  # one change of `live` at a time
         self._applied = threading.Condition()
         self._wake, self._ended = threading.Event(), threading.Event()
@@ -147,7 +146,8 @@ class Service:
         """What is in force beside the policy."""
         live, given = live or self.live, self._settings
         changed, most = len(live.touched), self.changed_limit(live)
-        stopped = given.get("stopped") or None
+        own = in_force(given.get(GUARD), live)
+        stopped = given.get("stopped") or own.get("stopped") or None
         if isinstance(live.policy, NoThreshold):
             stopped = "no threshold is certified"
         elif stopped is None and changed > most:
@@ -158,7 +158,7 @@ class Service:
         rate = given.get("audit_rate")
         return Rules(
             self.options.audit_rate if rate is None else float(rate),
-            given.get("threshold"),
+            _highest(given.get("threshold"), own.get("threshold")),
             stopped,
         )
 
@@ -167,7 +167,7 @@ class Service:
         return self.options.changed_limit(len(live.base.items))
 
     def set(self, name: str, value: Any, *, reason: str, by: str = "") -> None:
-        """Change a live setting: "threshold", "stopped" (why), or "audit_rate"."""
+        """Change a live setting: "threshold", "stopped" (why), "audit_rate", or "guard" (None)."""
         self.store.set(name, value, reason=reason, by=by)
         self.refresh()
 
@@ -186,21 +186,30 @@ class Service:
         """Keep a verdict, and let the guard look at it; see `Store.verdict`."""
         given = self.store.verdict(case_id, **said)
         self.metrics.verdicts.labels(given.kind, given.source).inc()
-        self._guarded(given)
+        self._judged = True
         return given
 
     def undo(self, case_id: str, reviewer: str) -> Verdict | None:
         """Take a verdict back; see `Store.undo`."""
         event = self.store.undo(case_id, reviewer)
-        if event is not None:
-            self._guarded(event)
+        self._judged = True
         return event
 
-    def _guarded(self, given: Verdict) -> None:
-        if self.guard is None or given.kind == "skip":
-            return
-        if self.store.decision(given.decision_id).decision == "accept":
-            self.guard(self)
+    def look(self) -> Action | None:
+        """Have the guard look at the verdicts, and do what it says; None where it has no say."""
+        self._judged, live = False, self.live
+        action = guarded(live, self.store)
+        if action is not None and action.kind != "keep":
+            told: dict[str, Any] = {
+                "policy": live.policy_id,
+                "at": self.store.clock(),
+                "threshold": action.threshold,
+                "stopped": action.reason if action.kind == "stop" else None,
+            }
+            self.set(GUARD, told, reason=action.reason, by=GUARD)
+            LOG.warning("%s", action.reason)
+            tell(self.options.webhook, {"event": action.kind, "reason": action.reason, **told})
+        return action
 
     # Items
 
@@ -234,10 +243,12 @@ class Service:
             try:
                 self._apply_items()
                 self.refresh()
+                if self._judged:
+                    self.look()
             except Unavailable as error:
                 LOG.warning("%s", error)
             except Exception:
-                LOG.exception("changed items cannot be applied")
+                LOG.exception("the service cannot follow its store")
 
     def _apply_items(self) -> None:
         with self._changing:
@@ -332,3 +343,7 @@ class Service:
                 self.metrics.decisions.labels(decided.decision).inc()
             with contextlib.suppress(Exception):  # the client has gone
                 one.job.future.set_result(one.decided)
+
+
+def _highest(*thresholds: float | None) -> float | None:
+    return max((one for one in thresholds if one is not None), default=None)
