@@ -57,11 +57,6 @@ class Marked:
     item: tuple[Span, ...]
     conflicts: tuple[Conflict, ...]
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Words of the query that the candidate lacks."""
-        return tuple(span.text for span in self.query if span.kind != "same")
-
 
 @dataclass
 class _Token:
@@ -71,6 +66,7 @@ class _Token:
     value: float | None = None
     unit: str | None = None
     attached: bool = False  # the unit stands in the same word
+    before: str = ""  # the word before a number
     stop: int = 0  # where the number with its unit ends
     code: bool = False
     kind: Kind = "only"
@@ -87,8 +83,8 @@ def mark(query: str, item: str) -> Marked:
         ['10']
         >>> [(c.kind, c.query, c.item) for c in marked.conflicts]
         [('code', 'KG800', 'KG810')]
-        >>> marked.missing
-        ('00', 'black')
+        >>> [span.text for span in marked.query if span.kind != "same"]
+        ['00', 'black']
     """
     sides = _tokens(query), _tokens(item)
     for own, other in (sides, sides[::-1]):
@@ -114,6 +110,7 @@ def _tokens(text: str) -> list[_Token]:
             has = {c.isdigit() for c in token.key}
             token.code = has == {True, False} and len(token.key) > 1
             continue
+        token.before = found[place - 1].key if place else ""
         token.stop, value = token.end, number_of(digits[1])
         token.value = None if math.isnan(value) else value
         if not digits[1].isdigit():  # a decimal, or a version
@@ -197,10 +194,11 @@ def _contradict(token: _Token, others: Sequence[_Token]) -> None:
 
 
 def _comparable(a: _Token, b: _Token) -> bool:
-    """Whether two numbers are of one thing: of the same unit, or none of a unit of its own."""
+    """Whether two numbers are of one thing: of the same unit, or behind the same word."""
     if a.value is None or b.value is None or b.code:
         return False
-    return a.unit == b.unit or not (a.attached or b.attached)
+    follow = a.before == b.before != "" and not (a.attached or b.attached)
+    return follow or (a.unit is not None and a.unit == b.unit)
 
 
 def _shared(a: str, b: str) -> int:
