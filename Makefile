@@ -1,5 +1,6 @@
 # make quickstart    train on the bundled data, measure, certify, match five offers
 # make histories     train on the bundled histories, measure, list next items for four customers
+# make serve         answer offers over HTTP with what quickstart made, and review the rest in a browser
 # make test          the tests
 # make check         style, types, imports, spelling, documentation
 # make docs          the documentation as a site, into build/site
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 EXAMPLE := examples/quickstart
 
-.PHONY: quickstart histories test check docs docs-check tutorials bench slow fuzz crash gpu figure clean
+.PHONY: quickstart histories serve test check docs docs-check tutorials bench slow fuzz crash gpu figure clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -24,6 +25,10 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+$(VENV)/.serve: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[serve]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
@@ -44,6 +49,11 @@ histories: $(VENV)/.installed
 	$(BIN)/thresher train examples/histories/run.toml --out runs/histories
 	$(BIN)/thresher evaluate runs/histories
 	$(BIN)/thresher recommend runs/histories --events examples/histories/customers.csv --top 5 --remove-history
+
+# The address of the review page is the first line.
+serve: $(VENV)/.serve
+	@[ -f $(RUN)/manifest.json ] || $(MAKE) quickstart
+	$(BIN)/thresher serve $(RUN)
 
 # By file, since the tests of one share what they train. Compiled files are kept, whatever the
 # environment says: every worker and every process that a test starts would compile them again.

@@ -66,7 +66,7 @@ def scores(model: Retriever, a: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray
     more = np.full((len(asked), column.max(initial=-1) + 1), -1)
     close = np.full(more.shape, -np.inf, np.float32)
     more[query[new], column] = item[new]
-    close[query[new], column] = model._scores(vectors, query[new], item[new])
+    close[query[new], column] = model.scores(vectors, query[new], item[new])
     hits = Hits(np.hstack([hits.rows, more]), np.hstack([hits.scores, close]))
     chances = model.decision.reranker.probabilities(
         model.catalogue.pair_features(asked, vectors, hits), hits.rows < 0

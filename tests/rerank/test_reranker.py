@@ -306,3 +306,29 @@ def test_what_is_judged_out_of_fold_can_be_hidden():
     assert not found[hidden].any()
     np.testing.assert_array_equal(after[~hidden], before[~hidden])
     assert after[hidden].mean() < before[hidden].mean() / 2
+
+
+def test_chances_and_order_are_those_of_the_equation():
+    rng = np.random.default_rng(5)
+    names = ("a", "b", "c")
+    x = rng.normal(size=(40, 7, 3)).astype(np.float32)
+    x[:, 3] = x[:, 1]  # equal candidates stay as they stand
+    x[0] *= 2000  # chances that cannot be told from 0
+    missing = rng.random((40, 7)) < 0.3
+    missing[1] = True
+    mean, scale, weights = rng.normal(size=3), rng.random(3) + 0.5, rng.normal(size=3)
+    reranker = Reranker(names, mean, scale, weights, 0.3)
+    order, chances = reranker.rank(x, missing)
+    for q in range(40):
+        logits = [
+            -np.inf if missing[q, j] else 0.3 + sum((x[q, j] - mean) / scale * weights)
+            for j in range(7)
+        ]
+        powers = np.exp(np.array([*logits, 0.0]) - max([*logits, 0.0]))
+        p = (powers / powers.sum())[:-1]
+        expected = sorted(range(7), key=lambda j: (missing[q, j], -p[j]))
+        assert order[q].tolist() == expected
+        np.testing.assert_allclose(chances[q], p[expected], rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(
+        np.take_along_axis(reranker.probabilities(x, missing), order, axis=1), chances
+    )

@@ -15,6 +15,7 @@ from rich.markup import escape
 from thresher import __version__
 from thresher.cli.data import Json, Quiet, read_run
 from thresher.cli.data import app as data_app
+from thresher.cli.serve import add_serving
 from thresher.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+add_serving(app)
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[

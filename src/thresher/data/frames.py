@@ -68,7 +68,8 @@ def texts_of(frame: Frame) -> pa.Array | None:
         >>> texts_of(("red mug", None)).to_pylist(), texts_of([{"id": 7}])
         (['red mug', None], None)
     """
-    if nw.dependencies.is_into_series(frame):
+    plain_list = isinstance(frame, list | tuple)
+    if not plain_list and nw.dependencies.is_into_series(frame):
         try:
             frame = nw.from_native(frame, series_only=True).to_arrow()
         except _UNFIT:
@@ -94,6 +95,8 @@ def like(table: pa.Table, original: Frame) -> Any:
         >>> like(pa.table({"id": ["7"]}), [{"id": 1}])
         [{'id': '7'}]
     """
+    if original is None or isinstance(original, str | Path | pa.Table):
+        return table
     if isinstance(original, Mapping):
         return table.to_pydict()
     if isinstance(original, list | tuple):

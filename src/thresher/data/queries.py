@@ -1,6 +1,7 @@
 """Queries: rows of a table, users with a history, or both."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ from jaxtyping import Int, Int64
 from thresher.data.histories import Histories
 from thresher.data.tables import require_columns, text_of
 from thresher.errors import InputError
+
+_KEPT = 8192  # most queries whose texts are kept once they were read
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,19 @@ class Queries:
 
         InputError where a column is missing, or holds what is not text.
         """
-        return text_of(self.aligned(), columns) if columns else [""] * len(self)
+        if not columns:
+            return [""] * len(self)
+        if len(self) > _KEPT:
+            return text_of(self.aligned(), columns)
+        kept, key = self._texts, tuple(columns)
+        if key not in kept:
+            kept[key] = text_of(self.aligned(), columns)
+        return kept[key]
+
+    @cached_property
+    def _texts(self) -> dict[tuple[str, ...], list[str]]:
+        """Texts that were asked for, of a block of queries: they are read by several steps."""
+        return {}
 
     def aligned(self) -> pa.Table:
         """The columns of each query, a row each; nulls for one that is not in the table."""

@@ -72,26 +72,45 @@ def characters(raw: np.ndarray, begin: int, end: int) -> int:
 
 
 @compiled
-def _add(h: int, by: int, seen: np.ndarray, out: np.ndarray, end: int) -> int:
-    """A hash behind the distinct ones of a row."""
-    if seen[h] == 0:
-        out[end] = h
+def _place(h: int, bits: int, table: np.ndarray, out: np.ndarray) -> int:
+    """Where in a row's table a hash stands, or would stand: numbers in `out`, plus one; 0 if free.
+
+    A table as large as a row needs stays in the fastest cache; one with room for every hash does
+    not.
+    """
+    last = len(table) - 1
+    slot = h & last
+    while table[slot] and out[table[slot] - 1] & ((1 << bits) - 1) != h:
+        slot = (slot + 1) & last
+    return slot
+
+
+@compiled
+def _add(h: int, table: np.ndarray, token: np.ndarray, end: int) -> int:
+    """A hash behind the distinct ones of a row, or one more of it, up to 255."""
+    slot = _place(h, TOKEN_BITS, table, token)
+    if table[slot] == 0:
+        token[end] = h
         end += 1
-    seen[h] += by
+        table[slot] = end
+    at = table[slot] - 1
+    token[at] += np.int32(1 << TOKEN_BITS) if token[at] >> TOKEN_BITS < 255 else np.int32(0)
     return end
 
 
 @compiled
 def _add_word(
-    key: np.ndarray, size: int, flag: int, seen: Any, token: Any, word: Any, ends: np.ndarray
+    key: np.ndarray, size: int, whole: int, tables: Any, token: Any, word: Any, ends: np.ndarray
 ) -> None:
     """A word, part or pair of neighbours: among the tokens and, with its flag, the words."""
     h = murmur(key, 0, size) & ((1 << WORD_BITS) - 1)
-    ends[0] = _add(h & ((1 << TOKEN_BITS) - 1), 1, seen[0], token, ends[0])
-    if seen[1][h] == 0:
+    ends[0] = _add(h & ((1 << TOKEN_BITS) - 1), tables[0], token, ends[0])
+    slot = _place(h, WORD_BITS, tables[1], word)
+    if tables[1][slot] == 0:
         word[ends[1]] = h
         ends[1] += 1
-    seen[1][h] |= flag
+        tables[1][slot] = ends[1]
+    word[tables[1][slot] - 1] |= np.int32(whole << WORD_BITS)
 
 
 @compiled
@@ -116,57 +135,65 @@ def _append_ngrams(
 
 
 @compiled
-def _add_ngrams(key: np.ndarray, size: int, seen: np.ndarray, token: Any, end: int) -> int:
+def _add_ngrams(key: np.ndarray, size: int, table: np.ndarray, token: Any, end: int) -> int:
     """The same, each hash once in a row; new ones lie behind the others until told apart."""
     stop = _append_ngrams(key, size, _SHORTEST, _LONGEST, token, end)
     for i in range(end, stop):
-        end = _add(token[i] & ((1 << TOKEN_BITS) - 1), 1, seen, token, end)
+        end = _add(token[i] & ((1 << TOKEN_BITS) - 1), table, token, end)
     return end
 
 
 @compiled
-def tokenise(raw: np.ndarray, rows: int, tokens_seen: np.ndarray, words_seen: np.ndarray) -> Any:
-    """Tokens and words of lines; the two arrays have zeros for all hashes, and have them after.
+def _tables(raw: np.ndarray, at: int, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Empty tables for the line that begins at a place, at most half of which it will fill."""
+    end = at
+    while raw[end] != _NEW_LINE:
+        end += 1
+    size = 64
+    while size < 8 * (end - at) + 32:
+        size *= 2
+    room[: 2 * size] = 0
+    return room[:size], room[size : 2 * size]
+
+
+@compiled
+def tokenise(raw: np.ndarray, rows: int) -> Any:
+    """Tokens and words of lines.
 
     Returns:
         The first four arrays of `Texts`, and `length`.
     """
-    seen = (tokens_seen, words_seen)
     token = np.empty(4 * len(raw) + 16, np.int32)  # four n-grams begin at a letter
     word = np.empty(2 * len(raw) + 16, np.int32)
     token_start, word_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
     length = np.zeros((rows, 2), np.int32)
     key = np.empty(2 * len(raw) + 2, np.uint8)
     ends = np.zeros(2, np.int64)
+    room = np.empty(4 * (8 * len(raw) + 64), np.int32)
     at = 0
     for row in range(rows):
+        tables = _tables(raw, at, room)
         left = stop = 0  # the word before
         while raw[at] != _NEW_LINE:
             end = _word_end(raw, at + 1)
             part = raw[at] >= LETTER_PART
             key[0] = _EQUALS
             size = _copy(raw, at + 1, end, key, 1)
-            _add_word(key, size, 1 if part else 3, seen, token, word, ends)
+            _add_word(key, size, 0 if part else 1, tables, token, word, ends)
             if not part:
                 length[row, 0] += 1
                 length[row, 1] += characters(raw, at + 1, end)
                 key[0], key[size] = _LESS, _GREATER
-                ends[0] = _add_ngrams(key, size + 1, tokens_seen, token, ends[0])
+                ends[0] = _add_ngrams(key, size + 1, tables[0], token, ends[0])
                 if stop:
                     key[0] = _EQUALS
                     size = _copy(raw, at + 1, end, key, _copy(raw, left, stop, key, 1))
-                    _add_word(key, size, 1, seen, token, word, ends)
+                    _add_word(key, size, 0, tables, token, word, ends)
                 left, stop = at + 1, end
             at = end
         at += 1
-        for i in range(token_start[row], ends[0]):
-            h = token[i]
-            token[i] = h + (min(tokens_seen[h], 255) << TOKEN_BITS)
-            tokens_seen[h] = 0
         for i in range(word_start[row], ends[1]):
-            h = word[i]
-            word[i] = 2 * h + (words_seen[h] >> 1)
-            words_seen[h] = 0
+            word[i] = 2 * (word[i] & ((1 << WORD_BITS) - 1)) + (word[i] >> WORD_BITS)
         token_start[row + 1], word_start[row + 1] = ends
     return token_start, token[: ends[0]].copy(), word_start, word[: ends[1]].copy(), length
 

@@ -193,15 +193,18 @@ class Policy:
             )
         if self.by is not None and segments is None:
             raise InputError(f"the thresholds depend on {self.by!r}; give the segment of every row")
-        distinct, row = np.asarray([""]), np.zeros(len(given), np.int64)
-        if self.segments:
-            apart = known if KNOWN_TEXT in self.segments else None
-            names = segment_names(segments, len(given), known=apart)
-            distinct, row = np.unique(names, return_inverse=True)
-        bars = [self.segments.get(str(name), self).accept_at for name in distinct]
         # Comparing with NaN is never true: a missing threshold accepts nothing.
-        own = np.asarray([np.nan if bar is None else bar for bar in bars], np.float64)
-        return np.asarray(given >= own[row.reshape(-1)])
+        bars = {
+            name: np.nan if one.accept_at is None else one.accept_at
+            for name, one in self.segments.items()
+        }
+        others = np.nan if self.accept_at is None else self.accept_at
+        own = np.full(len(given), others, np.float64)
+        if bars:
+            apart = known if KNOWN_TEXT in bars else None
+            names = segment_names(segments, len(given), known=apart).tolist()
+            own[:] = [bars.get(name, others) for name in names]
+        return np.asarray(given >= own)
 
     def sentence(self) -> str:
         """The policy in words."""

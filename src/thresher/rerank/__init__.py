@@ -5,6 +5,7 @@ from thresher.rerank.columns import Compared, compared_columns
 from thresher.rerank.examples import Examples
 from thresher.rerank.pair_features import PairFeatures
 from thresher.rerank.reranker import Reranker, cross_fit
+from thresher.rerank.texts import Texts
 
 __all__ = [
     "Compared",
@@ -12,6 +13,7 @@ __all__ = [
     "PairFeatures",
     "QueryAliases",
     "Reranker",
+    "Texts",
     "compared_columns",
     "cross_fit",
 ]

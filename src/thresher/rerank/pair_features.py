@@ -166,11 +166,15 @@ class PairFeatures:
         indptr, indices, data = self.alias_vectors
         return sparse.csr_matrix((data, indices, indptr))[rows]
 
+    @cached_property
+    def _log_counts(self) -> Float32[np.ndarray, " N"]:
+        return np.log1p(self.train_counts).astype(np.float32)
+
     @property
     def _has_text(self) -> bool:
         return bool(self.text and self.query_text)
 
-    @property
+    @cached_property
     def _alone(self) -> tuple[str, ...]:
         own = OF_TEXT if self._has_text else ()
         return (*BASE, *own, *(OF_HISTORY if self.histories else ()))
@@ -183,6 +187,7 @@ class PairFeatures:
         scores: Float32[np.ndarray, "Q k"],
         *,
         histories: Histories | None = None,
+        texts: Sequence[Texts] | None = None,
     ) -> Float32[np.ndarray, "Q k F"]:
         """The features of every candidate, in the order of `names`.
 
@@ -194,33 +199,44 @@ class PairFeatures:
             rows: candidates of each query, -1 for none.
             scores: their scores.
             histories: the items that each query has had, oldest first.
+            texts: what `tokenised` gave for the queries, where that is known.
 
         Raises:
             InputError: a column of the queries is missing.
         """
         rows = np.ascontiguousarray(rows, np.int64)
-        missing = rows < 0
         names = self.names
         out = np.zeros((*rows.shape, len(names)), np.float32)
-        out[..., 0] = np.where(missing, 0.0, scores)
-        out[..., 1] = np.where(missing, 0.0, np.log1p(self.train_counts[np.maximum(rows, 0)]))
-        texts = text_of(queries, self.query_text) if self._has_text else [""] * len(rows)
+        pairs.base_features(rows, scores, self._log_counts, out)
         at = len(self._alone)
-        for i in range(0, len(rows), BLOCK):
-            some = slice(i, i + BLOCK)
-            block, query = out[some], Texts.of(texts[some])
+        for i, query in enumerate(self._tokenised(queries) if texts is None else texts):
+            some = slice(i * BLOCK, (i + 1) * BLOCK)
+            block = out[some]
             if self._has_text:
                 self._read_text(query, vectors[some], rows[some], block)
-            compared = block[..., at : at + len(self.columns.names)]
-            self.columns.read(queries[some], query, self.texts, rows[some], compared)
+            if self.compare:
+                compared = block[..., at : at + len(self.columns.names)]
+                self.columns.read(queries[some], query, self.texts, rows[some], compared)
         if self.histories and histories is not None:
             at -= len(OF_HISTORY)
             events = (histories.items.numpy(), histories.first.numpy(), histories.last.numpy())
             pairs.history_features(events, rows, out[..., at : at + 2])
-        compare_candidates(out, missing, names)
+        compare_candidates(out, rows < 0, names)
         return out
 
-    def by_words(self, queries: pa.Table, k: int) -> Int64[np.ndarray, "Q k"]:
+    def tokenised(self, texts: Sequence[str]) -> list[Texts]:
+        """The texts of queries in flat arrays, 4,096 at a time; empty where texts are not read."""
+        read = texts if self._has_text else [""] * len(texts)
+        return [Texts.of(read[i : i + BLOCK]) for i in range(0, len(read), BLOCK)]
+
+    def _tokenised(self, queries: pa.Table) -> list[Texts]:
+        return self.tokenised(
+            text_of(queries, self.query_text) if self._has_text else [""] * len(queries)
+        )
+
+    def by_words(
+        self, queries: pa.Table, k: int, *, texts: Sequence[Texts] | None = None
+    ) -> Int64[np.ndarray, "Q k"]:
         """The k items that share the rarest words with each query, best first; -1 for none.
 
         Equation:   s(q, i) = sum of idf_w^2 over the words in both / |idf of the words of i|
@@ -233,27 +249,19 @@ class PairFeatures:
         """
         rows = np.full((len(queries), k), -1, np.int64)
         if self._has_text:
-            texts, size = text_of(queries, self.query_text), len(self.train_counts)
+            size = len(self.train_counts)
             sums, touched = scratch((size, "f4"), (size, "i4", "found"))
             most = max(MANY, size // 10)
-            for i in range(0, len(texts), BLOCK):
-                query = Texts.of(texts[i : i + BLOCK])
-                pairs.by_words(query, self.catalogue, most, sums, touched, rows[i : i + BLOCK])
+            for i, query in enumerate(self._tokenised(queries) if texts is None else texts):
+                block = rows[i * BLOCK : (i + 1) * BLOCK]
+                pairs.by_words(query, self.catalogue, most, sums, touched, block)
         return rows
 
     def _read_text(self, query: Texts, vectors: Any, rows: np.ndarray, out: np.ndarray) -> None:
-        at = len(BASE)
-        c, end = self.catalogue, out.shape[-1]
-        slot, seen = scratch((1 << TOKEN_BITS, "u2"), (len(c.vocabulary) + 1, "u1"))
+        at, c = len(BASE), self.catalogue
+        room = tuple(scratch((1 << TOKEN_BITS, "u2"), (len(c.vocabulary) + 1, "u1")))
         self._read_aliases(vectors, rows, out[..., at])
-        at += 1
-        pairs.token_features(query, self.texts, c, rows, slot, out[..., at : at + 4])
-        at += 4
-        rarest = pairs.word_features(query, self.texts, c, rows, seen, out[..., at : at + 7])
-        at += 7
-        pairs.code_features(query, self.texts, rows, out[..., at : at + 9])
-        out[..., end - 3 : end - 1] = query.length[:, None]
-        out[..., end - 1] = rarest[:, None]
+        pairs.text_features(query, self.texts, c, rows, room, out, at + 1)
 
     def _read_aliases(self, vectors: Any, rows: np.ndarray, out: np.ndarray) -> None:
         start = self.catalogue.alias_start

@@ -141,6 +141,48 @@ def word_features(query: Texts, items: Texts, c: Catalogue, rows: Any, seen: Any
 
 
 @compiled
+def base_features(rows: Any, scores: Any, counts: Any, out: Any) -> None:
+    """The score of each candidate, and the logarithm of its item's training pairs.
+
+    Args:
+        rows: candidates [Q, k].
+        scores: of them [Q, k].
+        counts: ln(1 + training pairs) of each item.
+        out: zeros [Q, k, F], of which two columns are filled.
+    """
+    for q in range(len(rows)):
+        for j in range(rows.shape[1]):
+            if rows[q, j] >= 0:
+                out[q, j, 0], out[q, j, 1] = scores[q, j], counts[rows[q, j]]
+
+
+@compiled
+def text_features(
+    query: Texts, items: Texts, c: Catalogue, rows: Any, room: Any, out: Any, at: int
+) -> None:
+    """What two texts say of each other, and at the end what the query says alone.
+
+    Args:
+        query: texts of the queries.
+        items: texts of the items.
+        c: see `Catalogue`.
+        rows: candidates [Q, k].
+        room: `slot` and `seen`.
+        out: zeros [Q, k, F] to be filled.
+        at: the first column to fill.
+    """
+    slot, seen = room
+    end = out.shape[2]
+    token_features(query, items, c, rows, slot, out[:, :, at : at + 4])
+    rarest = word_features(query, items, c, rows, seen, out[:, :, at + 4 : at + 11])
+    code_features(query, items, rows, out[:, :, at + 11 : at + 20])
+    for q in range(len(rows)):
+        for j in range(rows.shape[1]):
+            out[q, j, end - 3], out[q, j, end - 2] = query.length[q, 0], query.length[q, 1]
+            out[q, j, end - 1] = rarest[q]
+
+
+@compiled
 def numbers_of(vocabulary: Any, word: Any) -> Any:
     """The place of each word in an ascending vocabulary; its length for one that is not in it."""
     found = np.searchsorted(vocabulary, word)
@@ -551,15 +593,32 @@ def _before(score: float, row: int, other: float, other_row: int) -> bool:
     return score > other or (score == other and row < other_row)
 
 
-@compiled
-def descend(rows: Any, start: Any, nodes: Any, out: Any) -> None:
-    """Adds the value of each tree's leaf to each row; see `Trees`."""
-    feature, threshold, left, right, value = nodes
-    for row in range(len(rows)):
-        for tree in range(len(start) - 1):
-            first = start[tree]
-            node = first
-            while feature[node] >= 0:
-                small = rows[row, feature[node]] <= threshold[node]
-                node = first + (left[node] if small else right[node])
-            out[row] += value[node]
+@compiled_sums
+def score_new(vectors: Any, items: Any, found: Any, rows: Any) -> Any:
+    """Drops the rows that were found already, and scores the others.
+
+    Args:
+        vectors: of the queries, float32 [Q, L, D]; of several interests the best score counts.
+        items: float32 [N, D].
+        found: rows of items [Q, k].
+        rows: of further items [Q, m]; -1 for none, as for those in `found` when done.
+
+    Returns:
+        Their scores; -inf for none.
+    """
+    scores = np.full(rows.shape, -np.inf, np.float32)
+    for q in range(len(rows)):
+        for j in range(rows.shape[1]):
+            row = rows[q, j]
+            for i in range(found.shape[1]):
+                if found[q, i] == row:
+                    row = -1
+            rows[q, j] = row
+            if row < 0:
+                continue
+            for one in range(vectors.shape[1]):
+                dot = np.float32(0)
+                for d in range(vectors.shape[2]):
+                    dot += vectors[q, one, d] * items[row, d]
+                scores[q, j] = max(scores[q, j], dot)
+    return scores

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from thresher.data.relation import Relation
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
+from thresher.rerank import weighing
 from thresher.rerank.pair_features import hide
 from thresher.rerank.trees import Trees
 
@@ -123,16 +124,25 @@ class Reranker:
         Raises:
             InputError: there are more or fewer features than the re-ranker was fitted on.
         """
+        return self._chances(features, missing)[0]
+
+    def _chances(
+        self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `weighing.chances`."""
         if features.shape[-1] != len(self.names):
             raise InputError(
                 f"the re-ranker was fitted on {len(self.names)} features, got "
                 f"{features.shape[-1]}; run `thresher calibrate` again"
             )
+        odds = np.zeros((0, 0), np.float32)
         if self.trees is not None:
-            odds = self.trees.logits(features)[..., None]
-            features = np.concatenate([features, odds], axis=2)
-        logits = (features - self.mean) / self.scale @ self.weights + self.bias
-        return _softmax(logits, missing)[:, :-1]
+            odds = self.trees.logits(features)
+        fitted = (self.mean, self.scale, self.weights)
+        found: tuple[np.ndarray, np.ndarray, np.ndarray] = weighing.chances(
+            np.ascontiguousarray(features, np.float32), missing, odds, fitted, self.bias
+        )
+        return found
 
     def rank(
         self, features: Float32[np.ndarray, "Q k F"], missing: Bool[np.ndarray, "Q k"]
@@ -143,10 +153,8 @@ class Reranker:
             features: of the candidates.
             missing: places without a candidate; they come last, with a probability of 0.
         """
-        p = self.probabilities(features, missing)
-        # A probability may be too small to differ from 0, and is still that of a candidate.
-        order = np.argsort(np.where(missing, 1.0, -p), axis=1, kind="stable")
-        return order, np.take_along_axis(p, order, axis=1)
+        _, order, ranked = self._chances(features, missing)
+        return order, ranked
 
     def judge(
         self,

@@ -67,8 +67,7 @@ class Texts(NamedTuple):
     @classmethod
     def _block(cls, texts: Sequence[str]) -> "Texts":
         raw, rows = lines(texts), len(texts)
-        seen = scratch((1 << tokenise.TOKEN_BITS, "i4"), (1 << tokenise.WORD_BITS, "u1"))
-        *tokens, length = tokenise.tokenise(raw, rows, *seen)
+        *tokens, length = tokenise.tokenise(raw, rows)
         arrays: list[Any] = [*tokens, *tokenise.find_codes(raw, rows), length]
         return cls(*arrays)
 

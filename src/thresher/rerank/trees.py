@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from thresher.rerank import pairs
+from thresher.errors import InputError
+from thresher.rerank import weighing
 
 OPTIONS: Mapping[str, Any] = {
     "max_iter": 150,
@@ -87,9 +89,31 @@ class Trees:
         """The log odds of each candidate, right or wrong by itself."""
         rows = np.ascontiguousarray(features.reshape(-1, features.shape[-1]), np.float32)
         out = np.full(len(rows), self.baseline[0])
-        nodes = (self.feature, self.threshold, self.left, self.right, self.value)
-        pairs.descend(rows, self.start, nodes, out)
+        weighing.add_trees(rows, self._splits, out)
         return out.reshape(features.shape[:-1]).astype(np.float32)
+
+    @cached_property
+    def _splits(self) -> tuple[np.ndarray, ...]:
+        """The arrays of `weighing.add_trees`; InputError for what are no trees of their size."""
+        size = np.diff(self.start)
+        place = np.arange(len(self.feature)) - np.repeat(self.start[:-1], size)
+        splits = self.feature >= 0
+        last = np.repeat(size, size)[splits]
+        after = all(
+            ((side[splits] > place[splits]) & (side[splits] < last)).all()
+            for side in (self.left, self.right)
+        )
+        if not after or (size > 2 * weighing.LEAVES - 1).any():
+            raise InputError("the trees of the re-ranker are damaged; calibrate again")
+        mask = np.full(len(self.feature), np.iinfo(np.uint32).max, np.uint32)
+        leaf = np.zeros((len(self.start) - 1, weighing.LEAVES), np.int64)
+        weighing.leaf_masks(self.start, self.feature, self.left, self.right, mask, leaf)
+        start = np.concatenate([[0], np.cumsum(splits)])[self.start]
+        # A value in single precision is above a threshold where it is above the highest one in
+        # single precision that the threshold reaches.
+        bar = self.threshold.astype(np.float32)
+        bar = np.where(bar > self.threshold, np.nextafter(bar, np.float32(-np.inf)), bar)
+        return (start, self.feature[splits], bar[splits], mask[splits], self.value[leaf])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What there is to save; the arguments of the class."""

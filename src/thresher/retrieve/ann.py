@@ -87,6 +87,13 @@ class FaissIVF:
         index.add(exact.vectors)
         return cls(exact, index, probes=max(16, lists // 16) if probes is None else probes)
 
+    def over(self, vectors: Float32[np.ndarray, "N D"]) -> "FaissIVF":
+        """The same clusters over other vectors: nothing is trained again."""
+        exact, lists = Exact(vectors), faiss.clone_index(self._lists)
+        lists.reset()
+        lists.add(exact.vectors)
+        return FaissIVF(exact, lists, probes=self._probes)
+
     def __len__(self) -> int:
         """Number of items."""
         return len(self._exact)
@@ -176,6 +183,13 @@ def build(vectors: Float32[np.ndarray, "N D"] | sparse.csr_matrix, *, kind: Kind
     if kind == "ivf":
         return FaissIVF.build(vectors)
     raise InputError(f"the kind of the index is {kind!r}; give 'auto', 'exact', 'flat' or 'ivf'")
+
+
+def rebuilt(index: Index, vectors: Float32[np.ndarray, "N D"] | sparse.csr_matrix) -> Index:
+    """An index of the same kind over other vectors."""
+    if isinstance(index, FaissIVF) and isinstance(vectors, np.ndarray):
+        return index.over(vectors)
+    return build(vectors, kind="exact")
 
 
 def load(folder: Path) -> Index:

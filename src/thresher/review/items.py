@@ -1,0 +1,56 @@
+"""Items that changed since the artifact was made, as a log with a version."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from thresher.errors import InputError
+from thresher.review.database import Database
+from thresher.review.records import Change
+from thresher.review.schema import items
+
+
+class Items:
+    """The part of the store that holds changed items."""
+
+    database: Database
+    clock: Callable[[], float]
+
+    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Log new or changed items, each with its `id`; the version after them."""
+        if any(not row.get("id") for row in rows):
+            raise InputError("an item has no id; give each one an `id`")
+        return self._change([(str(row["id"]), dict(row)) for row in rows])
+
+    def delete(self, item_ids: Sequence[str]) -> int:
+        """Log that items are gone; the version after them."""
+        return self._change([(item_id, None) for item_id in item_ids])
+
+    def items_since(self, version: int = 0) -> list[Change]:
+        """The latest change of every item that changed after a version, in order."""
+        latest = (
+            sa.select(sa.func.max(items.c.version))
+            .where(items.c.version > version)
+            .group_by(items.c.item_id)
+        )
+        query = (
+            sa.select(items.c.version, items.c.at, items.c.item_id, items.c.row)
+            .where(items.c.version.in_(latest))
+            .order_by(items.c.version)
+        )
+        with self.database.read() as connection:
+            return [Change(*row) for row in connection.execute(query)]
+
+    def items_version(self) -> int:
+        """The version of the latest change; 0 before any."""
+        with self.database.read() as connection:
+            return connection.scalar(sa.select(sa.func.max(items.c.version))) or 0
+
+    def _change(self, changes: Sequence[tuple[str, dict[str, Any] | None]]) -> int:
+        at = self.clock()
+        rows = [{"at": at, "item_id": item_id, "row": row} for item_id, row in changes]
+        with self.database.write("items") as connection:
+            if rows:
+                connection.execute(sa.insert(items), rows)
+            return connection.scalar(sa.select(sa.func.max(items.c.version))) or 0

@@ -1,0 +1,1 @@
+"""The decision service: one live retriever behind HTTP, and pages for reviewers."""

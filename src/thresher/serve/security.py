@@ -1,0 +1,97 @@
+"""Who asks: API keys with roles. Without any key, whoever is on this machine may do all."""
+
+import ipaddress
+import time
+from collections.abc import Callable
+
+from fastapi import HTTPException, Request
+
+from thresher.errors import InputError
+from thresher.review import Key, Store
+
+ADMIN, CLIENT, REVIEWER = "admin", "client", "reviewer"
+LOCAL = Key("", "local", ADMIN, 0.0)
+REMEMBERED_SECONDS = 2.0  # that a revoked key may still be known
+_MOST = 1000
+
+
+class Guardian:
+    """Knows keys by their secrets, for two seconds without asking the store.
+
+    Args:
+        store: of the keys.
+        hosts: names under which the service may be called while it has no key: a page of another
+            name, which a browser was led to, is refused.
+    """
+
+    def __init__(
+        self, store: Store, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    ) -> None:
+        self._store, self._hosts = store, hosts
+        self._known: dict[str, tuple[float, Key | None]] = {}
+        self._open: tuple[float, bool] = (0.0, False)
+
+    def open(self) -> bool:
+        """Whether no key was ever made, so that none is asked for."""
+        now = time.monotonic()
+        if now >= self._open[0]:
+            self._open = (now + REMEMBERED_SECONDS, not self._store.keys())
+        return self._open[1]
+
+    def who(self, secret: str) -> Key | None:
+        """The key of a secret; None for an unknown or a revoked one."""
+        now = time.monotonic()
+        until, key = self._known.get(secret, (0.0, None))
+        if now >= until:
+            key = self._store.who(secret)
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[secret] = (now + REMEMBERED_SECONDS, key)
+        return key
+
+    def of(self, request: Request) -> Key:
+        """The key of a request; 401 without a known one."""
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and secret:
+            key = self.who(secret.strip())
+            if key is not None:
+                return key
+        elif self.open():
+            if (request.url.hostname or "") not in self._hosts:
+                raise HTTPException(403, "without keys the service answers to localhost alone")
+            return LOCAL
+        raise HTTPException(
+            401,
+            "give an API key as `Authorization: Bearer KEY`; `thresher keys create` makes one",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    def allow(self, *roles: str) -> Callable[[Request], Key]:
+        """A dependency that lets keys of these roles pass, and admins."""
+
+        def check(request: Request) -> Key:
+            key = self.of(request)
+            if key.role not in (ADMIN, *roles):
+                raise HTTPException(
+                    403, f"a key of the role {key.role!r} may not do this; it is for {_or(roles)}"
+                )
+            return key
+
+        return check
+
+
+def _or(roles: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, (*roles, ADMIN)))
+
+
+def check_host(host: str, store: Store) -> None:
+    """InputError for an address that others can reach, while there is no key."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback and not any(one.revoked_at is None for one in store.keys()):  # noqa: SIM118 - no mapping
+        raise InputError(
+            f"others can reach {host} and the service has no key; run `thresher keys create`, or "
+            "listen on 127.0.0.1"
+        )
