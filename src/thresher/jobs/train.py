@@ -27,7 +27,7 @@ from thresher.decide.known import KnownTexts
 from thresher.decision import check_labels, fit_decision
 from thresher.errors import InputError
 from thresher.evaluate import RecommendOptions, evaluate
-from thresher.files import FolderLock, output_folder
+from thresher.files import FolderLock, output_folder, sweep
 from thresher.jobs.objective import build_objective
 from thresher.jobs.out_of_fold import examples_of
 from thresher.rerank import Examples
@@ -108,6 +108,7 @@ def train(
                 shutil.rmtree(path)
             for path in (folder / "training").rglob("*.safetensors"):
                 path.unlink()
+            sweep(folder / "training")  # of a run that was killed at its last checkpoint
     finally:
         distributed.close()
     return model, _done(config, data, model, trained, seconds)
