@@ -228,6 +228,10 @@ def test_flipped_bits(place, tmp_path, model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["model", "buyers"])
-def test_flipped_bits_many_times(place, tmp_path, model):
+@pytest.mark.parametrize("model", ["model", "buyers", "tfidf"])
+def test_flipped_bits_many_times(place, tmp_path, commands, model):
+    if model == "tfidf":
+        shutil.copytree(place, tmp_path / "place")
+        place = tmp_path / "place"
+        assert commands.run(place, "train tfidf.toml --out tfidf --quiet")[0] in (0, 1)
     assert flips(place, tmp_path, model, 300)
