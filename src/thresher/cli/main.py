@@ -15,6 +15,8 @@ from rich.markup import escape
 from thresher import __version__
 from thresher.cli.data import Json, Quiet, read_run
 from thresher.cli.data import app as data_app
+from thresher.cli.reviews import FromReviews, Since, costs, promote, seconds
+from thresher.cli.reviews import app as reviews_app
 from thresher.cli.serve import add_serving
 from thresher.errors import InputError
 
@@ -27,6 +29,9 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 add_serving(app)
+app.add_typer(reviews_app, name="reviews")
+app.command()(promote)
+app.command()(costs)
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[
@@ -76,6 +81,7 @@ def train(
     overrides: Overrides = None,
     columns: Columns = None,
     resume: Annotated[bool, typer.Option(help="Go on from a killed run's checkpoint.")] = False,
+    from_reviews: FromReviews = None,
     dry_run: Annotated[
         bool, typer.Option(help="Check, print the full TOML with all defaults, and stop.")
     ] = False,
@@ -93,8 +99,13 @@ def train(
     run = read_run(config, changes, "train")
     from thresher.jobs.train import train as train_run
 
+    data = None
+    if from_reviews is not None:
+        from thresher.jobs.review_training import reviewed
+
+        data = reviewed(run, from_reviews)
     try:
-        result = train_run(run, out, resume=resume, quiet=quiet)
+        result = train_run(run, out, data=data, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         _say("stopped", _how_to_go_on(out))
         raise typer.Exit(130) from None
@@ -153,6 +164,8 @@ def calibrate(
     queries: Queries = None,
     pairs: Pairs = None,
     without_pairs: WithoutPairs = None,
+    from_reviews: FromReviews = None,
+    since: Since = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -167,6 +180,8 @@ def calibrate(
         queries=queries,
         pairs=pairs,
         without_pairs=without_pairs,
+        from_reviews=from_reviews,
+        since=seconds(since),
         quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )
