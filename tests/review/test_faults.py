@@ -101,13 +101,17 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(tmp_path, review):
 
         store.database.engine.dispose()
         sa.event.listen(store.database.engine, "connect", limit)
-        logged = 20
-        with pytest.raises(Unavailable, match="full"):
+        logged = [20]
+
+        def fill():
             for _ in range(1000):
                 store.log([review(query={"title": "x" * 900}) for _ in range(3)])
-                logged += 3
-        assert len(store.decisions(limit=10_000)) == logged
-        assert store.queue()["open"] == logged
+                logged[0] += 3
+
+        with pytest.raises(Unavailable, match="full"):
+            fill()
+        assert len(store.decisions(limit=10_000)) == logged[0]
+        assert store.queue()["open"] == logged[0]
         with pytest.raises(Unavailable, match="full"):
             store.upsert([{"id": "a", "title": "x" * 200_000}])
         assert store.items_since() == []
@@ -115,7 +119,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(tmp_path, review):
         store.database.engine.dispose()
         store.upsert([{"id": "a", "title": "x" * 200_000}])
         store.log([review()])
-        assert store.queue()["open"] == logged + 1
+        assert store.queue()["open"] == logged[0] + 1
 
 
 def test_a_locked_file_is_unavailable_and_free_again(tmp_path, monkeypatch):
@@ -132,7 +136,7 @@ def test_a_locked_file_is_unavailable_and_free_again(tmp_path, monkeypatch):
 
 
 def test_a_database_that_stops_and_starts_loses_no_verdict(cluster, review):
-    """Three reviewers judge while PostgreSQL is stopped and started; each tries until it is done."""
+    """Three reviewers judge while PostgreSQL is stopped and started; each tries again."""
     count = 90
     with Store.open(cluster.database()) as store:
         store.log([review(query_id=str(i)) for i in range(count)])

@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - it speaks to the test
 """A process that writes to a store until it is killed, and says what was acknowledged.
 
     python writer.py URL NAME COUNT
