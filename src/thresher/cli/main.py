@@ -6,11 +6,9 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from thresher import __version__
 from thresher.cli.data import Json, Quiet, read_run
@@ -33,6 +31,7 @@ app.add_typer(reviews_app, name="reviews")
 app.command()(promote)
 app.command()(costs)
 
+_ANSWERING = ("match", "recommend", "nearest")  # commands that need no data frames
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[
     Path | None,
@@ -427,6 +426,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those of the command line; the process's own when left out.
     """
+    if arguments is None and sys.argv[1:2] and sys.argv[1] in _ANSWERING:
+        # Arrow would import pandas to see whether a list is one of its series.
+        sys.modules.setdefault("pandas", cast(Any, None))
     try:
         app(args=arguments)
     except InputError as error:
@@ -446,6 +448,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say(what: str, text: str) -> None:
+    from rich.console import Console  # slow to import, and seldom needed
+    from rich.markup import escape
+
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"[bold red]{what}:[/] {escape(text)}"
     )
