@@ -23,6 +23,8 @@ ATTACK = (
     "\"' autofocus onfocus='window.hit=1' </title></style></h1>"
     "<a href='javascript:window.hit=1'>x</a>"
 )
+PATIENCE = 60_000  # milliseconds: no test depends on the speed of the machine
+playwright.expect.set_options(timeout=PATIENCE)
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 
 # Texts that are seen, with the contrast of their colour to what lies behind them, too low for
@@ -116,7 +118,7 @@ def tab(served, chromium, service):
 
     def open_(path="/review", *, asks=True, **how):
         context = chromium.new_context(base_url=address, **{"viewport": DESK, **how})
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         faults, asked = [], []
         page.on("console", lambda m: faults.append(m.text) if _is_fault(m) else None)

@@ -332,6 +332,21 @@ def _released(service, client, path):
     return found
 
 
+def test_what_differs_between_candidates_stands_beside_them(service):
+    """By hand: no candidate has "sale", the second lacks "red", the third has another code."""
+    titles = ("Kettle red AK-100", "Kettle AK-100", "Kettle red AK-200")
+    found = [{"item_id": f"x{n}", "item": title} for n, title in enumerate(titles)]
+    one = decided(query={"title": "kettle red AK-100 sale", "shop": "north"}, candidates=found)
+    case = type("Case", (), {"decision": one, "reason": "review", "label": None})
+    view = _shower(service).view(case, scores=False)
+    assert [(s.text, s.kind) for s in view.query] == [
+        ("kettle red AK-100 ", "same"), ("sale", "only"),
+    ]  # fmt: skip
+    assert [row.lacks for row in view.rows] == [[], ["red"], []]
+    assert [[c.item for c in row.marked.conflicts] for row in view.rows] == [[], [], ["200"]]
+    assert view.columns == {"shop": "north"}
+
+
 def test_a_suspected_label_is_among_the_candidates_and_may_be_wrong(service, ann):
     service.store.log([decided("label", decision="label")], labels=["i7"])
     page = ann.get("/review")
@@ -458,7 +473,7 @@ def test_what_a_target_costs(service, ann):
     assert "500 for 1,000 queries: 500 of them reviewed in 16.7 hours, and 0.0 accepted" in found
     wrong = ann.get("/costs", params={**asked, "wage": "-1"})
     assert wrong.status_code == 422
-    assert "wage is -1.0" in wrong.text
+    assert "Wage is -1.0" in wrong.text
 
 
 # When something is wrong.

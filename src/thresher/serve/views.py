@@ -114,11 +114,13 @@ class Shower:
         lacking = [[s.kind != "same" for s in one.query for _ in s.text] for one in marks]
         unknown = [all(column) for column in zip(*lacking, strict=True)]
         rows = []
-        for place, (one, marked, lacks) in enumerate(zip(found, marks, lacking, strict=True)):
+        for place, (one, marked) in enumerate(zip(found, marks, strict=True)):
             item_id = str(one["item_id"])
             columns = known.get(item_id, {})
             rest = {n: v for n, v in columns.items() if self._is_column(n, "item")}
-            differs = [a and not b for a, b in zip(lacks, unknown, strict=True)]
+            own_kind = [span.kind for span in marked.query for _ in span.text]
+            # What is contradicted is said as a conflict.
+            differs = [k == "only" and not u for k, u in zip(own_kind, unknown, strict=True)]
             made = Row(
                 item_id,
                 KEYS[place : place + 1],
