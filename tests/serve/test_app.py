@@ -223,7 +223,7 @@ def test_a_request_that_failed_may_be_tried_again(client):
     body = {"queries": [{"colour": "red"}]}
     for _ in range(2):
         problem(client.post("/v1/match", json=body, headers=headers), 422)
-    bad = {"items": [{"id": "n1", "titel": "x"}]}
+    bad = {"items": [{"id": "n1", "titles": "x"}]}
     for _ in range(2):
         problem(client.put("/v1/items", json=bad, headers=headers), 422)
 
@@ -271,7 +271,7 @@ def test_beyond_a_number_of_changed_items_nothing_is_accepted(open_service, offe
 
 
 def test_an_item_that_the_catalogue_cannot_hold_changes_nothing(client, service):
-    bad = {"items": [NEW, {"id": "n2", "titel": "x"}]}
+    bad = {"items": [NEW, {"id": "n2", "titles": "x"}]}
     assert "did you mean 'title'" in problem(client.put("/v1/items", json=bad), 422)["detail"]
     assert service.store.items_since() == []
     every = {"ids": [f"i{i}" for i in range(300)]}
