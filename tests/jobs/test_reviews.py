@@ -72,9 +72,9 @@ def test_the_sample_is_drawn_at_one_rate_by_hand(store, hashes):
     assert found.share == 0.1
 
 
-def test_the_share_is_a_fifth_at_most_and_the_rest_trains(store, hashes):
-    hashes |= {"1": 0.39, "2": 0.41, "3": 0.19, "4": 0.21}
-    store.log([accept("1"), accept("2"), review("3"), review("4")])
+def test_the_share_is_a_half_at_most_and_the_rest_trains(store, hashes):
+    hashes |= {"1": 0.62, "2": 0.63, "3": 0.49, "4": 0.51}
+    store.log([accept("1", rate=0.8), accept("2", rate=0.8), review("3"), review("4")])
     judge(store, dict.fromkeys("1234", "a"))
     assert [one.query_id for one in sampled(store).decided] == ["1", "3"]
     assert [one.query_id for one in traffic(store) if trains(one)] == ["2", "4"]
@@ -136,7 +136,7 @@ def test_the_sample_looks_like_the_traffic(shop, judged):
     accepted = np.mean([one.decision == "accept" for one in everything])
     own = np.mean([one.decision == "accept" for one in found.decided])
     assert abs(own - accepted) < 4 * np.sqrt(accepted * (1 - accepted) / len(found))
-    assert abs(len(found) - 0.2 * 3000) < 4 * np.sqrt(3000 * 0.2 * 0.8)
+    assert abs(len(found) - 0.5 * 3000) < 4 * np.sqrt(3000 * 0.5 * 0.5)
     right = [judged.truth[one.query_id] == one.item_id for one in everything]
     seen = [judged.truth[one.query_id] == one.item_id for one in found.decided]
     spread = np.sqrt(0.25 / len(found))

@@ -73,7 +73,7 @@ def with_reviews(data: Dataset, config: Config, store: "Store") -> tuple[Dataset
         if not gone:
             raise InputError(
                 f"the database has {len(judged)} verdicts, none of which may train; judge more "
-                "cases to review: a fifth of them, and audits, certify and never train"
+                "cases to review: half of them, and audits, certify and never train"
             )
         return replace(data, parts={**data.parts, "train": corrected}), done
     options = replace(config.build("data"), open_catalogue=True, without_pairs="no_item")
