@@ -163,7 +163,7 @@ def _from(row):
     [
         (partial(dict, upserts=[{"title": "x"}]), "item 1 has no id"),
         (partial(dict, upserts=[{"id": "a"}, {"id": "a"}]), "'a' stands there twice"),
-        (partial(dict, upserts=[{"id": "a", "titel": "x"}]), "did you mean 'title'"),
+        (partial(dict, upserts=[{"id": "a", "titles": "x"}]), "did you mean 'title'"),
         (partial(dict, deletes=[f"i{i}" for i in range(300)]), "no item would be left"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -858,3 +860,17 @@ def test_the_same_answer_again_is_no_other_use_of_the_labels(own):
     assert own.calibrate() == before
     assert own.policy.label_uses == 1
     assert own.calibrate(0.61).label_uses == 2
+
+
+def test_an_opened_model_answers_without_torch_and_as_the_one_that_was_trained(model, offers):
+    opened = Retriever.open(model.folder)
+    assert opened.match(offers, 3).equals(model.match(offers, 3))
+    assert opened.reader is not opened.tower
+    np.testing.assert_array_equal(opened.encode(offers), model.encode(offers))
+    code = (
+        "import sys; from thresher.retriever import Retriever; "
+        f"print(len(Retriever.open({str(model.folder)!r}).match(['red kettle']))); "
+        "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -37,7 +37,7 @@ def query_table(model: "Searching", queries: Frame) -> pa.Table:
             raise InputError(f"this model reads no text; give {fix}")
         # Of several text columns the first takes the whole text; nothing is known of others.
         table = pa.table({columns[0]: texts})
-        read = [name for f in model.tower.schema.queries for name in f.columns]
+        read = [name for f in model.reader.schema.queries for name in f.columns]
         compared = [column.name for column in model.catalogue.features.compare]
         for name in dict.fromkeys([*columns[1:], *read, *compared]):
             if name not in table.column_names:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,10 @@ from thresher.files import read_json, write_json
 from thresher.rerank import PairFeatures, QueryAliases, Texts, compared_columns, pairs
 from thresher.retrieve import Hits, Index, build, load
 from thresher.towers import Tower
-from thresher.towers.item_embeddings import ItemEmbeddings
+from thresher.towers.tower import Reader
+
+if TYPE_CHECKING:
+    from thresher.towers.item_embeddings import ItemEmbeddings
 
 _FEW = 8
 
@@ -47,11 +50,11 @@ class Catalogue:
     index: Index
     features: PairFeatures
     train_counts: Int64[np.ndarray, " N"]
-    tower: Tower
+    tower: "Tower | Reader"
 
     @classmethod
     def build(
-        cls, data: Dataset, tower: Tower, config: Config, embeddings: ItemEmbeddings | None
+        cls, data: Dataset, tower: Tower, config: Config, embeddings: "ItemEmbeddings | None"
     ) -> "Catalogue":
         """Encode the items of a dataset and index them.
 
@@ -80,7 +83,7 @@ class Catalogue:
         self,
         items: pa.Table,
         tower: Tower,
-        embeddings: ItemEmbeddings | None,
+        embeddings: "ItemEmbeddings | None",
         config: Config,
     ) -> "Catalogue":
         """The same model over other items; training queries of items that stay are kept.
@@ -106,7 +109,7 @@ class Catalogue:
         encode: Callable[[Sequence[str]], Any],
         tower: Tower,
         config: Config,
-        embeddings: ItemEmbeddings | None,
+        embeddings: "ItemEmbeddings | None",
     ) -> "Catalogue":
         if not len(items):
             raise InputError("the catalogue has no items; give at least one")
@@ -137,7 +140,7 @@ class Catalogue:
         self.features.save(folder / "pair_features")
 
     @classmethod
-    def load(cls, folder: Path, tower: Tower, *, model: str = "") -> "Catalogue":
+    def load(cls, folder: Path, tower: "Tower | Reader", *, model: str = "") -> "Catalogue":
         """Read what `save` wrote.
 
         Raises:

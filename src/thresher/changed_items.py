@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,9 @@ from thresher.errors import InputError, did_you_mean
 from thresher.rerank.changed import Splice, spliced, take
 from thresher.retrieve import rebuilt
 from thresher.towers import Tower
-from thresher.towers.item_embeddings import ItemEmbeddings
+
+if TYPE_CHECKING:
+    from thresher.towers.item_embeddings import ItemEmbeddings
 
 
 def item_rows(catalogue: Catalogue, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -60,7 +62,7 @@ def _column(field: pa.Field, values: list[Any]) -> pa.Array:
 def changed(
     catalogue: Catalogue,
     tower: Tower,
-    embeddings: ItemEmbeddings | None,
+    embeddings: "ItemEmbeddings | None",
     upserts: Sequence[Mapping[str, Any]],
     deletes: Sequence[str],
     *,
@@ -135,7 +137,7 @@ def _splice(rows: Mapping[str, int], new: Sequence[str], deletes: set[str]) -> S
     )
 
 
-def _encoded(tower: Tower, embeddings: ItemEmbeddings | None, new: pa.Table) -> Any:
+def _encoded(tower: Tower, embeddings: "ItemEmbeddings | None", new: pa.Table) -> Any:
     """The vectors of changed items, by a tower that shares all weights with the live one."""
     if not len(new):
         return None

@@ -10,7 +10,7 @@ import difflib
 import inspect
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,39 +19,41 @@ from typing import Any
 import pydantic
 import tomli_w
 
-from thresher.data.masking import ViewOptions
 from thresher.data.options import SHARES, DataOptions
 from thresher.decide.options import DecideOptions
 from thresher.errors import InputError
-from thresher.evaluate.options import RecommendOptions
+from thresher.lazy import Registry
 from thresher.losses import LOSSES
-from thresher.retrieve.options import IndexOptions
 from thresher.towers import (
     TOWERS,
-    FeatureOptions,
     build_tower,
     default_objective,
     default_tower,
     default_training,
 )
-from thresher.training.classifiers import ClassifierOptions
-from thresher.training.labels import LABELS
-from thresher.training.options import TrainOptions
-from thresher.training.together import check_together
 
 Section = Mapping[str, Any]
 Constructor = Callable[..., Any]
 
-PLAIN: Mapping[str, Constructor] = {
-    "data": DataOptions,
-    "features": FeatureOptions,
-    "views": ViewOptions,
-    "train": TrainOptions,
-    "classifiers": ClassifierOptions,
-    "index": IndexOptions,
-    "decide": DecideOptions,
-    "recommend": RecommendOptions,
-}
+PLAIN: Mapping[str, Constructor] = Registry(
+    {
+        "data": "thresher.data.options:DataOptions",
+        "features": "thresher.towers.features:FeatureOptions",
+        "views": "thresher.data.masking:ViewOptions",
+        "train": "thresher.training.options:TrainOptions",
+        "classifiers": "thresher.training.classifiers:ClassifierOptions",
+        "index": "thresher.retrieve.options:IndexOptions",
+        "decide": "thresher.decide.options:DecideOptions",
+        "recommend": "thresher.evaluate.options:RecommendOptions",
+    }
+)
+LABELS: Mapping[str, Constructor] = Registry(
+    {
+        "text": "thresher.training.labels:TextLabels",
+        "shared": "thresher.training.labels:Shared",
+        "prototype": "thresher.training.labels:Prototype",
+    }
+)
 KINDS: Mapping[str, Mapping[str, Constructor]] = {"tower": TOWERS, "labels": LABELS}
 ORDER = (
     *("data", "features", "tower", "labels", "objective", "views"),
@@ -168,8 +170,56 @@ def read(source: Path | str | Section | Config | None, overrides: Iterable[str] 
     return resolve(raw, folder)
 
 
+def read_saved(path: Path, folder: Path, decide: DecideOptions | None) -> Config:
+    """The run of an artifact, with the options of its decision: checked when it was saved.
+
+    A section is read when it is looked at, so that a run is opened without what trains it.
+
+    Raises:
+        InputError: for a file that is no TOML, or an unknown section; later for a damaged one.
+    """
+    raw = _toml(path)
+    _known(raw, ORDER, where="section")
+    if decide is not None:
+        raw["decide"] = _without_none(dataclasses.asdict(decide))
+    terms = [dict(term) for term in _terms(raw, ())]
+    return Config(_Saved({k: v for k, v in raw.items() if k != "objective"}), terms, folder)
+
+
+class _Saved(Mapping[str, Section]):
+    """Sections with all their keys, each checked when it is first looked at."""
+
+    def __init__(self, raw: Mapping[str, Section]) -> None:
+        self._raw, self._bound = raw, dict[str, Section]()
+
+    def __getitem__(self, name: str) -> Section:
+        if name not in self._raw:
+            raise KeyError(name)
+        if name not in self._bound:
+            self._bound[name] = _bound(name, _table(self._raw, name))
+        return self._bound[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+def _bound(name: str, table: Section) -> Section:
+    """A section with its kind, if it has one, and its arguments, checked."""
+    if name not in KINDS:
+        return _bind(PLAIN[name], table, name)
+    choices, kind = KINDS[name], table.get("kind")
+    _check_kind(kind, choices, name)
+    rest = {k: v for k, v in table.items() if k != "kind"}
+    return {"kind": kind, **_bind(choices[str(kind)], rest, name)}
+
+
 def resolve(raw: Section, folder: Path) -> Config:
     """Fill in the defaults of a run and check it as a whole."""
+    from thresher.training.together import check_together
+
     _known(raw, ORDER, where="section")
     data = _bind(DataOptions, _table(raw, "data"), "data")
     options = DataOptions(**data)
@@ -184,11 +234,8 @@ def resolve(raw: Section, folder: Path) -> Config:
         "labels": {"kind": "text"},
     }
     sections: dict[str, Section] = {"data": data}
-    for name, choices in KINDS.items():
-        given = {**defaults[name], **_table(raw, name)}
-        _check_kind(given["kind"], choices, name)
-        rest = {k: v for k, v in given.items() if k != "kind"}
-        sections[name] = {"kind": given["kind"], **_bind(choices[given["kind"]], rest, name)}
+    for name in KINDS:
+        sections[name] = _bound(name, {**defaults[name], **_table(raw, name)})
     kind = sections["tower"]["kind"]
     training = default_training(kind, sections["tower"], events=events, decides=decides)
     for name, constructor in PLAIN.items():

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +28,16 @@ from thresher.decide.policy import NoThreshold, Policy
 from thresher.decision import Decision, fit_decision
 from thresher.errors import InputError
 from thresher.files import FolderLock, make_folder
+from thresher.lazy import Late
 from thresher.rerank import Examples
 from thresher.retrieve import Hits, search_without
 from thresher.saving import edit, read_parts, write_model
 from thresher.searching import Searching
 from thresher.towers import Tower
-from thresher.towers.item_embeddings import ItemEmbeddings
+from thresher.towers.tower import Reader
+
+if TYPE_CHECKING:
+    from thresher.towers.item_embeddings import ItemEmbeddings
 
 __all__ = ["ACCEPT", "BLOCK", "REVIEW", "Retriever"]
 
@@ -58,6 +62,7 @@ class Retriever(Searching):
         examples: training queries that the re-ranker learns from; None without any.
         data: what it was trained on, while it is in memory.
         folder: of the artifact, once it was saved.
+        reader: makes the tower's vectors of queries without torch; the tower when left out.
 
     Example:
         >>> import thresher
@@ -65,21 +70,26 @@ class Retriever(Searching):
         >>> model.match(new_offers)  # doctest: +SKIP
     """
 
+    embeddings: Any = Late()
+    examples: Any = Late()
+
     def __init__(
         self,
         config: Config,
-        tower: Tower,
+        tower: Tower | Reader,
         catalogue: Catalogue,
         *,
-        embeddings: ItemEmbeddings | None = None,
+        embeddings: "ItemEmbeddings | None" = None,
         decision: Decision | None = None,
         train_queries: int = 0,
         known_texts: KnownTexts | None = None,
         examples: Examples | None = None,
         data: Dataset | None = None,
         folder: Path | None = None,
+        reader: Reader | None = None,
     ) -> None:
-        super().__init__(config, tower, catalogue, decision=decision, known_texts=known_texts)
+        more: dict[str, Any] = {"decision": decision, "known_texts": known_texts, "reader": reader}
+        super().__init__(config, tower, catalogue, **more)
         self.embeddings, self.train_queries = embeddings, train_queries
         self.examples, self.data, self.folder = examples, data, folder
         self.fingerprint = ""  # of model and index as they lie in the folder
@@ -439,8 +449,10 @@ class Retriever(Searching):
         Raises:
             InputError: for a damaged artifact, or a policy of another model or index.
         """
-        parts, fingerprint = read_parts(folder)
+        parts, later, fingerprint = read_parts(folder)
         opened = cls(**parts)
+        for name, read in later.items():
+            setattr(opened, name, read)
         opened.fingerprint = fingerprint
         return opened
 

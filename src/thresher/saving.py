@@ -1,19 +1,21 @@
 """A model as a folder: what `Retriever.save` writes and `Retriever.open` reads."""
 
-from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from thresher.artifact import Artifact, Transaction
 from thresher.catalogue import Catalogue
-from thresher.config import read
+from thresher.config import read_saved
 from thresher.decide.known import KnownTexts
 from thresher.decision import Decision
 from thresher.errors import InputError
 from thresher.files import read_json, write_json
 from thresher.rerank import Examples
-from thresher.towers import load_tower, save_tower
-from thresher.towers.item_embeddings import ItemEmbeddings
+from thresher.towers import Tower, load_tower, save_tower
+from thresher.towers.sums import read_sums
 
 if TYPE_CHECKING:
     from thresher.retriever import Retriever
@@ -47,15 +49,20 @@ def edit(model: "Retriever", folder: Path) -> Transaction:
     return Transaction(folder)
 
 
-def read_parts(folder: str | Path) -> tuple[dict[str, Any], str]:
-    """The arguments of a `Retriever`, and the fingerprint of its model and index.
+def read_parts(
+    folder: str | Path,
+) -> tuple[dict[str, Any], dict[str, "partial[Any]"], str]:
+    """The arguments of a `Retriever`, what is read later, and the fingerprint of model and index.
+
+    The tower is read when more than vectors of queries is asked of it, where `SumReader` makes
+    these; what only calibration and another catalogue need, when they do.
 
     Raises:
         InputError: for a damaged artifact, or a policy of another model or index.
     """
     artifact = Artifact.open(folder)
     try:
-        return _parts(artifact), artifact.fingerprint("model", "index")
+        return *_parts(artifact), artifact.fingerprint("model", "index")
     except InputError:
         raise
     except Exception as error:  # files that fit their digests and are not what save writes
@@ -66,27 +73,55 @@ def read_parts(folder: str | Path) -> tuple[dict[str, Any], str]:
         ) from error
 
 
-def _parts(artifact: Artifact) -> dict[str, Any]:
-    folder = artifact.part("model")
+def _parts(artifact: Artifact) -> tuple[dict[str, Any], dict[str, "partial[Any]"]]:
+    folder, decision = artifact.part("model"), None
     settings = read_json(folder / "settings.json", what="the settings", fix="train again")
-    config = replace(read(folder / "config.toml"), folder=Path(settings["base"]))
-    tower = load_tower(folder / "tower")
-    decision, known = None, folder / "known_texts.npy"
+    base = Path(settings["base"])
     if artifact.has("decision"):
         decision = Decision.load(
             artifact.part("decision"), fitted_on=artifact.fingerprint("model", "index")
         )
-        config = config.replace(decide=asdict(decision.options))
-    return {
+    options = None if decision is None else decision.options
+    config = read_saved(folder / "config.toml", base, options)
+    index, model = artifact.part("index"), artifact.fingerprint("model")
+    reader: Any = read_sums(folder / "tower")
+    tower = load_tower(folder / "tower") if reader is None else None
+    reads: Any = reader or tower
+    catalogue = Catalogue.load(index, reads, model=model)
+    known, examples = folder / "known_texts.npy", folder / "examples.safetensors"
+    later = {"embeddings": partial(_embeddings, folder / "items")}
+    if examples.exists():
+        later["examples"] = partial(_examples, examples)
+    if tower is None:
+        later["tower"] = partial(_tower, folder / "tower", catalogue.items)
+    given = {
         "config": config,
-        "tower": tower,
-        "catalogue": Catalogue.load(
-            artifact.part("index"), tower, model=artifact.fingerprint("model")
-        ),
-        "embeddings": ItemEmbeddings.load(folder / "items"),
+        "tower": reads,
+        "catalogue": catalogue,
         "decision": decision,
         "train_queries": settings["train_queries"],
         "known_texts": KnownTexts.load(known) if known.exists() else None,
-        "examples": Examples.load(folder / "examples.safetensors"),
         "folder": artifact.folder,
+        "reader": reader,
     }
+    return given, later
+
+
+def _tower(folder: Path, items: pa.Table) -> Tower:
+    """The tower itself, where more is asked of it than vectors of queries."""
+    tower = load_tower(folder)
+    tower.describe(items)
+    return tower
+
+
+def _examples(path: Path) -> Examples:
+    examples = Examples.load(path)
+    if examples is None:
+        raise InputError(f"{path} is there no longer: another model was written; open it again")
+    return examples
+
+
+def _embeddings(folder: Path) -> Any:
+    from thresher.towers.item_embeddings import ItemEmbeddings  # which imports torch
+
+    return ItemEmbeddings.load(folder)

@@ -23,9 +23,11 @@ from thresher.decide.known import KnownTexts
 from thresher.decide.options import DecideOptions
 from thresher.decision import Decision, confidence_of
 from thresher.errors import InputError
+from thresher.lazy import Late
 from thresher.rerank import Examples, Texts
 from thresher.retrieve import Hits, search_without
 from thresher.towers import Tower
+from thresher.towers.tower import Reader
 
 
 class Searching:
@@ -37,19 +39,30 @@ class Searching:
         catalogue: the items, their index, and what the re-ranker reads of them.
         decision: re-ranker, policy and the outcomes it rests on; None before calibration.
         known_texts: of the training queries; None where the model reads none.
+        reader: makes the same vectors of queries, without torch; the tower itself when left out.
     """
+
+    tower: Any = Late()
 
     def __init__(
         self,
         config: Config,
-        tower: Tower,
+        tower: Tower | Reader,
         catalogue: Catalogue,
         *,
         decision: Decision | None = None,
         known_texts: KnownTexts | None = None,
+        reader: Reader | None = None,
     ) -> None:
+        self._reader = reader
         self.config, self.tower, self.catalogue = config, tower, catalogue
         self.decision, self.known_texts = decision, known_texts
+
+    @property
+    def reader(self) -> Reader:
+        """What makes vectors of queries: the tower, or what needs no torch to make the same."""
+        reader: Reader = self.tower if self._reader is None else self._reader
+        return reader
 
     @property
     def items(self) -> pa.Table:
@@ -77,7 +90,7 @@ class Searching:
         """
         if isinstance(queries, Queries):
             return queries
-        if events is None and self.reads_events and not self.tower.schema.queries:
+        if events is None and self.reads_events and not self.reader.schema.queries:
             raise InputError("this model reads only what users did; give events to recommend")
         table = None if queries is None else self.query_table(queries)
         if table is not None and "id" in table.column_names:
@@ -122,7 +135,7 @@ class Searching:
         Args:
             queries: as in `as_queries`.
         """
-        return self.tower.encode(self.tower.queries(self.as_queries(queries)))
+        return self.reader.encode(self.reader.queries(self.as_queries(queries)))
 
     def hits(
         self,
@@ -146,12 +159,12 @@ class Searching:
             InputError: when k is not between 1 and the number of items.
         """
         k = whole("k", k, len(self.items), "the size of the catalogue")
-        vectors = self.tower.encode(self.tower.queries(queries))
+        vectors = self.reader.encode(self.reader.queries(queries))
         if candidates is not None:
             return vectors, search_without(candidates.padded, k, ignored)
-        index, interests = self.catalogue.index, self.tower.interests
+        index, interests = self.catalogue.index, self.reader.interests
         known = np.asarray(abs(vectors).sum(axis=1)).ravel() > 0
-        each = vectors.reshape(-1, self.tower.dim) if interests > 1 else vectors
+        each = vectors.reshape(-1, self.reader.dim) if interests > 1 else vectors
 
         def search(depth: int) -> Hits:
             return index.search(each, depth, allow=allow).merged(interests)
@@ -228,7 +241,7 @@ class Searching:
             rows = np.where(allow[rows], rows, -1)
         if ignored is not None:
             rows = np.where(ignored.correct(rows), -1, rows)
-        each = vectors.reshape(len(vectors), self.tower.interests, self.tower.dim)
+        each = vectors.reshape(len(vectors), self.reader.interests, self.reader.dim)
         rows, scores = self.catalogue.score_new(each, hits.rows, rows)
         return Hits(
             np.concatenate([hits.rows, rows], axis=1),
@@ -298,7 +311,7 @@ class Searching:
         """The score of each pair of a query and an item; of several interests the best."""
         distinct, at = np.unique(item, return_inverse=True)
         items = self.catalogue.vectors(distinct)[at]
-        each = vectors.reshape(len(vectors), self.tower.interests, self.tower.dim)[user]
+        each = vectors.reshape(len(vectors), self.reader.interests, self.reader.dim)[user]
         return np.einsum("pld,pd->pl", each, items).max(axis=1, initial=-np.inf)
 
     def themselves(self, queries: Queries) -> Relation | None:

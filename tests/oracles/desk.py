@@ -30,6 +30,8 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
+        if tag not in ("mark", "bdi"):  # other tags part words
+            self.text += " "
         self.tags.append((tag, given))
         if tag == "form":
             self.forms.append((given, {}))

@@ -23,6 +23,8 @@ ATTACK = (
     "\"' autofocus onfocus='window.hit=1' </title></style></h1>"
     "<a href='javascript:window.hit=1'>x</a>"
 )
+PATIENCE = 60_000  # milliseconds: no test depends on the speed of the machine
+playwright.expect.set_options(timeout=PATIENCE)
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 
 # Texts that are seen, with the contrast of their colour to what lies behind them, too low for
@@ -116,7 +118,7 @@ def tab(served, chromium, service):
 
     def open_(path="/review", *, asks=True, **how):
         context = chromium.new_context(base_url=address, **{"viewport": DESK, **how})
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         faults, asked = [], []
         page.on("console", lambda m: faults.append(m.text) if _is_fault(m) else None)
@@ -242,6 +244,18 @@ def test_a_key_that_is_held_or_hit_twice_judges_one_case(tab, service):
     assert said(service) == [("item", "i0")]
 
 
+def test_what_is_typed_before_the_next_case_is_seen_judges_nothing(tab, service):
+    page = tab()
+    page.evaluate(
+        "for (const key of '1/non') document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', {key, bubbles: true}))"
+    )
+    heading(page, "toaster blue AK-200 64 GB")
+    page.locator("html:not([data-busy])").wait_for()
+    assert page.evaluate("document.activeElement.id") == "q"
+    assert said(service) == [("item", "i0")]
+
+
 def test_titles_run_nothing(tab, service):
     log(service, ATTACK, threshold=0.5)
     service.store.log(
@@ -283,7 +297,13 @@ def test_everything_can_be_read_and_reached(tab, service, scheme, size):
     _check(page)
     page.evaluate("document.querySelector('#help').showPopover()")
     _check(page)
-    for path in ("/review?queue=label", "/review?queue=second", "/dashboard", "/review/cases/x"):
+    for path in (
+        "/review?queue=label",
+        "/review?queue=second",
+        "/dashboard",
+        "/costs",
+        "/review/cases/x",
+    ):
         page.goto(path)
         _check(page)
     service.set("stopped", None, reason="")

@@ -39,8 +39,10 @@ def service(served, tmp_path):
     """The service over a store of the test's own."""
     before = served.store
     with Store.open(f"sqlite:///{tmp_path / 'own.db'}") as served.store:
+        served.refresh()
         yield served
     served.store = before
+    served.refresh()
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def given(service):
 def test_pages_ask_for_a_key(app, service):
     service.store.create_key("ann", "reviewer")
     anyone = browser(app)
-    for path in ("/review", "/dashboard", "/review/cases/x"):
+    for path in ("/review", "/dashboard", "/costs", "/review/cases/x"):
         found = anyone.get(path)
         assert (found.status_code, found.headers["location"]) == (303, "/login")
     part = anyone.get("/review", headers=PARTIAL)
@@ -330,6 +332,21 @@ def _released(service, client, path):
     return found
 
 
+def test_what_differs_between_candidates_stands_beside_them(service):
+    """By hand: no candidate has "sale", the second lacks "red", the third has another code."""
+    titles = ("Kettle red AK-100", "Kettle AK-100", "Kettle red AK-200")
+    found = [{"item_id": f"x{n}", "item": title} for n, title in enumerate(titles)]
+    one = decided(query={"title": "kettle red AK-100 sale", "shop": "north"}, candidates=found)
+    case = type("Case", (), {"decision": one, "reason": "review", "label": None})
+    view = _shower(service).view(case, scores=False)
+    assert [(s.text, s.kind) for s in view.query] == [
+        ("kettle red AK-100 ", "same"), ("sale", "only"),
+    ]  # fmt: skip
+    assert [row.lacks for row in view.rows] == [[], ["red"], []]
+    assert [[c.item for c in row.marked.conflicts] for row in view.rows] == [[], [], ["200"]]
+    assert view.columns == {"shop": "north"}
+
+
 def test_a_suspected_label_is_among_the_candidates_and_may_be_wrong(service, ann):
     service.store.log([decided("label", decision="label")], labels=["i7"])
     page = ann.get("/review")
@@ -392,6 +409,71 @@ def test_markup_and_control_characters_are_shown_as_text(service, ann):
     assert button["value"] == quote(odd, safe="")
     assert answer(page, ann, item=button["value"]).status_code == 303
     assert given(service) == [("ann", "item", odd)]
+
+
+# How the service does.
+
+
+def test_the_dashboard_counts_the_week(service, ann, app):
+    bob = enter(app, service.store.create_key("bob", "reviewer"))
+    now = service.store.clock()
+    accepted = [
+        decided(f"a{n}", at=now, decision="accept", audited=n < 4, audit_probability=0.5,
+                policy=service.live.policy_id)
+        for n in range(30)
+    ]  # fmt: skip
+    service.store.log([*accepted, *(decided(f"r{n}", at=now) for n in range(10))])
+    service.store.log([decided("old", at=now - 8 * 86_400, decision="accept")])
+    service.store.set("second_opinion", 1.0)
+    for who in ("ann", "bob"):
+        for case in service.store.cases(queue="audit" if who == "ann" else "second"):
+            service.verdict(case.id, reviewer=who, kind="item", item_id="i0", seconds=30.0)
+    service.set("audit_rate", 0.5, reason="a <b>new</b> shop", by="ann")
+    words = Parsed(bob.get("/dashboard").text).words
+    assert "75.0 % 30 of 40 queries" in words
+    assert "75 % of this week's queries were accepted automatically" in words
+    policy = service.live.policy
+    assert f"{policy.errors} wrong of {policy.accepted} labels" in words
+    assert "live precision 100.0 %" in words
+    assert "at any time; 4 audits" in words
+    assert "cases waiting 10" in words
+    assert "4 min 8 cases, 30 s each" in words
+    assert "saved, 7 days 15 min" in words
+    assert "said the same of 100 %: too alike" in words
+    assert "audit rate 0.5 a <b>new</b> shop ann" in words
+
+
+def test_an_empty_service_has_a_dashboard(ann):
+    words = Parsed(ann.get("/dashboard").text).words
+    assert "No query has come in this week" in words
+    assert "no audit is judged yet" in words
+
+
+def test_a_stopped_service_says_why(service, ann):
+    service.set("stopped", "the audits speak against it", reason="by hand")
+    words = Parsed(ann.get("/dashboard").text).words
+    assert "Nothing is accepted at present The audits speak against it." in words
+
+
+def test_what_a_target_costs(service, ann):
+    asked = {"minutes": "2", "wage": "30", "error": "10,0"}
+    assert "What does a target cost?" in ann.get("/costs").text
+    refused = ann.get("/costs", params=asked)
+    assert refused.status_code == 422
+    assert "0 verdicts of people" in Parsed(refused.text).words
+    # Of four answers to review, the two surest are right: as in the example of `decide.costs`.
+    ask(service, *"abcd")
+    for n, confidence in enumerate((0.9, 0.8, 0.2, 0.1)):
+        one = decided(f"c{n}", confidence=confidence)
+        service.store.log([one])
+        (case,) = [c for c in service.store.cases() if c.decision.id == one.id]
+        kind, item = ("item", "i0") if n < 2 else ("none", None)
+        service.verdict(case.id, reviewer="ann", kind=kind, item_id=item, seconds=6.0)
+    found = Parsed(ann.get("/costs", params=asked).text).words
+    assert "500 for 1,000 queries: 500 of them reviewed in 16.7 hours, and 0.0 accepted" in found
+    wrong = ann.get("/costs", params={**asked, "wage": "-1"})
+    assert wrong.status_code == 422
+    assert "Wage is -1.0" in wrong.text
 
 
 # When something is wrong.

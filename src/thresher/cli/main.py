@@ -6,15 +6,15 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from thresher import __version__
 from thresher.cli.data import Json, Quiet, read_run
 from thresher.cli.data import app as data_app
+from thresher.cli.reviews import FromReviews, Since, costs, promote, seconds
+from thresher.cli.reviews import app as reviews_app
 from thresher.cli.serve import add_serving
 from thresher.errors import InputError
 
@@ -27,7 +27,11 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 add_serving(app)
+app.add_typer(reviews_app, name="reviews")
+app.command()(promote)
+app.command()(costs)
 
+_ANSWERING = ("match", "recommend", "nearest")  # commands that need no data frames
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[
     Path | None,
@@ -76,6 +80,7 @@ def train(
     overrides: Overrides = None,
     columns: Columns = None,
     resume: Annotated[bool, typer.Option(help="Go on from a killed run's checkpoint.")] = False,
+    from_reviews: FromReviews = None,
     dry_run: Annotated[
         bool, typer.Option(help="Check, print the full TOML with all defaults, and stop.")
     ] = False,
@@ -93,8 +98,13 @@ def train(
     run = read_run(config, changes, "train")
     from thresher.jobs.train import train as train_run
 
+    data = None
+    if from_reviews is not None:
+        from thresher.jobs.review_training import reviewed
+
+        data = reviewed(run, from_reviews)
     try:
-        result = train_run(run, out, resume=resume, quiet=quiet)
+        result = train_run(run, out, data=data, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         _say("stopped", _how_to_go_on(out))
         raise typer.Exit(130) from None
@@ -157,6 +167,8 @@ def calibrate(
     queries: Queries = None,
     pairs: Pairs = None,
     without_pairs: WithoutPairs = None,
+    from_reviews: FromReviews = None,
+    since: Since = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -171,6 +183,8 @@ def calibrate(
         queries=queries,
         pairs=pairs,
         without_pairs=without_pairs,
+        from_reviews=from_reviews,
+        since=seconds(since),
         quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )
@@ -416,6 +430,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those of the command line; the process's own when left out.
     """
+    if arguments is None and sys.argv[1:2] and sys.argv[1] in _ANSWERING:
+        # Arrow would import pandas to see whether a list is one of its series.
+        sys.modules.setdefault("pandas", cast(Any, None))
     try:
         app(args=arguments)
     except InputError as error:
@@ -435,6 +452,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say(what: str, text: str) -> None:
+    from rich.console import Console  # slow to import, and seldom needed
+    from rich.markup import escape
+
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"[bold red]{what}:[/] {escape(text)}"
     )

@@ -11,29 +11,32 @@ dividing. To add one: its file, its test, its line in `LOSSES`.
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from thresher.losses.alc import HardestPairs
-from thresher.losses.bpr import BPR
-from thresher.losses.croloss import CROLoss
-from thresher.losses.hinge import HardestHinge
-from thresher.losses.prototype import PrototypeMargin
-from thresher.losses.softmax import Softmax
-from thresher.losses.tcm import ThresholdConsistentMargin
-from thresher.losses.tensors import call
-from thresher.losses.triplet import Triplet
-from thresher.types import Loss
+from thresher.lazy import Registry, exported
 
-LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
+if TYPE_CHECKING:
+    from thresher.losses.alc import HardestPairs
+    from thresher.losses.bpr import BPR
+    from thresher.losses.croloss import CROLoss
+    from thresher.losses.hinge import HardestHinge
+    from thresher.losses.prototype import PrototypeMargin
+    from thresher.losses.softmax import Softmax
+    from thresher.losses.tcm import ThresholdConsistentMargin
+    from thresher.losses.tensors import call
+    from thresher.losses.triplet import Triplet
+    from thresher.types import Loss
+
+LOSSES: "Mapping[str, Callable[..., Loss]]" = Registry(
     {
-        "softmax": Softmax,
-        "hinge": HardestHinge,
-        "prototype": PrototypeMargin,
-        "tcm": ThresholdConsistentMargin,
-        "alc": HardestPairs,
-        "croloss": CROLoss,
-        "triplet": Triplet,
-        "bpr": BPR,
+        "softmax": "thresher.losses.softmax:Softmax",
+        "hinge": "thresher.losses.hinge:HardestHinge",
+        "prototype": "thresher.losses.prototype:PrototypeMargin",
+        "tcm": "thresher.losses.tcm:ThresholdConsistentMargin",
+        "alc": "thresher.losses.alc:HardestPairs",
+        "croloss": "thresher.losses.croloss:CROLoss",
+        "triplet": "thresher.losses.triplet:Triplet",
+        "bpr": "thresher.losses.bpr:BPR",
     }
 )
 """Name in a configuration -> constructor.
@@ -56,3 +59,18 @@ __all__ = [
     "Triplet",
     "call",
 ]
+
+__getattr__ = exported(
+    {
+        "BPR": "thresher.losses.bpr:BPR",
+        "CROLoss": "thresher.losses.croloss:CROLoss",
+        "HardestHinge": "thresher.losses.hinge:HardestHinge",
+        "HardestPairs": "thresher.losses.alc:HardestPairs",
+        "PrototypeMargin": "thresher.losses.prototype:PrototypeMargin",
+        "Softmax": "thresher.losses.softmax:Softmax",
+        "ThresholdConsistentMargin": "thresher.losses.tcm:ThresholdConsistentMargin",
+        "Triplet": "thresher.losses.triplet:Triplet",
+        "call": "thresher.losses.tensors:call",
+    },
+    globals(),
+)

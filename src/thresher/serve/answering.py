@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from thresher.decide.policy import KNOWN_TEXT
 from thresher.errors import InputError
 from thresher.retriever import ACCEPT, REVIEW
 from thresher.review import Decided
@@ -50,10 +51,26 @@ def searched(live: Live, jobs: Sequence[Job]) -> list[list[list[dict[str, Any]]]
 def matched(live: Live, rules: Rules, jobs: Sequence[Job], at: float) -> list[list[Decided]]:
     """The decision on each query of each request, not logged yet."""
     k = min(max(job.k for job in jobs), len(live.retriever.items))
-    found = _by_query(jobs, lambda table: live.retriever.match(table, k), live)
+    known: dict[str, bool] = {}
+
+    def ask(table: pa.Table) -> pa.Table:
+        if KNOWN_TEXT in getattr(live.policy, "segments", {}):
+            flags = live.retriever.known(live.retriever.as_queries(table))
+            if flags is not None:
+                known.update(zip(table["id"].to_pylist(), flags.tolist(), strict=True))
+        return live.retriever.match(table, k)
+
+    found = _by_query(jobs, ask, live)
     return [
         [
-            _decided(live, rules, row, ranked, job, at, place)
+            _decided(
+                live,
+                rules,
+                {"row": row, "place": place, "known": known.get(ranked[0]["query_id"], False)},
+                ranked,
+                job,
+                at,
+            )
             for place, (row, ranked) in enumerate(zip(job.rows, queries, strict=True))
         ]
         for job, queries in zip(jobs, found, strict=True)
@@ -97,14 +114,13 @@ def _column(values: Sequence[Any]) -> pa.Array:
 def _decided(
     live: Live,
     rules: Rules,
-    query: Mapping[str, Any],
+    asked: Mapping[str, Any],
     ranked: Sequence[Mapping[str, Any]],
     job: Job,
     at: float,
-    place: int,
 ) -> Decided:
-    first = ranked[0]
-    threshold, segment = _threshold(live, query)
+    first, query = ranked[0], asked["row"]
+    threshold, segment = _threshold(live, query, known=asked["known"])
     if rules.threshold is not None:
         threshold = None if threshold is None else max(threshold, rules.threshold)
     sure = first["confidence"]
@@ -115,7 +131,7 @@ def _decided(
     return Decided(
         at=at,
         client=job.client,
-        query_id=str(query["id"]) if "id" in query else str(place),
+        query_id=str(query["id"]) if "id" in query else str(asked["place"]),
         query={name: value for name, value in query.items() if name != "id"},
         item_id=first["item_id"],
         score=_finite(first["score"]),
@@ -140,12 +156,15 @@ def _decided(
     )
 
 
-def _threshold(live: Live, query: Mapping[str, Any]) -> tuple[float | None, str | None]:
+def _threshold(
+    live: Live, query: Mapping[str, Any], *, known: bool
+) -> tuple[float | None, str | None]:
     """The threshold of the query's own segment, and the segment."""
     policy = live.policy
     by = getattr(policy, "by", None)
     segment = None if by is None or query.get(by) is None else str(query[by])
-    own = getattr(policy, "segments", {}).get(segment, policy)
+    name = KNOWN_TEXT if known else segment
+    own = getattr(policy, "segments", {}).get(name, policy)
     return getattr(own, "accept_at", None), segment
 
 

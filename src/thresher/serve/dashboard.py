@@ -8,9 +8,11 @@ import numpy as np
 import sqlalchemy as sa
 from jaxtyping import Float64, Int64
 
+from thresher.decide.monitor import Live
 from thresher.decide.policy import NoThreshold, Policy
 from thresher.review import Agreement, Event, Key
 from thresher.review.schema import decisions
+from thresher.serve.guarding import guarded
 from thresher.serve.sessions import LOCAL
 
 DAY = 86_400
@@ -72,7 +74,8 @@ class Overview:
 
     Args:
         policy: in force, or why there is none.
-        live: precision of what was accepted, by the audits; None before any.
+        live: precision of what was accepted since the threshold is in force, by the audits; None
+            before any.
         threshold: from which answers are accepted now; None where all are reviewed.
         stopped: why nothing is accepted; None where something is.
         days: the traffic, oldest day first.
@@ -84,7 +87,7 @@ class Overview:
     """
 
     policy: Policy | NoThreshold
-    live: Any
+    live: Live | None
     threshold: float | None
     stopped: str | None
     audit_rate: float
@@ -136,7 +139,7 @@ def overview(service: Any, now: float) -> Overview:
         bar = max(bar, rules.threshold)
     return Overview(
         live.policy,
-        None,
+        _live_precision(live, store),
         None if rules.stopped else bar,
         rules.stopped,
         rules.audit_rate,
@@ -147,6 +150,12 @@ def overview(service: Any, now: float) -> Overview:
         store.agreement(),
         store.events(limit=_EVENTS),
     )
+
+
+def _live_precision(live: Any, store: Any) -> Live | None:
+    """The precision that the guard sees; None where it has no say or no audit is judged."""
+    action = guarded(live, store)
+    return None if action is None or not action.live.audits else action.live
 
 
 def _traffic(store: Any, since: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -30,25 +30,32 @@ class Limits:
             await self._app(scope, receive, send)
             return
         began, seen = time.perf_counter(), {"status": 500, "bytes": 0}
+        most = self._most
 
         async def limited() -> Message:
             message = await receive()
             seen["bytes"] += len(message.get("body", b""))
-            if seen["bytes"] > self._most:
+            if seen["bytes"] > most:
                 raise _TooLargeError
             return message
+
+        async def answered(message: Message) -> None:
+            # Whoever reads the body takes our refusal for a broken one: its answer is not sent.
+            if seen["bytes"] > most:
+                raise _TooLargeError
+            await counted(message)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
             await send(message)
 
-        refusal = problem(413, f"the body is larger than {self._most} bytes; send it in parts")
+        refusal = problem(413, f"the body is larger than {most} bytes; send it in parts")
         try:
-            if _length(scope) > self._most:
+            if _length(scope) > most:
                 await refusal(scope, receive, counted)
             else:
-                await self._app(scope, limited, counted)
+                await self._app(scope, limited, answered)
         except _TooLargeError:
             await refusal(scope, receive, counted)
         finally:

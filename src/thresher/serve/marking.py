@@ -242,6 +242,7 @@ def _conflicts(query: str, item: str, tokens: Sequence[_Token]) -> Iterator[Conf
     for token in tokens:
         if token.others:
             other = token.others[0]
-            ends = (max(token.stop, token.end), max(other.stop, other.end))
+            of_unit = token.unit is not None and token.unit == other.unit
+            ends = (token.stop, other.stop) if of_unit else (token.end, other.end)
             own = query[token.start : ends[0]], item[other.start : ends[1]]
             yield Conflict(token.kind, *own)

@@ -9,16 +9,20 @@ from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from thresher.decide.costs import Prices
 from thresher.decide.policy import KNOWN_TEXT
+from thresher.errors import InputError
+from thresher.jobs.costs import costs_of_traffic
 from thresher.review import Agreement, Case, Conflict, Key
 from thresher.review.reviews import ORDERS
+from thresher.serve.choices import QUEUES, Choice, Chosen
 from thresher.serve.dashboard import overview
 from thresher.serve.render import Page, PageRoute, Problem, static
-from thresher.serve.sessions import COOKIE, HOURS, LOCAL, REVIEWERS, Sessions
-from thresher.serve.views import QUEUES, Choice, Shower
+from thresher.serve.sessions import COOKIE, HOURS, LOCAL, REVIEWERS, Sessions, with_cookie
+from thresher.serve.views import Shower
 
 FOUND = 12  # items that a search lists
 LOGIN = "thresher_login"
@@ -30,28 +34,8 @@ _HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 Text = Annotated[str, Form()]
 
 
-def choice(
-    queue: str = "",
-    order: str = "",
-    segment: str = "",
-    scores: str = "",
-    trail: Annotated[str, Query(max_length=2000)] = "",
-) -> Choice:
-    """What the address says that a reviewer wants to see."""
-    return Choice(
-        queue if queue in QUEUES else None,
-        order if order in ORDERS else ORDERS[0],
-        segment or None,
-        bool(scores),
-        tuple(name for name in trail.split(",") if name),
-    )
-
-
-Chosen = Annotated[Choice, Depends(choice)]
-
-
 def router(service: Any) -> APIRouter:
-    """All pages of a service: `/login`, `/review`, `/dashboard`, `/static`."""
+    """All pages of a service: `/login`, `/review`, `/dashboard`, `/costs`, `/static`."""
     pages = Pages(service)
     made = APIRouter(route_class=PageRoute, include_in_schema=False)
     for path, answer in (
@@ -60,6 +44,7 @@ def router(service: Any) -> APIRouter:
         ("/review/cases/{case_id}", pages.show),
         ("/review/cases/{case_id}/search", pages.search),
         ("/dashboard", pages.dashboard),
+        ("/costs", pages.costs),
         ("/static/{name}", static),
     ):
         made.add_api_route(path, answer, methods=["GET"])
@@ -90,7 +75,7 @@ class Pages:
             return self._entered(request, LOCAL)
         nonce = secrets.token_hex(16)
         page = Page(request).show("login", token=self.sessions.token(nonce), who=None)
-        return _with_cookie(request, page, LOGIN, nonce, 3600)
+        return with_cookie(request, page, LOGIN, nonce, 3600)
 
     def enter(self, request: Request, key: Text = "", csrf: Text = "") -> Response:
         """Start a session with the key of a reviewer or an admin."""
@@ -120,7 +105,7 @@ class Pages:
         if key is LOCAL and request.url.hostname not in _HOSTS:
             raise Problem(403, "Only from this machine", "Make a key to review from elsewhere.")
         answer = RedirectResponse("/review", 303)
-        return _with_cookie(request, answer, COOKIE, self.sessions.open(key), 3600 * HOURS)
+        return with_cookie(request, answer, COOKIE, self.sessions.open(key), 3600 * HOURS)
 
     def _who(self, request: Request, csrf: str | None = None) -> Key:
         """Whose session it is; a form has to come from one of its pages."""
@@ -246,6 +231,32 @@ class Pages:
         token = self.sessions.token(request.cookies[COOKIE])
         return Page(request).show("dashboard", who=key, token=token, o=seen)
 
+    def costs(
+        self, request: Request, minutes: str = "", wage: str = "", error: str = ""
+    ) -> Response:
+        """What each target costs, and the one that costs least, on the logged traffic."""
+        key, told, found = self._who(request), "", None
+        seen = self._slow("overview", lambda: overview(self.service, self.clock()))
+        if not minutes and seen.judged:
+            minutes = f"{seen.seconds / seen.judged / 60:.2g}"
+        if wage and error:
+            try:
+                given = [_number(text) for text in (minutes, wage, error)]
+                prices = Prices(minutes_per_review=given[0], wage=given[1], cost_per_error=given[2])
+                found = costs_of_traffic(self.store, prices)
+            except InputError as problem:
+                told = f"{problem}."
+        return Page(request).show(
+            "costs",
+            422 if told else 200,
+            who=key,
+            token=self.sessions.token(request.cookies[COOKIE]),
+            given={"minutes": minutes, "wage": wage, "error": error},
+            found=found,
+            told=told,
+            target=self.service.live.policy.target_precision,
+        )
+
     def _slow(self, name: str, read: Callable[[], Any]) -> Any:
         """What is read anew every half minute at most: it reads many rows."""
         at, value = self._kept.get(name, (0.0, None))
@@ -255,15 +266,12 @@ class Pages:
         return value
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise InputError(f"{text!r} is no number; give one, such as 1.5") from None
+
+
 def _is_partial(request: Request) -> bool:
     return request.headers.get("HX-Request") == "true"
-
-
-def _with_cookie(
-    request: Request, answer: Response, name: str, value: str, seconds: int
-) -> Response:
-    secure = request.url.scheme == "https"
-    answer.set_cookie(
-        name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/"
-    )
-    return answer

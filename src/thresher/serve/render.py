@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from thresher.errors import InputError
 from thresher.report import words
-from thresher.review import Conflict, Unavailable
+from thresher.review import Conflict, Unavailable, Unknown
+from thresher.serve.batching import Busy
 from thresher.serve.views import safe
 
 HEADERS = {
@@ -55,6 +56,9 @@ class Problem(Exception):  # noqa: N818 - as HTTP names it
         self.status, self.title, self.text, self.back = status, title, text, back
 
 
+_ERRORS = (Problem, InputError, RequestValidationError, Conflict, Unavailable, Busy)
+
+
 class Page:
     """Shows templates in answer to a request."""
 
@@ -79,7 +83,7 @@ class PageRoute(APIRoute):
         async def safely(request: Request) -> Response:
             try:
                 found = await answer(request)
-            except (Problem, InputError, RequestValidationError, Conflict, Unavailable) as error:
+            except _ERRORS as error:
                 found = _shown(request, error)
             for name, value in HEADERS.items():
                 found.headers.setdefault(name, value)
@@ -94,10 +98,12 @@ def _shown(request: Request, error: Exception) -> Response:
         problem = Problem(503, "The database is away", again)
     elif isinstance(error, Conflict):
         problem = Problem(409, "Too late", f"{error}.")
+    elif isinstance(error, Busy):
+        problem = Problem(429, "Too much is asked at once", f"Try again in {error.seconds} s.")
+    elif isinstance(error, Unknown):
+        problem = Problem(404, "There is no such page", f"{error}.")
     elif isinstance(error, InputError):
-        missing = str(error).startswith("there is no")
-        title = "There is no such page" if missing else "That cannot be done"
-        problem = Problem(404 if missing else 422, title, f"{error}.")
+        problem = Problem(422, "That cannot be done", f"{error}.")
     elif isinstance(error, Problem):
         problem = error
     else:
@@ -145,7 +151,7 @@ def environment() -> jinja2.Environment:
     )
     for filter_ in (
         words.percent, words.exact_percent, words.tenths, words.number, words.whole,
-        words.interval, words.counted, age, moment, signed, quoted,
+        words.interval, words.counted, age, moment, signed, quoted, settled,
     ):  # fmt: skip
         made.filters[filter_.__name__] = filter_
     return made
@@ -182,3 +188,15 @@ def signed(share: float) -> str:
 def quoted(text: str) -> str:
     """An id for the value of a button, in which a browser changes nothing."""
     return quote(text.encode("utf-8", "replace"), safe="")
+
+
+def settled(value: Any) -> str:
+    """A live setting in words: what the guard did, a number, or a text."""
+    if isinstance(value, Mapping):
+        if value.get("stopped"):
+            return "stopped accepting"
+        threshold = value.get("threshold")
+        return "" if threshold is None else f"threshold {threshold:.4g}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "as certified" if value is None else str(value)

@@ -5,6 +5,9 @@ import hmac
 import secrets
 from collections.abc import Callable
 
+from fastapi import Request
+from fastapi.responses import Response
+
 from thresher.review import Key, Store
 
 COOKIE = "thresher_session"
@@ -67,3 +70,14 @@ class Sessions:
 
 def _equal(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def with_cookie(
+    request: Request, answer: Response, name: str, value: str, seconds: int
+) -> Response:
+    """An answer with a cookie that scripts cannot read and other sites do not send."""
+    secure = request.url.scheme == "https"
+    answer.set_cookie(
+        name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/"
+    )
+    return answer

@@ -6,60 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
-from urllib.parse import urlencode
 
 from thresher.report.words import plain
 from thresher.review import Case
-from thresher.review.reviews import ORDERS
 from thresher.serve.columns import Field, compare
 from thresher.serve.marking import Marked, Span, mark
 
-QUEUES = {
-    "review": "To review",
-    "audit": "Audits",
-    "second": "Second opinions",
-    "label": "Suspected label errors",
-}
 KEYS = "123456789"
-UNDOS = 20  # cases that can be taken back, one after the other
 LETTERS = 600  # most that is shown of a text
 HIDDEN = ("id", "split")
 # What turns the direction of the text around it: it could make one code look like another.
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 Rows = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a reviewer chose to see; it travels in the address.
-
-    Args:
-        queue: reason of the cases; None for any.
-        order: "uncertainty" or "age".
-        segment: of the cases; None for any.
-        scores: whether scores are shown.
-        trail: cases that were judged, the latest last, to be taken back.
-    """
-
-    queue: str | None = None
-    order: str = ORDERS[0]
-    segment: str | None = None
-    scores: bool = False
-    trail: tuple[str, ...] = ()
-
-    def address(self, path: str, **changes: Any) -> str:
-        """A page with this choice, or a changed one."""
-        new = replace(self, **changes)
-        given = {
-            "queue": new.queue,
-            "order": new.order if new.order != ORDERS[0] else None,
-            "segment": new.segment,
-            "scores": "1" if new.scores else None,
-            "trail": ",".join(new.trail[-UNDOS:]),
-        }
-        query = urlencode({name: value for name, value in given.items() if value})
-        return f"{path}?{query}" if query else path
 
 
 @dataclass(frozen=True)
@@ -155,11 +114,13 @@ class Shower:
         lacking = [[s.kind != "same" for s in one.query for _ in s.text] for one in marks]
         unknown = [all(column) for column in zip(*lacking, strict=True)]
         rows = []
-        for place, (one, marked, lacks) in enumerate(zip(found, marks, lacking, strict=True)):
+        for place, (one, marked) in enumerate(zip(found, marks, strict=True)):
             item_id = str(one["item_id"])
             columns = known.get(item_id, {})
             rest = {n: v for n, v in columns.items() if self._is_column(n, "item")}
-            differs = [a and not b for a, b in zip(lacks, unknown, strict=True)]
+            own_kind = [span.kind for span in marked.query for _ in span.text]
+            # What is contradicted is said as a conflict.
+            differs = [k == "only" and not u for k, u in zip(own_kind, unknown, strict=True)]
             made = Row(
                 item_id,
                 KEYS[place : place + 1],

@@ -8,13 +8,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 from thresher.errors import InputError
+from thresher.lazy import Registry
 from thresher.towers.encoders import ENCODERS
-from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
-from thresher.towers.sentence import SentenceTower
-from thresher.towers.tfidf import TfIdf
 from thresher.towers.tower import Tower
-from thresher.towers.vectors import Vectors
 
 __all__ = [
     "ENCODERS",
@@ -29,20 +26,23 @@ __all__ = [
     "save_tower",
 ]
 
-TOWERS: Mapping[str, type[Tower]] = {
-    "features": FeatureTower,
-    "sentence": SentenceTower,
-    "tfidf": TfIdf,
-    "vectors": Vectors,
-}
-"""Kind of a tower in a configuration -> its class."""
+TOWERS: Mapping[str, type[Tower]] = Registry(
+    {
+        "features": "thresher.towers.feature_tower:FeatureTower",
+        "sentence": "thresher.towers.sentence:SentenceTower",
+        "tfidf": "thresher.towers.tfidf:TfIdf",
+        "vectors": "thresher.towers.vectors:Vectors",
+    }
+)
+"""Kind of a tower in a configuration -> its class, imported when it is looked up."""
 
 
 def build_tower(kind: str, *, base: str | Path = ".", **settings: Any) -> Tower:
     """A tower of `TOWERS` that was not trained yet; its relative paths start from `base`."""
-    tower = TOWERS[kind](**settings)
-    if isinstance(tower, Vectors):
-        tower.base = Path(base)
+    made: Any = TOWERS[kind](**settings)
+    if kind == "vectors":
+        made.base = Path(base)
+    tower: Tower = made
     return tower
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,10 +28,13 @@ from thresher.towers.history import HistoryEncoder, HistoryKind, check_history
 from thresher.towers.inputs import Features, QueryTable
 from thresher.towers.item_parts import ItemParts, item_parts
 from thresher.towers.schema import Schema
+from thresher.towers.sums import Part, unit_sums
+from thresher.types import Inputs
 
 Combine = Literal["sum", "concat"]
 
 WIDEST = 65_536  # numbers of a vector, and whatever else is counted in [tower]
+_ROWS = 4096  # rows that are encoded at a time
 _SHORT = 0.3  # of a value's length; 0.1 and 1 were each worse on one of two sets (docs/log.md)
 
 
@@ -228,7 +231,21 @@ class FeatureTower(nn.Module):
             return F.normalize(rows, dim=1)
         return F.normalize(rows[:, None] + self._users(inputs.histories), dim=2).flatten(1)
 
-    encode = vectors
+    def encode(self, inputs: Inputs) -> Float32[np.ndarray, "n V"]:
+        """See `Tower`; sums without histories by the loops of `thresher.towers.sums`."""
+        if self.combine == "concat" or self._histories or self.tables[0].device.type != "cpu":
+            return vectors(self, inputs)
+        starts = range(0, max(len(inputs), 1), _ROWS)
+        parts = [self._unit_sums(cast(Features, inputs[i : i + _ROWS])) for i in starts]
+        return np.concatenate(parts)
+
+    def _unit_sums(self, inputs: Features) -> Float32[np.ndarray, "n D"]:
+        parts: list[Part] = []
+        for feature in self.schema.features(inputs.side):
+            table, bags = self.tables[self._number[feature.table]], inputs.bags[feature.name]
+            rows, weights, start = bags.tokens.numpy(), bags.weights.numpy(), bags.offsets.numpy()
+            parts.append((table.detach().numpy(), rows, weights, start))
+        return unit_sums(parts, len(inputs), self.dim)
 
     def _sum(self, inputs: Features) -> Float[Tensor, "n D"]:
         hidden = self._hidden(inputs)

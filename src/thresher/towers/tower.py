@@ -2,16 +2,37 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
-from torch import nn
 
 from thresher.data.dataset import Dataset
 from thresher.data.queries import Queries
 from thresher.towers.features import FeatureOptions
 from thresher.towers.schema import Schema
-from thresher.types import Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from thresher.types import Table
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What makes vectors of queries; the same as in `Tower`."""
+
+    dim: int
+    interests: int
+    schema: Schema
+
+    def describe(self, items: pa.Table) -> None:
+        """See `Tower`."""
+
+    def queries(self, queries: Queries) -> Any:
+        """See `Tower`."""
+
+    def encode(self, inputs: Any) -> Any:
+        """See `Tower`."""
 
 
 @runtime_checkable
@@ -36,16 +57,16 @@ class Tower(Protocol):
     def describe(self, items: pa.Table) -> None:
         """Takes a catalogue, another one or the same; histories refer to its rows."""
 
-    def items(self) -> Table:
+    def items(self) -> "Table":
         """The items of that catalogue, prepared once."""
 
-    def queries(self, queries: Queries) -> Table:
+    def queries(self, queries: Queries) -> "Table":
         """Queries, prepared once; batches are taken from what it returns."""
 
     def encode(self, inputs: Any) -> Any:
         """Unit rows: float32 [n, dim], of queries [n, dim * interests]; sparse for `tfidf`."""
 
-    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+    def parameter_groups(self) -> "Mapping[str, list[nn.Parameter]]":
         """Its parameters by learning rate: `table` at `learning_rate`, `layers` at their own."""
 
     def settings(self) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """What items have beside their text: the keys of the `[labels]` table."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -72,9 +70,3 @@ class Prototype:
         """A layer that starts as the mean of the three."""
         draw = torch.Generator().manual_seed(seed)
         return PrototypeLabels(tower.dim, len(items), generator=draw)
-
-
-LABELS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"text": TextLabels, "shared": Shared, "prototype": Prototype}
-)
-"""Name in a configuration -> what makes the module, None for text alone."""

@@ -4,10 +4,19 @@
 (() => {
   const find = (selector) => document.querySelector(selector);
   const isOn = () => localStorage.getItem("keys") !== "off";
-  // An answer is on its way: keys typed ahead are not for the case that they would meet.
+  // An answer is on its way, or the next case has not been seen yet: keys typed ahead and double
+  // clicks are not for the case that they would meet.
+  const SEEN = 200; // milliseconds
   const root = document.documentElement;
   const setBusy = (on) => root.toggleAttribute("data-busy", on);
   const isBusy = () => root.hasAttribute("data-busy");
+
+  let wantsSearch = false; // pressed meanwhile: what is typed next is no answer
+
+  function search() {
+    find("#q")?.focus();
+    find("#q")?.select();
+  }
 
   const helpOpen = () => find("#help")?.matches(":popover-open");
 
@@ -31,13 +40,16 @@
     if (searching && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       if (move(event.key === "ArrowDown" ? 1 : -1)) event.preventDefault();
     }
-    if (typing || event.repeat || isBusy() || !isOn()) return;
+    if (typing || event.repeat || !isOn()) return;
+    if (isBusy()) {
+      wantsSearch ||= event.key === "/";
+      return;
+    }
     if (event.key === "?" && find("#help")) find("#help").togglePopover();
     else if (helpOpen()) return;
     else if (event.key === "/" && find("#q")) {
       event.preventDefault();
-      find("#q").focus();
-      find("#q").select();
+      search();
     } else {
       const key = CSS.escape(event.key.toLowerCase());
       find(`[data-key="${key}"]:not(:disabled)`)?.click();
@@ -46,16 +58,23 @@
 
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "verdict" && !event.target.action.includes("/undo")) return;
-    if (isBusy()) event.preventDefault();
+    if (isBusy()) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
     setBusy(true);
     event.submitter?.closest(".row")?.classList.add("chosen");
   }, true);
   const ready = () => {
     setBusy(false);
     document.querySelectorAll(".chosen").forEach((row) => row.classList.remove("chosen"));
+    if (wantsSearch) search();
+    wantsSearch = false;
   };
-  document.addEventListener("htmx:error", ready);
-  document.addEventListener("htmx:finally:request", ready);
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.detail?.ctx?.sourceElement?.method === "post") setTimeout(ready, SEEN);
+  });
   document.addEventListener("pageshow", ready);
 
   document.addEventListener("htmx:after:swap", (event) => {

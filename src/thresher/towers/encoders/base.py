@@ -9,12 +9,13 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from scipy import sparse
-from torch import Tensor
 
 Bag: TypeAlias = sparse.csr_matrix
+# Of torch, which reading does not import: it takes seconds.
+Generator: TypeAlias = Any
+Start: TypeAlias = Any  # float32 [rows, width]
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,17 @@ class Encoder(Protocol):
     def read(self, column: pa.ChunkedArray, name: str) -> Bag:
         """The weights of each row of a column: [rows, len(self)], float32; InputError as `fit`."""
 
-    def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
-        """The first vectors of the table, drawn."""
+    def start(self, width: int, generator: Generator) -> Start:
+        """The first vectors of the table, a tensor [len(self), width], drawn."""
 
     def values(self, bags: Bag) -> Bag:
         """The bags as values to count, for the mutual information of two features."""
 
 
-def random_rows(rows: int, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
-    """Random vectors of about the length 1."""
+def random_rows(rows: int, width: int, generator: Generator) -> Start:
+    """Random vectors of about the length 1, a tensor [rows, width]."""
+    import torch
+
     table = torch.empty(rows, width)
     return torch.nn.init.normal_(table, std=width**-0.5, generator=generator) if rows else table
 
@@ -102,7 +105,8 @@ def write_encoder(encoder: Encoder, path: Path, **about: Any) -> None:
 
 def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]]) -> tuple[Encoder, dict[str, Any]]:
     """The encoder that `write_encoder` wrote, and what was said about it, its `kind` among it."""
-    table = pq.read_table(path)
+    with pq.ParquetFile(path) as file:  # `pq.read_table` imports pandas
+        table = file.read()
     about = json.loads(table.schema.metadata[b"encoder"])
     made = kinds[about["kind"]]
     arrays: dict[str, Any] = {}

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from scipy import sparse
-from torch import Tensor
 
 from thresher.data.values import numbers
 from thresher.errors import InputError
-from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows
+from thresher.towers.encoders.base import Bag, Generator, Reading, Seen, Start, random_rows
 
 KNOTS = 11
 """Quantiles between which a number is placed: the deciles and both ends."""
@@ -62,7 +60,7 @@ class Number:
         found.eliminate_zeros()
         return found
 
-    def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
+    def start(self, width: int, generator: Generator) -> Start:
         """See `Encoder`: of the length 1, short beside the tokens of a text."""
         return random_rows(len(self), width, generator)
 

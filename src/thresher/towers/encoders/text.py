@@ -6,14 +6,12 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64
 from scipy import sparse
-from torch import Tensor
 
 from thresher.data.tables import text_of
 from thresher.data.tokens import Tokens, log_counts
-from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows, unit
+from thresher.towers.encoders.base import Bag, Generator, Reading, Seen, Start, random_rows, unit
 
 WORD_BITS = 18
 BLOCK = 1 << 17
@@ -96,8 +94,10 @@ class Text:
         found.data *= self._lengths[found.indices]
         return unit(found)
 
-    def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
+    def start(self, width: int, generator: Generator) -> Start:
         """See `Encoder`."""
+        import torch
+
         if self.kind == "text":
             # Of all hashed numbers, so that a token's start does not depend on which others occur.
             drawn = _rows_of(self.tokens, 2**self.bits, width, generator)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from scipy import sparse
-from torch import Tensor
 
 from thresher.data.values import entries
-from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows, unit
+from thresher.towers.encoders.base import Bag, Generator, Reading, Seen, Start, random_rows, unit
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,10 @@ class Values:
         found.data[:] = 1  # a value given twice counts once
         return unit(found) if self.unit else found
 
-    def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
+    def start(self, width: int, generator: Generator) -> Start:
         """See `Encoder`."""
+        import torch
+
         lengths = np.append(self.lengths, np.full(self.buckets, self.rarest, np.float32))
         return random_rows(len(self), width, generator) * torch.from_numpy(lengths)[:, None]
 

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from jaxtyping import Float
 from scipy import sparse
-from torch import Tensor
 
 from thresher.data.plain_types import is_list
 from thresher.data.values import vectors
 from thresher.errors import InputError
-from thresher.towers.encoders.base import Bag, Reading, Seen, random_rows, unit
+from thresher.towers.encoders.base import Bag, Generator, Reading, Seen, Start, random_rows, unit
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Vector:
         shape = (len(column), self.size)
         return unit(sparse.csr_matrix((rows.ravel(), indices, np.cumsum(bounds)), shape))
 
-    def start(self, width: int, generator: torch.Generator) -> Float[Tensor, "rows width"]:
+    def start(self, width: int, generator: Generator) -> Start:
         """See `Encoder`."""
         return self.length * random_rows(len(self), width, generator)
 

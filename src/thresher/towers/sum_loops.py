@@ -1,0 +1,54 @@
+"""The loops of `thresher.towers.sums`, in compiled code."""
+
+from typing import Any
+
+import numpy as np
+
+from thresher.compiled import compiled
+
+SMALLEST = 1e-12
+"""Length up to which a sum is one of nothing."""
+
+
+@compiled
+def add(table: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
+    """Adds to each row the rows of a table that its bag names, times their weights.
+
+    Args:
+        table: float32 [V, D].
+        rows: of the table, one bag after the other.
+        weights: of them.
+        start: where each bag begins.
+        out: float32 [n, D].
+    """
+    for i in range(len(out)):
+        for at in range(start[i], start[i + 1]):
+            for d in range(table.shape[1]):
+                out[i, d] += weights[at] * table[rows[at], d]
+
+
+@compiled
+def add_halves(table: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
+    """The same for a table of float16, as uint16."""
+    bits = np.empty(table.shape[1], np.uint32)
+    value = bits.view(np.float32)
+    for i in range(len(out)):
+        for at in range(start[i], start[i + 1]):
+            # The bits of a float16 as those of a float32 are 2^112 too small, no more.
+            for d in range(len(bits)):
+                half = np.uint32(table[rows[at], d])
+                bits[d] = (half & 0x7FFF) << 13 | (half & 0x8000) << 16
+            for d in range(len(bits)):
+                out[i, d] += weights[at] * (value[d] * np.float32(2.0**112))
+
+
+@compiled
+def normalise(rows: Any) -> None:
+    """Scales each row to the length 1; one of nothing stays so."""
+    for i in range(len(rows)):
+        square = 0.0
+        for d in range(rows.shape[1]):
+            square += np.float64(rows[i, d]) * np.float64(rows[i, d])
+        length = np.float32(max(np.sqrt(square), SMALLEST))
+        for d in range(rows.shape[1]):
+            rows[i, d] /= length
