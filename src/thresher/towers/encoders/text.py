@@ -120,10 +120,10 @@ class Text:
         return np.append(self.rarity, np.full(self.buckets, self.unseen, np.float32))
 
 
-def _rows_of(
-    rows: Int64[np.ndarray, " V"], many: int, width: int, generator: torch.Generator
-) -> Float[Tensor, "V width"]:
+def _rows_of(rows: Int64[np.ndarray, " V"], many: int, width: int, generator: Generator) -> Start:
     """These of many random rows, of which no more than a block is held at a time."""
+    import torch
+
     kept = []
     for start in range(0, many, BLOCK):
         block = random_rows(min(BLOCK, many - start), width, generator)
