@@ -242,6 +242,7 @@ class Catalogue:
 
     @cached_property
     def _text_columns(self) -> dict[str, pa.Array]:
+        require_columns(self.items, self.item_text, "the table")
         return {name: self.items[name].combine_chunks() for name in self.item_text}
 
     def hits_of(self, query_ids: pa.StringArray, table: pa.Table) -> Hits:

@@ -72,8 +72,8 @@
     if (wantsSearch) search();
     wantsSearch = false;
   };
-  document.addEventListener("htmx:finally:request", (event) => {
-    if (event.detail?.ctx?.sourceElement?.method === "post") setTimeout(ready, SEEN);
+  document.addEventListener("htmx:finally:request", () => {
+    if (isBusy()) setTimeout(ready, SEEN);
   });
   document.addEventListener("pageshow", ready);
 
