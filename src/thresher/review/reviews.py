@@ -76,7 +76,8 @@ class Reviews:
         Args:
             reviewer: who.
             queue: reason of the case; any when left out.
-            order: "uncertainty" (nearest to the threshold first) or "age".
+            order: "uncertainty" (audits first, as the guard waits for them, then the nearest to
+                the threshold) or "age".
             segment: of the decision; any when left out.
             seconds: after which the case is free again.
 
@@ -92,13 +93,14 @@ class Reviews:
             _IN_FORCE,
         )
         free = sa.or_(cases.c.leased_to.is_(None), cases.c.leased_until <= now)
-        ranked = cases.c.distance if order == "uncertainty" else cases.c.opened_at
+        uncertain = (cases.c.reason != "audit", cases.c.distance)
+        ranked = uncertain if order == "uncertainty" else (cases.c.opened_at,)
         query = sa.select(cases.c.id).where(cases.c.status == "open", ~judged)
         if queue is not None:
             query = query.where(cases.c.reason == queue)
         if segment is not None:
             query = query.where(cases.c.segment == segment)
-        query = query.order_by(ranked, cases.c.number).limit(1)
+        query = query.order_by(*ranked, cases.c.number).limit(1)
         # Other replicas may lease at the same time: they pass over a row that one is about to take.
         query = query.with_for_update(skip_locked=True, of=cases)
         with self.database.write() as connection:

@@ -36,15 +36,15 @@ def guarded(live: Live, store: Store) -> Action | None:
         return None
     at = float(before.get("at", 0.0))
     threshold = max(min(bars), before.get("threshold") or min(bars))
+    judged = store.judged(decision="accept")
     seen = [
         (one, right)
-        for one, verdict in store.judged(decision="accept")
+        for one, verdict in sorted(judged, key=lambda pair: pair[1].at)
         if one.policy == live.policy_id
         and one.at >= at
         and verdict.source == "person"
         and (right := _right(one, verdict, store)) is not None
     ]
-    seen.sort(key=lambda pair: pair[0].at)
     decision = live.base.decision
     known = np.empty(0) if decision is None else decision.outcomes.confidence
     return guard(
