@@ -89,6 +89,9 @@ def test_cases_come_by_distance_from_the_threshold_or_by_age(store, review):
 
     assert order("uncertainty") == ["near", "far", "unknown"]
     assert order("age") == ["far", "unknown", "near"]
+    store.log([review(query_id="sure", confidence=0.999, decision="accept", audited=True)])
+    audit = store.lease("audits first")
+    assert (audit.decision.query_id, audit.reason) == ("sure", "audit")
     assert store.lease("4", segment="tv").decision.query_id == "near"
     assert store.lease("5", queue="audit") is None
     with pytest.raises(InputError, match="order"):
@@ -131,6 +134,18 @@ def test_undo_is_an_event_and_opens_the_case(store, review):
     assert store.undo(case.id, "ann") is None
     second = store.verdict(case.id, reviewer="ann", kind="item", item_id="a")
     assert store.verdicts(after=first.id) == [second]
+
+
+def test_an_audit_that_finds_an_error_goes_to_a_second_person(store, review):
+    for item, asked in (("a", 0), ("b", 1)):
+        store.log([review(item_id="a", decision="accept", audited=True)])
+        case = store.lease("ann", queue="audit")
+        store.verdict(case.id, reviewer="ann", kind="item", item_id=item)
+        assert len(store.cases("second")) == asked
+    store.log([review(item_id="a", decision="accept", audited=True)])
+    case = store.lease("ann", queue="audit")
+    store.verdict(case.id, reviewer="ann", kind="skip")
+    assert len(store.cases("second")) == 1
 
 
 def test_not_sure_and_a_share_of_all_cases_go_to_a_second_person_once(store, review):

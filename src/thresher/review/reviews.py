@@ -172,7 +172,7 @@ class Reviews:
                 **said,
             )
             connection.execute(sa.insert(verdicts).values(**_values(given)))
-            if source == PERSON and _wants_second(connection, case, kind):
+            if source == PERSON and _wants_second(connection, case, given):
                 again = open_case(case.decision, "second", now, case.label)
                 connection.execute(sa.insert(cases).values(**again))
         return given
@@ -357,11 +357,17 @@ def _claim(
     )
 
 
-def _wants_second(connection: sa.Connection, case: Case, kind: str) -> bool:
-    """Whether another person is to judge the same decision; once at most."""
+def _wants_second(connection: sa.Connection, case: Case, given: Verdict) -> bool:
+    """Whether another person is to judge the same decision; once at most.
+
+    An audit that finds an error always is: where reviewers err at 3 %, most errors that one of them
+    finds among good answers are the reviewer's.
+    """
     share = in_force(connection, "second_opinion") or 0.0
     drawn = int(case.id[:8], 16) / 2**32 < share
-    if kind == "skip" or case.reason == "second" or not (drawn or kind == "not_sure"):
+    agrees = given.kind == "item" and given.item_id == case.decision.item_id
+    doubted = given.kind == "not_sure" or (case.reason == "audit" and not agrees)
+    if given.kind == "skip" or case.reason == "second" or not (drawn or doubted):
         return False
     had = sa.select(cases.c.id).where(
         cases.c.decision_id == case.decision.id, cases.c.reason == "second"
