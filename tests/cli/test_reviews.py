@@ -7,6 +7,7 @@ import pytest
 from oracles.reviewed import judge, logged, offers
 from thresher.cli.reviews import seconds
 from thresher.data.tables import read_table
+from thresher.review import Store
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,11 @@ def test_costs_of_an_artifact_and_of_traffic(run, answer, shop, database):
 
 
 def test_export_and_import(run, database, tmp_path):
+    with Store.open(f"sqlite:///{database}") as store:
+        waiting = len(store.cases(limit=1000))
     ran = run("reviews", "export", database, "--out", tmp_path / "cases.csv")
-    assert (ran.code, ran.out) == (0, f"20 cases written to {tmp_path / 'cases.csv'}\n")
-    assert len(read_table(tmp_path / "cases.csv")) == 20
+    assert (ran.code, ran.out) == (0, f"{waiting} cases written to {tmp_path / 'cases.csv'}\n")
+    assert len(read_table(tmp_path / "cases.csv")) == waiting >= 20
     ran = run("reviews", "import", database, tmp_path / "cases.csv")
     assert ran.out.startswith("0 verdicts kept; 0 on cases")
     ran = run("reviews", "export", tmp_path / "none.db", "--out", tmp_path / "x.csv")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from oracles.tables import dataset
+from thresher.config import LABELS
 from thresher.data.relation import Relation
 from thresher.losses import Softmax
 from thresher.objective import Objective, Term
@@ -17,7 +18,6 @@ from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.features import FeatureOptions
 from thresher.towers.model import RetrievalModel, halves
 from thresher.training.batches import pairs_of
-from thresher.training.labels import LABELS
 
 ITEMS, QUERIES = 40, 8  # the last two queries of each item are held out
 

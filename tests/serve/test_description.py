@@ -63,12 +63,14 @@ def check(open_service, examples):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 def test_generated_requests_are_answered_or_refused(open_service):
     assert len(check(open_service, FEW)) > 20
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 def test_ten_thousand_generated_requests(open_service):
     assert len(check(open_service, MANY)) >= int(os.environ.get("THRESHER_REQUESTS", "9000"))
 
