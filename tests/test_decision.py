@@ -393,6 +393,14 @@ def test_labels_choose_where_training_queries_cannot(learned, how, monkeypatch):
     assert 0 < outcomes.selection.sum() < 100
 
 
+def test_labels_are_judged_some_at_a_time(learned, monkeypatch):
+    whole = fit_decision(learned, asked(40, 200), OPTIONS).outcomes
+    monkeypatch.setattr("thresher.decision.BLOCK", 64)
+    blocks = fit_decision(learned, asked(40, 200), OPTIONS).outcomes
+    np.testing.assert_allclose(blocks.confidence, whole.confidence, rtol=1e-6)
+    assert blocks.correct.tolist() == whole.correct.tolist()
+
+
 def test_what_was_learnt_of_training_queries_is_not_learnt_again(learned, model, monkeypatch):
     monkeypatch.setattr("thresher.decision.FEW", 0)
     first = fit_decision(learned, asked(40, 200), OPTIONS)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MIN_LABELS = 100
 USED = "label_uses.parquet"
+BLOCK = 8192
+"""Queries that are searched and judged at a time."""
 FEW = 3000
 """Labels below which training queries choose the thresholds, so that all labels certify."""
 # Far from the seeds that cut data into splits: with the same one, a split would lie in one part.
@@ -257,13 +259,12 @@ def _reranked(
 
     Last the same two of training queries with `few`, and which of those were hidden.
     """
-    queries, truth, names = part.queries, part.truth, model.catalogue.features.names
-    vectors, hits = model.hits(
-        queries, min(options.candidates, len(model.items)), ignored=part.ignored
-    )
-    hits = model.with_words(queries, vectors, hits, options=options, ignored=part.ignored)
-    features = model.catalogue.pair_features(queries, vectors, hits)
+    truth, names = part.truth, model.catalogue.features.names
     if model.examples is None:
+        k = min(options.candidates, len(model.items))
+        vectors, hits = model.hits(part.queries, k, ignored=part.ignored)
+        hits = model.with_words(part.queries, vectors, hits, options=options, ignored=part.ignored)
+        features = model.catalogue.pair_features(part.queries, vectors, hits)
         found = cross_fit(
             features,
             hits.rows,
@@ -286,8 +287,13 @@ def _reranked(
         ordering = (*own, gone)
     else:
         reranker = _as_before(model, absent) or model.examples.fit(absent=absent, names=names)
-    judged = reranker.judge(features, truth.correct(hits.rows), hits.rows < 0, hidden)
-    return reranker, *judged, ordering
+    confidence, correct = np.empty(len(part)), np.empty(len(part), bool)
+    for start in range(0, len(part), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(part)))
+        own = model.examples_of(part.take(rows), options)
+        at = (own.features, own.correct, own.missing, hidden[rows])
+        confidence[rows], correct[rows] = reranker.judge(*at)
+    return reranker, confidence, correct, ordering
 
 
 def _as_before(model: "Retriever", absent: float) -> Reranker | None:

@@ -121,7 +121,7 @@ class Measured:
     def asked(self, name: str) -> Int64[np.ndarray, " q"]:
         """The queries that a system answered: all, or those drawn for a slow baseline."""
         whole = np.arange(len(self.part))
-        return whole if not name or len(self.others[name][0]) == len(whole) else _drawn(len(whole))
+        return whole if not name or len(self.others[name][0]) == len(whole) else drawn(len(whole))
 
     def warnings(self, found: Mapping[str, float | None]) -> list[str]:
         """A sentence for each baseline that finds more than the model, by `numbers()`."""
@@ -254,7 +254,7 @@ def _baselines(
     found["popularity"] = baselines.popular(catalogue.train_counts, depth, ignored, allow), None
     own = model.config.sections["tower"]["kind"]
     if catalogue.item_text and catalogue.query_text and own != "tfidf":
-        some = _drawn(len(part))
+        some = drawn(len(part))
         texts = queries.take(some).text(catalogue.query_text)
         item_texts = text_of(items, catalogue.item_text)
         hits = baselines.tfidf(item_texts, texts, depth, ignored.take(some), allow)
@@ -267,8 +267,8 @@ def _baselines(
     return found
 
 
-def _drawn(queries: int) -> Int64[np.ndarray, " q"]:
-    """The queries that TF-IDF is measured on: all, or 10,000 drawn from them, always the same."""
+def drawn(queries: int) -> Int64[np.ndarray, " q"]:
+    """The queries that slow numbers are measured on: all, or 10,000 of them, always the same."""
     order = np.random.default_rng(0).permutation(queries)
     return np.sort(order[:BASELINE_QUERIES]).astype(np.int64)
 

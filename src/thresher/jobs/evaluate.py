@@ -19,7 +19,7 @@ from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError, percent_hint
 from thresher.evaluate.label_errors import names_another
 from thresher.jobs.item_sections import information_of, map_of, neighbours_of
-from thresher.measure import LABELS, Measured, measure
+from thresher.measure import LABELS, Measured, drawn, measure
 from thresher.progress import phase
 from thresher.report import (
     Candidate,
@@ -268,10 +268,10 @@ def _decision(test: Measured, numbers: Mapping[str, Any], source: str | None) ->
 
 
 def _opened_catalogue(test: Measured) -> dict[float, Slice]:
-    found = {}
+    found, part = {}, test.part.take(drawn(len(test.part)))
     for share in REMOVED:
         allow = kept_items(len(test.model.items), share)
-        again = measure(test.model, test.part, allow=allow, compare=False, quiet=True)
+        again = measure(test.model, part, allow=allow, compare=False, quiet=True)
         accepted, right = _accepted_by_policy(again), again.correct()
         counts = len(accepted), int(accepted.sum()), int((accepted & ~right).sum())
         found[share] = Slice("all", *counts)
