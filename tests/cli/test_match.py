@@ -1,6 +1,7 @@
 """`thresher match` and `recommend`: what they read, what they write, what they carry over."""
 
 import io
+import subprocess
 import sys
 
 import pyarrow.parquet as pq
@@ -173,3 +174,10 @@ def test_recommend_lists_items_for_queries(run, answer, model, shop, tmp_path):
     out = tmp_path / "l.parquet"
     run("recommend", model, "--queries", queries, "--top", 4, "--out", out)
     assert read_table(out)["item_id"].to_pylist() == [row["item_id"] for row in found["lists"]]
+
+
+def test_a_process_of_its_own_answers(model):
+    command = [sys.executable, "-m", "thresher", "match", str(model), "--text", "kettle"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "accept" in ran.stdout or "review" in ran.stdout

@@ -116,6 +116,16 @@ def test_a_row_that_is_no_verdict_keeps_nothing(database, tmp_path, verdict, wor
         assert store.verdicts() == []
 
 
+def test_an_unknown_case_keeps_nothing(database, tmp_path):
+    path = filled(database, tmp_path / "c.csv", [("none", "")] * 3)
+    *lines, last = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*lines, "zzz" + last[last.index(",") :]]), "utf-8")
+    with pytest.raises(InputError, match="zzz"):
+        read_in(database, path, reviewer="ann")
+    with Store.open(f"sqlite:///{database}") as store:
+        assert store.verdicts() == []
+
+
 def test_files_that_are_none(database, tmp_path):
     path = filled(database, tmp_path / "c.csv", [("none", "")] * 3)
     with pytest.raises(InputError, match="give --reviewer"):

@@ -136,6 +136,24 @@ def test_undo_is_an_event_and_opens_the_case(store, review):
     assert store.verdicts(after=first.id) == [second]
 
 
+def test_undoing_a_skip_leaves_the_case_to_whom_it_is(store, review):
+    store.log([review()])
+    case = store.lease("ann")
+    store.verdict(case.id, reviewer="ann", kind="skip")
+    assert store.lease("bob").id == case.id
+    store.undo(case.id, "ann")
+    assert store.case(case.id).leased_to == "bob"
+    store.verdict(case.id, reviewer="bob", kind="none")
+    store.verdict(case.id, reviewer="bob", kind="none")
+    assert store.case(case.id).status == "done"
+
+
+def test_files_that_are_no_database_are_one_sentence(tmp_path):
+    (tmp_path / "text.db").write_text("no database " * 99)
+    with pytest.raises(InputError, match="is no SQLite database"):
+        Store.open(f"sqlite:///{tmp_path / 'text.db'}")
+
+
 def test_an_audit_that_finds_an_error_goes_to_a_second_person(store, review):
     for item, asked in (("a", 0), ("b", 1)):
         store.log([review(item_id="a", decision="accept", audited=True)])

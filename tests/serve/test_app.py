@@ -135,6 +135,11 @@ def test_a_field_that_cannot_be_used_is_named(client, body, field):
     assert any(one["field"].startswith(field) and one["reason"] for one in errors)
 
 
+def test_a_number_beyond_64_bits_is_answered(client):
+    body = {"queries": [{"title": "kettle", "price": 10**30}]}
+    assert client.post("/v1/match", json=body).status_code == 200
+
+
 def test_what_the_model_cannot_read_is_one_sentence(client):
     assert "no column 'title'" in problem(match(client, [{"colour": "red"}]), 422)["detail"]
     twice = [{"id": "a", "title": "x"}, {"id": "a", "title": "y"}]
@@ -302,6 +307,10 @@ def test_a_case_is_leased_judged_and_taken_back(client, offers):
     assert client.get(path).json()["status"] == "done"
     problem(client.post(f"{path}/verdict", json={"kind": "none"}), 409)
     problem(client.post(f"{path}/verdict", json={"kind": "item"}), 422)
+    other = client.post("/v1/cases/lease", json={"order": "age"}).json()["id"]
+    unknown = {"kind": "item", "item_id": "there is none"}
+    problem(client.post(f"/v1/cases/{other}/verdict", json=unknown), 422)
+    client.post(f"/v1/cases/{other}/release")
     assert client.post(f"{path}/undo").json()["undone"]["undoes"] == given["id"]
     assert client.post(f"{path}/undo").json()["undone"] is None
     assert client.get(path).json()["status"] == "open"
@@ -373,6 +382,8 @@ def test_a_live_setting_holds_at_once_and_says_why(client, service, offers):
     assert put("threshold", None).json()["threshold"] is None
     problem(put("threshold", "high"), 422)
     problem(put("guard", 0.5), 422)
+    problem(put("stopped", ""), 422)
+    problem(put("audit_rate", False), 422)
     events = client.get("/v1/admin/events").json()
     assert (events[0]["name"], events[0]["reason"], events[0]["by"]) == (
         "threshold",

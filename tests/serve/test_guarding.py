@@ -88,6 +88,9 @@ def test_many_errors_stop_accepting_and_say_why_once(open_service, hook, offers)
     assert again.rules().stopped == service.rules().stopped
     again.set("guard", None, reason="the queue was wrong")
     assert again.rules().stopped is None
+    audits(again, [True])  # what stood against it before is not counted again
+    again.look()
+    assert again.rules().stopped is None
 
 
 def test_what_the_guard_did_ends_with_its_policy(service):

@@ -6,7 +6,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,6 @@ app.add_typer(reviews_app, name="reviews")
 app.command()(promote)
 app.command()(costs)
 
-_ANSWERING = ("match", "recommend", "nearest")  # commands that need no data frames
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[
     Path | None,
@@ -430,9 +429,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those of the command line; the process's own when left out.
     """
-    if arguments is None and sys.argv[1:2] and sys.argv[1] in _ANSWERING:
-        # Arrow would import pandas to see whether a list is one of its series.
-        sys.modules.setdefault("pandas", cast(Any, None))
     try:
         app(args=arguments)
     except InputError as error:

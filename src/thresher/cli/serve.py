@@ -1,5 +1,6 @@
 """`thresher serve` and `thresher keys`: the service, and who may call it."""
 
+import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -91,7 +92,8 @@ def serve(
                     print(f"review: http://{name}:{own[1]}/review", flush=True)
 
         server = Server(config)
-        server.run()
+        with contextlib.suppress(SystemExit):  # which it raises where it cannot listen
+            server.run()
         if not server.started:
             service.close()
             raise InputError(f"{host}:{port} cannot be listened on; give another --port")
@@ -123,7 +125,7 @@ def create(
 @keys.command("list")
 def show(database: NeededDatabase) -> None:
     """Show all keys, without their secrets."""
-    with _opened(database) as store:
+    with _there(database) as store:
         for key in store.keys():  # noqa: SIM118 - no mapping
             ended = "  revoked" if key.revoked_at is not None else ""
             print(f"{key.id}  {key.role:<8}  {key.name}{ended}")
@@ -135,8 +137,14 @@ def revoke(
     database: NeededDatabase,
 ) -> None:
     """End a key; a service that runs knows it no longer within two seconds."""
-    with _opened(database) as store:
+    with _there(database) as store:
         store.revoke(key_id)
+
+
+def _there(database: str) -> "Store":
+    from thresher.jobs.reviews import open_store
+
+    return open_store(database)
 
 
 def _opened(database: str) -> "Store":

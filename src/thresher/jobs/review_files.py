@@ -88,6 +88,8 @@ def read_in(
             )
         row["verdict"], row["item_id"] = _verdict(row, path)
     with open_store(database) as store:
+        for row in given:
+            store.case(row["case_id"])
         done = [_keep(store, row, source) for row in given]
     return {
         "verdicts": sum(done),

@@ -31,7 +31,7 @@ def open_store(database: str | Path) -> "Store":
         InputError: there is no such file, or the packages of the service are not installed.
     """
     try:
-        from thresher.review import Store
+        from thresher.review import Store, Unavailable
     except ImportError as error:
         raise InputError(
             f"a review database needs the package {error.name}; run `pip install 'thresher[serve]'`"
@@ -45,7 +45,10 @@ def open_store(database: str | Path) -> "Store":
                 "or the URL of a database"
             )
         url = f"sqlite:///{path}"
-    return Store.open(url)
+    try:
+        return Store.open(url)
+    except Unavailable as error:
+        raise InputError(f"{database}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,8 @@ def _refused() -> Iterator[None]:
         raise Unavailable("all connections to the database are in use; try again") from None
     except DBAPIError as error:
         said = str(error.orig).strip().partition("\n")[0]
+        if "not a database" in said:
+            raise InputError("the file is no SQLite database; give another one") from error
         if isinstance(error, OperationalError) or error.connection_invalidated:
             raise Unavailable(f"the database cannot be used now ({said}); try again") from error
         raise

@@ -76,8 +76,8 @@ class Reviews:
         Args:
             reviewer: who.
             queue: reason of the case; any when left out.
-            order: "uncertainty" (audits first, as the guard waits for them, then the nearest to
-                the threshold) or "age".
+            order: "uncertainty" (audits and second opinions first, as the guard waits for them,
+                then the nearest to the threshold) or "age".
             segment: of the decision; any when left out.
             seconds: after which the case is free again.
 
@@ -93,7 +93,7 @@ class Reviews:
             _IN_FORCE,
         )
         free = sa.or_(cases.c.leased_to.is_(None), cases.c.leased_until <= now)
-        uncertain = (cases.c.reason != "audit", cases.c.distance)
+        uncertain = (cases.c.reason.not_in(("audit", "second")), cases.c.distance)
         ranked = uncertain if order == "uncertainty" else (cases.c.opened_at,)
         query = sa.select(cases.c.id).where(cases.c.status == "open", ~judged)
         if queue is not None:
@@ -199,7 +199,7 @@ class Reviews:
                 undoes=before.id,
             )
             connection.execute(sa.insert(verdicts).values(**_values(event)))
-            if before.source == PERSON:
+            if before.source == PERSON and before.kind != "skip":
                 connection.execute(
                     sa.update(cases)
                     .where(cases.c.id == case_id)

@@ -7,6 +7,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from thresher.errors import InputError
 
 metadata = sa.MetaData()
 # SQLite numbers rows only where the key is an INTEGER.
@@ -115,4 +118,10 @@ def migrate(connection: sa.Connection) -> None:
     current = MigrationContext.configure(connection).get_current_heads()
     if current != tuple(ScriptDirectory.from_config(config).get_heads()):
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise InputError(
+                f"the database is of version {', '.join(current)}, which this release does not "
+                "know; use the release that wrote it"
+            ) from None

@@ -8,7 +8,8 @@ MOST_TEXT = 20_000
 Text = Annotated[str, StringConstraints(max_length=MOST_TEXT)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]*$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Value = Text | int | Number | bool | None | Annotated[list[Number], Field(max_length=10_000)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # as the database and Arrow hold it
+Value = Text | Whole | Number | bool | None | Annotated[list[Number], Field(max_length=10_000)]
 Row = Annotated[dict[Id, Value], Field(max_length=200)]
 
 
@@ -107,7 +108,11 @@ class SettingRequest(Strict):
         },
     )
     name: Literal["threshold", "stopped", "audit_rate", "second_opinion", "guard"]
-    value: Annotated[float, Field(ge=0, le=1)] | Annotated[str, Field(max_length=500)] | None
+    value: (
+        Annotated[float, Field(ge=0, le=1, strict=True)]
+        | Annotated[str, Field(min_length=1, max_length=500)]
+        | None
+    )
     reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 

@@ -167,7 +167,13 @@ class Service:
         return self.options.changed_limit(len(live.base.items))
 
     def set(self, name: str, value: Any, *, reason: str, by: str = "") -> None:
-        """Change a live setting: "threshold", "stopped" (why), "audit_rate", or "guard" (None)."""
+        """Change a live setting: "threshold", "stopped" (why), "audit_rate", or "guard" (None).
+
+        Lifting what the guard did has it begin again: it reads the verdicts from then on.
+        """
+        if name == GUARD and value is None:
+            at = self.store.clock()
+            value = {"policy": self.live.policy_id, "at": at, "threshold": None, "stopped": None}
         self.store.set(name, value, reason=reason, by=by)
         self.refresh()
 
@@ -183,7 +189,16 @@ class Service:
         return self.store.lease(reviewer, seconds=self.options.lease_seconds, **how)
 
     def verdict(self, case_id: str, **said: Any) -> Verdict:
-        """Keep a verdict, and let the guard look at it; see `Store.verdict`."""
+        """Keep a verdict, and let the guard look at it; see `Store.verdict`.
+
+        Raises:
+            InputError: for an item that neither the catalogue nor the case has.
+        """
+        item = said.get("item_id")
+        if item is not None and not self.live.rows([item]):
+            offered = self.store.case(case_id).decision.candidates
+            if item not in {one["item_id"] for one in offered}:
+                raise InputError(f"there is no item {item!r} in the catalogue; search for the item")
         given = self.store.verdict(case_id, **said)
         self.metrics.verdicts.labels(given.kind, given.source).inc()
         self._judged = True
@@ -335,8 +350,11 @@ class Service:
             ]
             self.store.log([d for one in batch for d in one.decided], answers=answers)
         except Exception as error:
-            for one in batch:
-                one.job.future.set_exception(error)
+            if len(batch) > 1:  # what is wrong with one request is nobody else's
+                for one in batch:
+                    self._write([one])
+                return
+            batch[0].job.future.set_exception(error)
             return
         for one in batch:
             for decided in one.decided:
