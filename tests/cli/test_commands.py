@@ -350,6 +350,8 @@ def test_ctrl_c_prints_one_line_and_keeps_the_checkpoint(shop, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # However the shell was started: one that runs in the background may ignore the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     last = out / "training" / "last.safetensors"
     until = time.monotonic() + 120
