@@ -181,7 +181,7 @@ def test_calibrating_from_reviews_keeps_the_promise_on_the_traffic(shop, model, 
     ]
     assert len(right) > 400
     assert np.mean(right) > 0.9
-    assert found["absent"] > 0.05  # a tenth of the offers has no item, and it is said
+    assert found["absent"] > 0.05  # a tenth of the offers has no item, which the answer states
 
 
 def _selecting(model):

@@ -71,7 +71,7 @@ def test_compared_columns_follow_their_items():
 
 
 def test_items_that_stay_have_the_features_of_before():
-    """Counts over the catalogue, such as how rare a word is, are those of before."""
+    """Counts over the catalogue, such as how rare a word is, stay as they were."""
     splice = Splice(np.array([0, 4, 3, 5]), 4, np.array([0, 1, 3, -1]))
     before, after = built(ROWS), spliced(built(ROWS), splice, table(NEW))
     np.testing.assert_array_equal(read(after, [0, 2]), read(before, [0, 3]))

@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import time
 
 import pyarrow as pa
 import pytest
@@ -288,10 +287,8 @@ def test_an_item_that_the_catalogue_cannot_hold_changes_nothing(client, service)
 def test_another_replica_follows(open_service):
     one, other = open_service(), open_service()
     one.upsert([NEW])
-    for _ in range(400):
-        if other.live.version == 1:
-            break
-        time.sleep(0.05)
+    with other._applied:  # told when a change is live
+        assert other._applied.wait_for(lambda: other.live.version == 1, 600)
     assert other.live.rows(["n1"])
 
 

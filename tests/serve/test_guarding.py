@@ -1,4 +1,4 @@
-"""The guard over a real store: verdicts on audits tighten or stop, once, and a webhook is told."""
+"""The guard over a real store: verdicts tighten or stop, once, and a webhook hears of it."""
 
 import json
 import threading

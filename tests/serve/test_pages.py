@@ -196,7 +196,7 @@ def test_nothing_runs_but_the_pages_own_files(app, service, ann):
             assert found.headers["cache-control"] == "no-store"
 
 
-# A case, and what is said of it.
+# A case, and the verdicts on it.
 
 
 def test_choosing_an_item_keeps_it_and_shows_the_next_case(service, ann):

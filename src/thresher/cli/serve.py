@@ -53,7 +53,7 @@ def serve(
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(help="URL that is told when the guard tightens or stops.")
+        str | None, typer.Option(help="URL to notify when the guard tightens or stops.")
     ] = None,
 ) -> None:
     """Answer queries over HTTP, accept what is certain, and give people the rest to review."""

@@ -43,7 +43,7 @@ def promote(
     The sample is the uniform one of `sampled`, which trained neither. The candidate is refused
 
     - without a certified threshold, or with a lower target or confidence level than the live one;
-    - where it accepts less of the sample, by however little: noise is said, and no excuse;
+    - where it accepts less of the sample, by however little, even where that may be noise;
     - where its accepted answers contradict its certificate: so many errors have a probability of
       5 % or less at a precision of its target.
 

@@ -21,6 +21,7 @@ from thresher.evaluate.evaluation import PRECISIONS
 from thresher.files import aside
 from thresher.report import curves, item_figures, words
 from thresher.report.content import Candidate, Report, Slice, System
+from thresher.report.environment import environment
 from thresher.report.figures import to_png, to_svg
 from thresher.report.words import csv_link
 
@@ -65,20 +66,11 @@ def render(report: Report) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    found = jinja2.Environment(
-        loader=jinja2.PackageLoader("thresher.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_inert,
-    )
-    for filter_ in (
+    filters = (
         words.percent, words.exact_percent, words.tenths, words.number, words.whole,
         words.interval, words.compared, words.meaning, words.counted,
-    ):  # fmt: skip
-        found.filters[filter_.__name__] = filter_
-    return found
+    )  # fmt: skip
+    return environment("thresher.report", filters, _inert)
 
 
 def _inert(value: Any) -> Any:

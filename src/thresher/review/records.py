@@ -21,7 +21,7 @@ class Conflict(ValueError):  # noqa: N818 - as HTTP names it
 
 
 class Unknown(InputError):  # noqa: N818
-    """There is nothing of this id."""
+    """Nothing has this id."""
 
 
 class Unavailable(RuntimeError):  # noqa: N818
@@ -174,8 +174,9 @@ class Agreement:
     """How far two people agree on the same cases.
 
     Cohen's kappa is (p - e) / (1 - e): p the share of cases with equal answers, e the share that
-    two people with these habits would share by chance. Answers are "the proposed item", each other
-    item, and each kind that names none. None without cases, and where chance explains all.
+    two people who give each answer as often would share by chance. Answers are "the proposed
+    item", each other item, and each kind that names none. None without cases, and where chance
+    explains all.
 
     Source: Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
     """

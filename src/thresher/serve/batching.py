@@ -1,4 +1,4 @@
-"""Concurrent requests are answered together: whoever waits when a batch begins is in it.
+"""Concurrent requests are answered together: all that wait when a batch begins are in it.
 
 One thread encodes, searches and decides; it waits for nobody, so a lone request is answered at
 once. A second thread writes the log, one transaction for all that wait, while the first is at the

@@ -40,7 +40,7 @@ class Limits:
             return message
 
         async def answered(message: Message) -> None:
-            # Whoever reads the body takes our refusal for a broken one: its answer is not sent.
+            # The reader of the body takes our refusal for a broken one: its answer is not sent.
             if seen["bytes"] > most:
                 raise _TooLargeError
             await counted(message)

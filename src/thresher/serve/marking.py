@@ -20,7 +20,7 @@ Kind = Literal["same", "only", "code", "number"]
 _NUMBER = re.compile(r"(\d[\d.,]*)(\D{1,5})?")
 _YEAR = re.compile(r"(19|20)\d\d")
 _UNIT = 5  # most letters of a unit
-_PREFIX = 3  # fewest characters that two codes share for the rest to be marked alone
+_PREFIX = 3  # least number of characters that two codes share for the rest to be marked alone
 # Scripts without spaces: each character is compared by itself.
 _SINGLE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _JOINERS = "\u200c\u200d"

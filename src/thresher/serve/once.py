@@ -44,7 +44,7 @@ class Once:
         self._store.forget(self.client, self.key)
 
     def run(self, answer: Callable[[], Any]) -> Response:
-        """Answer, or give the answer of before."""
+        """Answer, or repeat the earlier answer."""
         if not self.key:
             return respond(answer())
         if (before := self.before()) is not None:

@@ -25,7 +25,7 @@ class ServiceOptions:
         max_changed_items: items changed since certification beyond which nothing is accepted; 1 %
             of the certified catalogue when left out.
         lease_seconds: after which a case that nobody judged is free again.
-        webhook: URL that is told when the service tightens the threshold or stops accepting.
+        webhook: URL to notify when the service tightens the threshold or stops accepting.
 
     Raises:
         InputError: for a value outside its range.

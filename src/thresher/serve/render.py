@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from thresher.errors import InputError
 from thresher.report import words
+from thresher.report.environment import environment
 from thresher.review import Conflict, Unavailable, Unknown
 from thresher.serve.batching import Busy
 from thresher.serve.views import safe
@@ -67,7 +68,7 @@ class Page:
 
     def show(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or a part of one, every text in it escaped and without control characters."""
-        text = environment().get_template(f"{name}.html.j2").render(**values)
+        text = templates().get_template(f"{name}.html.j2").render(**values)
         headers = {"Cache-Control": "no-store", "Vary": "Cookie, HX-Request"}
         # A lone surrogate cannot be encoded; `safe` replaced those of texts.
         return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
@@ -139,22 +140,13 @@ def _content(name: str) -> bytes:
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """Jinja2 for the pages."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("thresher.serve"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_inert,
-    )
-    for filter_ in (
+def templates() -> jinja2.Environment:
+    """The templates of the pages."""
+    filters = (
         words.percent, words.exact_percent, words.tenths, words.number, words.whole,
         words.interval, words.counted, age, moment, signed, quoted, settled,
-    ):  # fmt: skip
-        made.filters[filter_.__name__] = filter_
-    return made
+    )  # fmt: skip
+    return environment("thresher.serve", filters, _inert)
 
 
 def _inert(value: Any) -> Any:

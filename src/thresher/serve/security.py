@@ -1,4 +1,4 @@
-"""Who asks: API keys with roles. Without any key, whoever is on this machine may do all."""
+"""Who asks: API keys with roles. Without any key, anyone on this machine may do everything."""
 
 import ipaddress
 import time

@@ -82,7 +82,7 @@ class Shower:
     def view(self, case: Case, *, scores: bool) -> View:
         """A case; its candidates best first, but in a random order where that would sway.
 
-        Whoever audits what was accepted, or gives a second opinion, is not to see which item the
+        A reviewer who audits, or gives a second opinion, is not to see which item the
         model put first.
         """
         found = list(case.decision.candidates)
@@ -119,7 +119,7 @@ class Shower:
             columns = known.get(item_id, {})
             rest = {n: v for n, v in columns.items() if self._is_column(n, "item")}
             own_kind = [span.kind for span in marked.query for _ in span.text]
-            # What is contradicted is said as a conflict.
+            # Contradictions are shown as conflicts.
             differs = [k == "only" and not u for k, u in zip(own_kind, unknown, strict=True)]
             made = Row(
                 item_id,
