@@ -143,9 +143,13 @@ def test_undoing_a_skip_leaves_the_case_to_whom_it_is(store, review):
     assert store.lease("bob").id == case.id
     store.undo(case.id, "ann")
     assert store.case(case.id).leased_to == "bob"
-    store.verdict(case.id, reviewer="bob", kind="none")
-    store.verdict(case.id, reviewer="bob", kind="none")
-    assert store.case(case.id).status == "done"
+    store.log([review()])
+    other = store.lease("ann")
+    assert other.id != case.id
+    store.verdict(other.id, reviewer="ann", kind="skip")
+    store.verdict(other.id, reviewer="eve", kind="none")
+    store.undo(other.id, "ann")
+    assert store.case(other.id).status == "done"
 
 
 def test_files_that_are_no_database_are_one_sentence(tmp_path):
