@@ -47,17 +47,24 @@ def test_a_key_is_made_shown_and_ended(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
-def test_others_are_not_served_without_a_key(capsys, tmp_path, host):
+def test_others_are_not_served_without_a_key(capsys, tmp_path, tmp_path_factory, host):
     given = ("--host", host, "--database", tmp_path / "own.db")
-    code, _, said = run(capsys, "serve", tmp_path, *given)
+    code, _, said = run(capsys, "serve", trained(tmp_path_factory) / "model", *given)
     assert (code, "thresher keys create" in said) == (2, True)
 
 
-def test_a_folder_that_is_no_artifact_is_refused(capsys, tmp_path):
-    code, _, said = run(capsys, "serve", tmp_path, "--database", tmp_path / "own.db")
-    assert (code, "no artifact" in said) == (2, True)
-    code, _, said = run(capsys, "serve", tmp_path, "--database", tmp_path / "no" / "own.db")
-    assert (code, "cannot be used now" in said) == (2, True)
+def test_a_folder_that_is_no_artifact_is_refused_and_no_database_is_made(capsys, tmp_path):
+    for given in ((), ("--database", tmp_path / "own.db")):
+        code, _, said = run(capsys, "serve", tmp_path / "empty", *given)
+        assert (code, "no artifact" in said) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_cannot_be_used_is_refused(capsys, tmp_path, tmp_path_factory):
+    artifact = trained(tmp_path_factory) / "model"
+    for given, sentence in ((tmp_path / "no" / "own.db", "cannot be used now"), ("", "empty text")):
+        code, _, said = run(capsys, "serve", artifact, "--database", given)
+        assert (code, sentence in said) == (2, True)
 
 
 def test_without_the_extra_the_line_of_pip_is_said(capsys, tmp_path, monkeypatch):

@@ -158,6 +158,16 @@ def test_files_that_are_no_database_are_one_sentence(tmp_path):
         Store.open(f"sqlite:///{tmp_path / 'text.db'}")
 
 
+def test_only_a_suspected_label_can_be_wrong_and_every_source_has_a_name(store, review):
+    store.log([review()])
+    case = store.lease("ann")
+    with pytest.raises(InputError, match="is about a suspected label"):
+        store.verdict(case.id, reviewer="ann", kind="label_wrong")
+    with pytest.raises(InputError, match="needs a source"):
+        store.verdict(case.id, reviewer="ann", kind="none", source="")
+    assert store.verdicts(in_force=False) == []
+
+
 def test_an_audit_that_finds_an_error_goes_to_a_second_person(store, review):
     for item, asked in (("a", 0), ("b", 1)):
         store.log([review(item_id="a", decision="accept", audited=True)])
@@ -199,10 +209,10 @@ def test_people_come_before_other_sources_and_answers_before_not_sure(store, rev
     store.verdict(cases[0].id, reviewer="rule 8", kind="none", source="rule")
     store.verdict(cases[1].id, reviewer="ann", kind="item", item_id="b")
     store.verdict(cases[2].id, reviewer="ann", kind="none")
-    for case, kind in zip(store.cases("second")[1:], ("not_sure", "label_wrong"), strict=True):
+    for case, kind in zip(store.cases("second")[1:], ("not_sure", "none"), strict=True):
         store.verdict(case.id, reviewer="bob", kind=kind)
     found = [(one.query_id, v.reviewer, v.kind) for one, v in store.judged()]
-    assert found == [("0", "ann", "item"), ("1", "ann", "item"), ("2", "bob", "label_wrong")]
+    assert found == [("0", "ann", "item"), ("1", "ann", "item"), ("2", "bob", "none")]
 
 
 @pytest.mark.parametrize(

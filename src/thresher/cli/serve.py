@@ -60,6 +60,7 @@ def serve(
     with _needs_extra():
         import uvicorn
 
+        from thresher.artifact import Artifact
         from thresher.serve.app import create_app
         from thresher.serve.options import ServiceOptions
         from thresher.serve.security import check_host
@@ -71,6 +72,9 @@ def serve(
         webhook=webhook,
     )
     # Beside the artifact: what is inside it is replaced as a whole.
+    Artifact.open(artifact)  # before a database is made beside what is none
+    if database == "":
+        raise InputError("the database is empty text; give a file, a URL, or leave --database out")
     beside = artifact.with_name(f"{artifact.resolve().name}.reviews.db")
     with _opened(database or str(beside)) as store:
         check_host(host, store)

@@ -60,9 +60,9 @@ def promote(
     Raises:
         InputError: for a damaged artifact, or verdicts that cannot be used.
     """
+    new, live = Retriever.open(candidate), Retriever.open(over)
     with open_store(from_reviews) as store:
         sample = sampled(store, since=since)
-        new, live = Retriever.open(candidate), Retriever.open(over)
         found = compared(sample, new, live)
         result = {"candidate": str(candidate), "over": str(over), **found}
         store.set("promoted", result, reason=result["sentence"], by="thresher promote")

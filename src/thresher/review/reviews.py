@@ -147,7 +147,7 @@ class Reviews:
             InputError: for an unknown kind, or a kind "item" without its item.
             Conflict: when the case is done, or leased to another reviewer.
         """
-        _check(reviewer, kind, item_id)
+        _check(reviewer, kind, item_id, source)
         now = self.clock()
         said: dict[str, Any] = {
             "reviewer": reviewer,
@@ -158,6 +158,11 @@ class Reviews:
         with self.database.write("verdicts") as connection:
             # The case's row is locked first: of two verdicts at once one waits for the other.
             case = _one_case(connection, case_id, lock=True)
+            if kind == "label_wrong" and case.label is None:
+                raise InputError(
+                    "'label_wrong' is about a suspected label, and this case has none; give "
+                    "'none', or the right item"
+                )
             before = _latest(connection, case_id, reviewer)
             if before is not None and said == {name: getattr(before, name) for name in said}:
                 return before
@@ -330,9 +335,10 @@ def kappa(pairs: list[tuple[str, ...]]) -> Agreement:
     return Agreement(n, observed, (observed - chance) / (1 - chance) if chance < 1 else None)
 
 
-def _check(reviewer: str, kind: str, item_id: str | None) -> None:
-    if not reviewer:
-        raise InputError("a verdict needs a reviewer; give a name")
+def _check(reviewer: str, kind: str, item_id: str | None, source: str) -> None:
+    for name, given in (("reviewer", reviewer), ("source", source)):
+        if not given:
+            raise InputError(f"a verdict needs a {name}; give a name")
     if kind not in KINDS:
         raise InputError(f"the kind of a verdict is {kind!r}; give {', '.join(KINDS)}, one of them")
     if kind == "item" and not item_id:
