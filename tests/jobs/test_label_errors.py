@@ -9,7 +9,9 @@ from thresher.data.relation import Relation
 from thresher.data.tables import read_table
 from thresher.errors import InputError
 from thresher.jobs.label_errors import label_errors, suspected_labels
+from thresher.jobs.review_files import export
 from thresher.retriever import Retriever
+from thresher.review import Store
 
 
 @pytest.fixture
@@ -88,3 +90,28 @@ def test_a_model_without_probabilities_is_refused(model):
     model.decision = None
     with pytest.raises(InputError, match=r"run `thresher calibrate` with --scorer reranker first"):
         label_errors(model, quiet=True)
+
+
+def test_suspects_become_cases_once(model, tmp_path):
+    database = tmp_path / "reviews.db"
+    with pytest.raises(InputError, match="no review database"):
+        label_errors(model, reviews=database, quiet=True)
+    Store.open(f"sqlite:///{database}").close()
+    wrong = planted(model, "test", 8)
+    found = label_errors(model, reviews=database, quiet=True)
+    assert found["opened"] == found["suspected"] >= len(wrong)
+    suspects = {row["query_id"]: row for row in found["suspects"]}
+    queries = model.labelled("test").queries
+    with Store.open(f"sqlite:///{database}") as store:
+        cases = {case.decision.query_id: case for case in store.cases("label")}
+        assert cases.keys() == suspects.keys()
+        case = cases[wrong[0]]
+        assert case.label == suspects[wrong[0]]["item_id"]
+        assert case.decision.candidates[0]["item_id"] == suspects[wrong[0]]["proposed_id"]
+        own = queries.aligned().to_pylist()[queries.ids.to_pylist().index(wrong[0])]
+        assert case.decision.query == {k: v for k, v in own.items() if k not in ("id", "split")}
+        store.verdict(case.id, reviewer="ann", kind="label_wrong")
+    assert label_errors(model, reviews=database, quiet=True)["opened"] == 0
+    export(database, tmp_path / "verdicts.csv", verdicts=True)
+    (row,) = read_table(tmp_path / "verdicts.csv").to_pylist()
+    assert (row["query_id"], row["label"]) == (wrong[0], case.label)

@@ -43,6 +43,10 @@ def audit(
         Path | None,
         typer.Option(help="Table of those labels to write: .parquet, .csv, .tsv, .jsonl, .xlsx."),
     ] = None,
+    reviews: Annotated[
+        str | None,
+        typer.Option(help="Review database: open a case for each of those labels in it."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,8 +54,11 @@ def audit(
     from thresher.jobs.audit import audit as audit_run
 
     if model is None:
-        if out is not None:
-            raise InputError("--out is for the labels that a model doubts; give --model as well")
+        for name, given in (("--out", out), ("--reviews", reviews)):
+            if given is not None:
+                raise InputError(
+                    f"{name} is for the labels that a model doubts; give --model as well"
+                )
         found = audit_run(read_run(config, overrides or (), "data audit"), quiet=quiet)
         lines = found.pop("lines")
     else:
@@ -63,7 +70,7 @@ def audit(
         from thresher.retriever import Retriever
 
         trained = Retriever.open(model)
-        labels = label_errors(trained, out, quiet=quiet)
+        labels = label_errors(trained, out, reviews, quiet=quiet)
         found = audit_run(trained.config, quiet=quiet)
         lines = [*found.pop("lines"), "", *labels.pop("lines")]
         found["label_errors"] = labels

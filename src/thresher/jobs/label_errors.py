@@ -14,6 +14,8 @@ from thresher.data.queries import Queries
 from thresher.data.tables import check_outputs, write_table
 from thresher.errors import InputError
 from thresher.evaluate.label_errors import LabelConfidence, names_another
+from thresher.jobs.label_cases import open_cases
+from thresher.jobs.reviews import open_store
 from thresher.progress import Bar
 from thresher.retriever import BLOCK, Retriever
 
@@ -24,23 +26,31 @@ SHOWN = 10
 
 
 def label_errors(
-    model: Retriever, out: Path | None = None, *, quiet: bool = False
+    model: Retriever,
+    out: Path | None = None,
+    reviews: str | Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """List the labels outside training that look wrong, the most suspicious first.
 
     Args:
         model: calibrated with a re-ranker.
         out: table to write; None returns the rows.
+        reviews: review database to open a case for each in.
         quiet: no progress bar.
 
     Returns:
         `labels` that were judged, how many are `suspected`, in how many of these the query
-        `names_proposed`, and `out` or the `suspects`; `lines` the same for a terminal.
+        `names_proposed`, cases `opened`, and `out` or the `suspects`; `lines` the same for a
+        terminal.
 
     Raises:
         InputError: the model gives no probabilities, its data is gone, or `out` cannot be written.
     """
     check_outputs({"the table to write": out}, {})
+    if reviews is not None:
+        open_store(reviews).close()  # before the minutes that the judging takes
     table, labels = suspected_labels(model, quiet=quiet)
     named = int(np.sum(table["names_proposed"].to_numpy(zero_copy_only=False)))
     found = {"labels": labels, "suspected": len(table), "names_proposed": named}
@@ -48,6 +58,9 @@ def label_errors(
         f"{len(table):,} of {counted(labels, 'label', 'labels')} outside training look wrong; in "
         f"{named:,} of them the query has the codes of the proposed item and not of its own"
     ]
+    if reviews is not None:
+        found["opened"] = open_cases(model, table, reviews)
+        lines.append(f"{found['opened']:,} of them are new in the queue of suspected label errors")
     if out is not None:
         write_table(table, out, for_spreadsheet=True)
         return {**found, "out": str(out), "lines": [*lines, f"written to {out}"]}

@@ -13,7 +13,7 @@ from thresher.files import atomic_write
 from thresher.jobs.reviews import open_store
 
 if TYPE_CHECKING:
-    from thresher.review import Case, Store
+    from thresher.review import Case, Store, Verdict
 
 LABELLING = """<View>
   <Text name="query" value="$query"/>
@@ -30,7 +30,8 @@ def export(database: str | Path, out: Path, *, verdicts: bool = False) -> dict[s
     A table has a row for each case: `case_id`, `reason`, the columns of the query as `query.NAME`,
     `candidates` (item ids with their texts, best first), and empty `verdict`, `item_id` and
     `reviewer` to be filled in. A .json file has tasks of Label Studio, for `LABELLING`. Scores are
-    left out, so that nobody labels by them.
+    left out, so that nobody labels by them. Verdicts come with the `query_id` that they are about,
+    and on suspected labels with the item of the `label`, so that the data can be corrected.
 
     Args:
         database: the review database.
@@ -42,7 +43,7 @@ def export(database: str | Path, out: Path, *, verdicts: bool = False) -> dict[s
     """
     with open_store(database) as store:
         if verdicts:
-            rows = [vars(one) for one in store.verdicts()]
+            rows = [_verdict_row(store.case(one.case_id), one) for one in store.verdicts()]
         else:
             cases = store.cases(limit=_ALL)
             as_tasks = out.suffix == ".json"
@@ -136,6 +137,10 @@ def _row(case: "Case") -> dict[str, Any]:
     listed = "; ".join(f"{one['item_id']}: {one.get('item') or ''}" for one in _candidates(case))
     blank = {"verdict": "", "item_id": "", "reviewer": ""}
     return {"case_id": case.id, "reason": case.reason, **query, "candidates": listed, **blank}
+
+
+def _verdict_row(case: "Case", verdict: "Verdict") -> dict[str, Any]:
+    return {"query_id": case.decision.query_id, "label": case.label, **vars(verdict)}
 
 
 def _task(case: "Case") -> dict[str, Any]:

@@ -158,7 +158,7 @@ class Reviews:
         with self.database.write("verdicts") as connection:
             # The case's row is locked first: of two verdicts at once one waits for the other.
             case = _one_case(connection, case_id, lock=True)
-            if kind == "label_wrong" and case.label is None:
+            if kind == "label_wrong" and case.decision.decision != LABEL:
                 raise InputError(
                     "'label_wrong' is about a suspected label, and this case has none; give "
                     "'none', or the right item"
