@@ -143,6 +143,9 @@ def test_what_the_model_cannot_read_is_one_sentence(client):
     assert "no column 'title'" in problem(match(client, [{"colour": "red"}]), 422)["detail"]
     twice = [{"id": "a", "title": "x"}, {"id": "a", "title": "y"}]
     assert "same id" in problem(match(client, twice), 422)["detail"]
+    for name in (None, True, 2.5, "", [1.0]):
+        detail = problem(match(client, [{"id": name, "title": "kettle"}]), 422)["detail"]
+        assert "a text or a whole number" in detail
 
 
 def test_requests_beyond_a_limit_are_refused(open_service):
@@ -342,6 +345,14 @@ def test_a_key_does_the_work_of_its_role_alone(client, service):
     assert service.store.decisions(newest=True)[0].client == "the admin"
 
 
+def test_a_share_of_second_opinions_stays_until_another_is_given(open_service):
+    shares = []
+    for given in ({}, {"second_opinion": 0.5}, {}, {"second_opinion": 0.0}, {}):
+        service = open_service(**given)
+        shares.append(service.store.settings("second_opinion"))
+    assert shares == [0.05, 0.5, 0.5, 0.0, 0.0]
+
+
 def test_with_any_key_nobody_passes_without_one(service):
     secret = service.store.create_key("ops", "admin")
     key = service.store.who(secret)
@@ -350,7 +361,8 @@ def test_with_any_key_nobody_passes_without_one(service):
         response = client.get("/v1/policy", headers=headers)
         assert "keys create" in problem(response, 401)["detail"]
         assert response.headers["www-authenticate"] == "Bearer"
-    assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+    for ask in (client.get, client.head):  # load balancers ask with either
+        assert ask("/healthz").status_code == ask("/readyz").status_code == 200
     service.store.revoke(key.id)
     fresh = TestClient(create_app(service), base_url=HERE)
     problem(fresh.get("/v1/policy", headers={"Authorization": f"Bearer {secret}"}), 401)

@@ -1,11 +1,12 @@
 """The numbers of the dashboard, by hand."""
 
 import math
+import time
 
 import numpy as np
 import pytest
 
-from thresher.serve.dashboard import drift, stability
+from thresher.serve.dashboard import drift, overview, stability
 
 
 def test_the_stability_index_by_hand():
@@ -30,3 +31,14 @@ def test_histograms_are_shares_on_one_axis():
     assert sum(found.before) == pytest.approx(1)
     assert (found.now[0], found.now[-1]) == (0.5, 0.5)
     assert found.before[-1] == 0
+
+
+def test_everybody_who_judged_is_shown_with_a_key_or_without(service, client, offers):
+    assert client.post("/v1/match", json={"queries": offers[:40]}).status_code == 200
+    cases = service.store.cases()
+    for case, (name, source) in zip(
+        cases, (("zoe", "person"), ("ann", "person"), ("rule 8", "rule")), strict=False
+    ):
+        service.store.verdict(case.id, reviewer=name, kind="none", source=source)
+    found = overview(service, time.time()).reviewers
+    assert [(one.name, one.judged) for one in found] == [("ann", 1), ("zoe", 1)]

@@ -44,8 +44,9 @@ def serve(
         float, typer.Option(help="Share of accepted answers that a person sees all the same.")
     ] = 0.02,
     second_opinion: Annotated[
-        float, typer.Option(help="Share of cases that a second person judges.")
-    ] = 0.05,
+        float | None,
+        typer.Option(help="Share of cases that a second person judges; as before, or 0.05."),
+    ] = None,
     max_changed_items: Annotated[
         int | None,
         typer.Option(

@@ -286,6 +286,13 @@ class Reviews:
                 said.setdefault(row.decision_id, {})[row.reviewer] = answer
         return kappa([tuple(by.values())[:2] for by in said.values() if len(by) > 1])
 
+    def reviewers(self, since: float = 0.0) -> list[str]:
+        """The people who have given a verdict since a time, by name."""
+        own = (verdicts.c.source == PERSON, verdicts.c.at >= since)
+        query = sa.select(verdicts.c.reviewer).where(*own).distinct()
+        with self.database.read() as connection:
+            return sorted(connection.scalars(query))
+
     def progress(self, reviewer: str, since: float = 0.0) -> dict[str, Any]:
         """How many verdicts a reviewer has given since a time, by kind, and in how many seconds."""
         query = (

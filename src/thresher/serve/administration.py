@@ -66,11 +66,13 @@ def service_routes(service: Service, guardian: Guardian) -> APIRouter:
 
 
 def _add_health(routes: APIRouter, service: Service, anyone: Callable[[Request], Key]) -> None:
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz")
     def alive() -> dict[str, str]:
         """The process answers."""
         return {"status": "alive"}
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get("/readyz")
     def ready() -> Response:
         """Requests can be answered: the artifact is live and the database there."""

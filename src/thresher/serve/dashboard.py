@@ -10,10 +10,9 @@ from jaxtyping import Float64, Int64
 
 from thresher.decide.monitor import Live
 from thresher.decide.policy import NoThreshold, Policy
-from thresher.review import Agreement, Event, Key
+from thresher.review import Agreement, Event
 from thresher.review.schema import decisions
 from thresher.serve.guarding import guarded
-from thresher.serve.sessions import LOCAL
 
 DAY = 86_400
 DAYS = 7
@@ -130,9 +129,7 @@ def overview(service: Any, now: float) -> Overview:
     first = now - now % DAY - (DAYS - 1) * DAY
     at, accepted, confidence = _traffic(store, first)
     calibrated = live.base.decision.outcomes.confidence
-    keys: list[Key] = store.keys()
-    names = {key.name for key in keys if key.role != "client"} | {LOCAL.name}
-    found = [(name, store.progress(name, first)) for name in sorted(names)]
+    found = [(name, store.progress(name, first)) for name in store.reviewers(first)]
     reviewers = [Reviewer(name, p["judged"], p["seconds"]) for name, p in found if p["judged"]]
     bar = getattr(live.policy, "accept_at", None)
     if bar is not None and rules.threshold is not None:

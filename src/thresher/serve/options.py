@@ -16,7 +16,8 @@ class ServiceOptions:
 
     Args:
         audit_rate: share of accepted answers that a person sees all the same.
-        second_opinion: share of cases that a second person judges.
+        second_opinion: share of cases that a second person judges; when left out, what the
+            database has from before, else 0.05.
         top: candidates that are logged and shown to reviewers.
         max_batch: queries that are answered together at most.
         max_waiting: queries that may wait; beyond, requests get 429.
@@ -32,7 +33,7 @@ class ServiceOptions:
     """
 
     audit_rate: float = 0.02
-    second_opinion: float = 0.05
+    second_opinion: float | None = None
     top: int = 5
     max_batch: int = 64
     max_waiting: int = 2000
@@ -45,7 +46,7 @@ class ServiceOptions:
     def __post_init__(self) -> None:
         for name in ("audit_rate", "second_opinion"):
             share = getattr(self, name)
-            if not (are_numbers(share) and 0 <= share <= 1):
+            if share is not None and not (are_numbers(share) and 0 <= share <= 1):
                 raise InputError(f"{name} is {share!r}; give a share from 0 to 1, such as 0.02")
         for name in ("top", "max_batch", "max_waiting", "max_rows", "max_body", "lease_seconds"):
             above_0(name, getattr(self, name), 100)

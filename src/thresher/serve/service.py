@@ -22,6 +22,7 @@ from thresher.serve.metrics import Metrics
 from thresher.serve.options import ServiceOptions
 
 LOG = logging.getLogger("thresher.serve")
+SECOND_OPINION = 0.05  # of all cases, where nobody ever said otherwise
 REFRESH_SECONDS = 1.0
 LIVE_SECONDS = 60.0  # that a change of items may take to be live
 
@@ -66,8 +67,10 @@ class Service:
         self._changing = threading.Lock()  # one change of `live` at a time
         self._applied = threading.Condition()
         self._wake, self._ended = threading.Event(), threading.Event()
-        if store.settings("second_opinion") is None:
-            store.set("second_opinion", self.options.second_opinion, reason="the service's option")
+        given, before = self.options.second_opinion, store.settings("second_opinion")
+        share = given if given is not None else SECOND_OPINION if before is None else before
+        if share != before:
+            store.set("second_opinion", share, reason="the service's option")
         self.refresh()
         self._log = Worker[_Logged]("log", self._write, most=self.options.max_waiting)
         self._answer = Worker[Job](
@@ -113,7 +116,13 @@ class Service:
         """
         if not rows:
             raise InputError("there is no query; give at least one")
-        given = [str(row["id"]) for row in rows if "id" in row]
+        named = [row["id"] for row in rows if "id" in row]
+        for name in named:
+            if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+                raise InputError(
+                    f"the id of a query is {name!r}; give a text or a whole number, or leave it out"
+                )
+        given = [str(name) for name in named]
         if len(set(given)) < len(given):
             raise InputError("two queries have the same id; give each its own, or none")
         job = Job(kind, [dict(row) for row in rows], k, client, finish)
