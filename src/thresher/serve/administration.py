@@ -1,6 +1,6 @@
 """The routes of operators: policy, artifacts, live settings, health, metrics."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -65,7 +65,9 @@ def service_routes(service: Service, guardian: Guardian) -> APIRouter:
     return routes
 
 
-def _add_health(routes: APIRouter, service: Service, anyone: Callable[[Request], Key]) -> None:
+def _add_health(
+    routes: APIRouter, service: Service, anyone: Callable[[Request], Awaitable[Key]]
+) -> None:
     @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz")
     def alive() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 import ipaddress
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 
 from thresher.errors import InputError
 from thresher.review import Key, Store
@@ -38,6 +39,12 @@ class Guardian:
             self._open = (now + REMEMBERED_SECONDS, not self._store.keys())
         return self._open[1]
 
+    def remembers(self, request: Request) -> bool:
+        """Whether the store need not be asked."""
+        secret, now = _secret(request), time.monotonic()
+        until = self._known.get(secret, (0.0, None))[0] if secret else self._open[0]
+        return now < until
+
     def who(self, secret: str) -> Key | None:
         """The key of a secret; None for an unknown or a revoked one."""
         now = time.monotonic()
@@ -51,9 +58,9 @@ class Guardian:
 
     def of(self, request: Request) -> Key:
         """The key of a request; 401 without a known one."""
-        kind, _, secret = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and secret:
-            key = self.who(secret.strip())
+        secret = _secret(request)
+        if secret:
+            key = self.who(secret)
             if key is not None:
                 return key
         elif self.open():
@@ -66,11 +73,13 @@ class Guardian:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    def allow(self, *roles: str) -> Callable[[Request], Key]:
+    def allow(self, *roles: str) -> Callable[[Request], Awaitable[Key]]:
         """A dependency that lets keys of these roles pass, and admins."""
 
-        def check(request: Request) -> Key:
-            key = self.of(request)
+        async def check(request: Request) -> Key:
+            # Only the store is worth another thread, which costs more than what is remembered.
+            known = self.remembers(request)
+            key = self.of(request) if known else await run_in_threadpool(self.of, request)
             if key.role not in (ADMIN, *roles):
                 raise HTTPException(
                     403, f"a key of the role {key.role!r} may not do this; it is for {_or(roles)}"
@@ -78,6 +87,12 @@ class Guardian:
             return key
 
         return check
+
+
+def _secret(request: Request) -> str:
+    """The key that a request shows; empty for none."""
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
 
 
 def _or(roles: tuple[str, ...]) -> str:
