@@ -2,11 +2,12 @@
 FROM python:3.11-slim
 
 WORKDIR /app
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE .ci/constraints.txt ./
 COPY src src
-RUN pip install --no-cache-dir '.[serve,postgres]' \
+# hadolint ignore=DL3013 - constraints.txt pins the versions
+RUN pip install --no-cache-dir --constraint constraints.txt '.[serve,postgres]' \
     && useradd --create-home --uid 1000 thresher
-USER thresher
+USER 1000
 
 # Mount the artifact here; the folder is read, never written to.
 VOLUME /artifact
