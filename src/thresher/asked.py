@@ -37,16 +37,21 @@ def query_table(model: "Searching", queries: Frame) -> pa.Table:
             raise InputError(f"this model reads no text; give {fix}")
         # Of several text columns the first takes the whole text; nothing is known of others.
         table = pa.table({columns[0]: texts})
-        read = [name for f in model.reader.schema.queries for name in f.columns]
-        compared = [column.name for column in model.catalogue.features.compare]
-        for name in dict.fromkeys([*columns[1:], *read, *compared]):
-            if name not in table.column_names:
-                table = table.append_column(name, pa.nulls(len(texts), pa.string()))
+        for name in left_empty(model):
+            table = table.append_column(name, pa.nulls(len(texts), pa.string()))
     else:
         columns_of = model.config.build("data").columns
         table = rename(to_table(queries, what="queries"), "queries", columns_of)
     require_columns(table, columns, "the table of queries")
     return table
+
+
+def left_empty(model: "Searching") -> list[str]:
+    """The columns that a model reads of queries beside the one that a bare text fills."""
+    columns = model.catalogue.query_text
+    read = [name for f in model.reader.schema.queries for name in f.columns]
+    compared = [column.name for column in model.catalogue.features.compare]
+    return [n for n in dict.fromkeys([*columns[1:], *read, *compared]) if n not in columns[:1]]
 
 
 def histories(

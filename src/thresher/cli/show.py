@@ -171,15 +171,22 @@ def show_matches(result: Shown) -> str:
         head = f"no threshold is certified: {every}{are} for review; see `thresher calibrate`"
     if "review_list" in result:
         head += f"; those to review in {result['review_list']}"
+    empty = result["left_empty"]
+    note = []
+    if empty and result["certified"]:
+        note = [
+            f"a text leaves {', '.join(empty)} empty, which the labels that certified had: the "
+            "precision is promised for a table with all columns, not for texts"
+        ]
     if "out" in result:
-        return f"{head}; written to {result['out']}"
+        return "\n".join([*note, f"{head}; written to {result['out']}"])
     rows = []
     for row in result["matches"]:
         sure = "" if row["confidence"] is None else f"{row['confidence']:.3f}"
         query = row["query"] if row["rank"] == 1 else ""
         shown = row["item"] or row["item_id"] or "-"
         rows.append(f"{row['decision'] or '':<6}  {sure:<5}  {query}  ->  {shown}")
-    return "\n".join([*rows, head])
+    return "\n".join([*rows, *note, head])
 
 
 def _number(name: str, value: float | None) -> str:

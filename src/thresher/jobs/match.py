@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from thresher.asked import left_empty
 from thresher.data.blocks import read_blocks
 from thresher.data.queries import Queries, check_ids
 from thresher.data.tables import check_outputs, read_table, require_columns, write_blocks
@@ -61,7 +62,8 @@ def match(
         quiet: no progress bar.
 
     Returns:
-        Counts and the policy; with `matches`, the rows, when nothing is written.
+        Counts and the policy; `left_empty`, columns that texts do not fill though the model reads
+        them; with `matches`, the rows, when nothing is written.
 
     Raises:
         InputError: for an artifact without a policy, or a table that cannot be used.
@@ -89,6 +91,7 @@ def match(
         KNOWN: counts[KNOWN],
         "policy": model.policy.to_dict() if model.policy is not None else None,
         "certified": not isinstance(model.policy, NoThreshold),
+        "left_empty": left_empty(model) if _are_texts(queries) else [],
         **result,
     }
 
@@ -210,10 +213,14 @@ def _of_block(candidates: pa.Table, queries: Queries, model: Retriever) -> pa.Ta
     return candidates.filter(pc.and_(*kept))
 
 
+def _are_texts(queries: Path | Sequence[str]) -> bool:
+    return not isinstance(queries, Path) or str(queries) == "-"
+
+
 def _blocks_of(queries: Path | Sequence[str]) -> Iterable[Any]:
     if not isinstance(queries, Path):
         return [list(queries)]
-    if str(queries) == "-":
+    if _are_texts(queries):
         lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
         if not lines:
             raise InputError("standard input has no line; give one query a line")
