@@ -98,9 +98,10 @@ def main() -> None:
                 "match": ("match", model, *asked, "--out", folder / "decisions.csv"),
                 "evaluate": ("evaluate", model, *true),
             }
-            found[str(size)] = {name: measured(*line) for name, line in commands.items()}
-            if not given.json:
-                for name, row in found[str(size)].items():
+            found[str(size)] = {}
+            for name, line in commands.items():
+                row = found[str(size)][name] = measured(*line)
+                if not given.json:
                     print(
                         f"{size:>9,} {name:<10} {row['seconds']:>7.1f} s "
                         f"{row['processor']:>7.1f} s of processor time {row['peak_gb']:>6.2f} GB",
