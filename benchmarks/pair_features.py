@@ -20,6 +20,7 @@ from thresher.data.bundled import bundled
 from thresher.data.tables import read_table
 from thresher.data.tokens import Tokens, idf, log_counts
 from thresher.rerank import PairFeatures, QueryAliases
+from thresher.towers.quantised import quantised, restored
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracles.pair_features import NAMES, SlowPairFeatures, few
@@ -91,7 +92,7 @@ def main() -> None:
     print(f"build                  {time.perf_counter() - begun:8.1f} s (compilation included)")
     kept = few(list(zip(texts, (place[i] for i in item_ids), strict=True)), 16)
     vectors = encode([text for text, _ in kept])
-    vectors = vectors.astype(np.float16) if options.vectors == "dense" else vectors
+    vectors = restored(*quantised(vectors)) if options.vectors == "dense" else vectors
     slow = SlowPairFeatures(items["title"].to_pylist(), kept, vectors, counts)
     table = pa.table({"title": asked})
     begun = time.perf_counter()

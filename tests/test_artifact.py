@@ -50,7 +50,7 @@ OLD = {"model": "old model", "index": "old index", "decision": "old decision"}
 def test_what_is_written_is_read(tmp_path):
     artifact = put(tmp_path / "new" / "m")
     assert contents(artifact.folder) == OLD
-    assert artifact.manifest["format"] == FORMAT == 2
+    assert artifact.manifest["format"] == FORMAT == 3
     assert len(list(artifact.folder.iterdir())) == 4
     assert artifact.has("index")
     assert (artifact.part("model").stat().st_mode & 0o777) == 0o755
@@ -341,8 +341,8 @@ def test_what_is_no_artifact(tmp_path):
         ("[" * 100_000, "nested too deep; train again"),
         ("[]", "was written in format None"),
         ("{}", "was written in format None"),
-        ('{"format": 2}', "names parts that no artifact has"),
-        ('{"format": 2, "parts": []}', "names parts that no artifact has"),
+        ('{"format": 3}', "names parts that no artifact has"),
+        ('{"format": 3, "parts": []}', "names parts that no artifact has"),
     ],
 )
 def test_a_manifest_that_is_none(tmp_path, manifest, words):
@@ -360,7 +360,7 @@ def test_an_artifact_of_version_0_1_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "model-0123456789ab").mkdir()
     (tmp_path / "model-0123456789ab" / "settings.json").write_text("{}" + " " * 10)
     for opened in (Artifact.open, Retriever.open, Transaction):
-        with pytest.raises(InputError, match=r"written in format 1 .* reads format 2: train again"):
+        with pytest.raises(InputError, match=r"written in format 1 .* reads format 3: train again"):
             opened(tmp_path)
     # a new one takes its place
     put(tmp_path, fresh=True)

@@ -27,7 +27,7 @@ from thresher import __version__
 from thresher.errors import InputError
 from thresher.files import digest, make_folder, read_json, refusal, sync_folder, write_json
 
-FORMAT = 2
+FORMAT = 3
 PARTS = ("model", "index", "decision")
 MADE_BY = {"model": "train", "index": "index", "decision": "calibrate"}
 Writer = Callable[[Path], None]

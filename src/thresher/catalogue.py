@@ -40,7 +40,6 @@ class Catalogue:
         query_text: the same for queries.
         index: finds the items closest to a vector.
         features: what the re-ranker reads of an item beside a query.
-        train_counts: training pairs of each item.
         tower: that made the vectors.
     """
 
@@ -49,7 +48,6 @@ class Catalogue:
     query_text: tuple[str, ...]
     index: Index
     features: PairFeatures
-    train_counts: Int64[np.ndarray, " N"]
     tower: "Tower | Reader"
 
     @classmethod
@@ -128,14 +126,13 @@ class Catalogue:
             encode=encode,
         )
         index = build(vectors, kind=config.build("index").kind)
-        return cls(items, *text, index, features, counts, tower)
+        return cls(items, *text, index, features, tower)
 
     def save(self, folder: Path, *, model: str = "") -> None:
         """Write everything into a folder; `model` is the fingerprint of what made the vectors."""
         write_table(self.items, folder / "items.parquet")
         columns = {"item_text": list(self.item_text), "query_text": list(self.query_text)}
         write_json(folder / "catalogue.json", {**columns, "model": model})
-        np.save(folder / "train_counts.npy", self.train_counts, allow_pickle=False)
         self.index.save(folder / "vectors")
         self.features.save(folder / "pair_features")
 
@@ -162,7 +159,6 @@ class Catalogue:
                 tuple(columns["query_text"]),
                 load(folder / "vectors"),
                 PairFeatures.load(folder / "pair_features", items),
-                np.load(folder / "train_counts.npy", allow_pickle=False),
                 tower,
             )
         except InputError:
@@ -171,6 +167,11 @@ class Catalogue:
             raise InputError(
                 f"the index in {folder} cannot be read ({error}); run `thresher index` again"
             ) from error
+
+    @property
+    def train_counts(self) -> Int64[np.ndarray, " N"]:
+        """Training pairs of each item."""
+        return self.features.train_counts
 
     def pair_features(
         self, queries: Queries, vectors: Any, hits: Hits, *, texts: Sequence[Texts] | None = None

@@ -111,7 +111,6 @@ def changed(
         items=items,
         index=rebuilt(catalogue.index, vectors),
         features=features,
-        train_counts=features.train_counts,
         tower=tower,
     )
     return made, tower

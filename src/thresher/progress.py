@@ -5,11 +5,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Task as _Task
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # Control characters, and marks that turn the direction of what follows or hide it.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -25,16 +24,34 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-class _Speed(TextColumn):
-    """Units a second."""
+def _bars(unit: str) -> "Progress":
+    from rich.console import Console  # slow to import, and only for a terminal
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    def __init__(self, unit: str) -> None:
-        super().__init__("")
-        self._unit = unit
+    class Speed(TextColumn):
+        """Units a second."""
 
-    def render(self, task: _Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} {self._unit}/s" if speed else "")
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {unit}/s" if speed else "")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        Speed(""),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
 
 
 class Bar:
@@ -49,37 +66,31 @@ class Bar:
     """
 
     def __init__(self, unit: str, *, quiet: bool = False, delay: float = 2.0) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            _Speed(unit),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            disable=quiet or not sys.stderr.isatty(),
-        )
-        self._timer = threading.Timer(delay, self._bar.start)
-        self._timer.daemon = True
+        self._bar = None if quiet or not sys.stderr.isatty() else _bars(unit)
+        if self._bar is not None:
+            self._timer = threading.Timer(delay, self._bar.start)
+            self._timer.daemon = True
 
     def __enter__(self) -> "Bar":
-        if not self._bar.disable:
+        if self._bar is not None:
             self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._timer.is_alive():
+        if self._bar is not None:
+            self._timer.cancel()
             self._timer.join()
-        self._bar.stop()
+            self._bar.stop()
 
     def start(self, description: str, *, total: int | None, done: int = 0) -> None:
         """Begin a new bar; the one before stays above it. Without a total it only counts."""
-        self._task = self._bar.add_task(description, total=total, completed=done, note="")
+        if self._bar is not None:
+            self._task = self._bar.add_task(description, total=total, completed=done, note="")
 
     def advance(self, by: int, note: str = "") -> None:
         """Count `by` more units as done."""
-        self._bar.update(self._task, advance=by, note=note)
+        if self._bar is not None:
+            self._bar.update(self._task, advance=by, note=note)
 
 
 @contextmanager

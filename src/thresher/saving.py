@@ -29,7 +29,7 @@ def write_model(model: "Retriever", folder: Path) -> None:
     if model.known_texts is not None:
         model.known_texts.save(folder / "known_texts.npy")
     if model.examples is not None:
-        model.examples.save(folder / "examples.safetensors")
+        model.examples.save(folder / "examples")
     (folder / "config.toml").write_text(model.config.to_toml(), "utf-8")
     settings = {"base": str(model.config.folder), "train_queries": model.train_queries}
     write_json(folder / "settings.json", settings)
@@ -88,7 +88,7 @@ def _parts(artifact: Artifact) -> tuple[dict[str, Any], dict[str, "partial[Any]"
     tower = load_tower(folder / "tower") if reader is None else None
     reads: Any = reader or tower
     catalogue = Catalogue.load(index, reads, model=model)
-    known, examples = folder / "known_texts.npy", folder / "examples.safetensors"
+    known, examples = folder / "known_texts.npy", folder / "examples"
     later = {"embeddings": partial(_embeddings, folder / "items")}
     if examples.exists():
         later["examples"] = partial(_examples, examples)

@@ -45,7 +45,9 @@ def measured(folder, out="m"):
 
 
 def weights(folder):
-    return (Artifact.open(folder).part("model") / "tower" / "model.safetensors").read_bytes()
+    tower = Artifact.open(folder).part("model") / "tower"
+    paths = sorted([tower / "model.safetensors", *(tower / "tables").iterdir()])
+    return [path.read_bytes() for path in paths]
 
 
 def log(folder, out="m"):

@@ -59,7 +59,7 @@ class SlowPairFeatures:
     Args:
         texts: of the items.
         aliases: (text, item row) pairs sorted by row, 16 a row at most.
-        alias_vectors: of the aliases, dense in half precision or sparse.
+        alias_vectors: of the aliases, dense or sparse.
         train_counts: training pairs of each item.
     """
 

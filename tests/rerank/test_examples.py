@@ -37,8 +37,8 @@ def test_a_text_of_more_characters_than_half_precision_holds():
 
 def test_what_is_read_is_what_was_fitted_on(tmp_path):
     own = Examples.joined([examples(4)])
-    own.save(tmp_path / "examples.safetensors")
-    again = Examples.load(tmp_path / "examples.safetensors")
+    own.save(tmp_path / "examples")
+    again = Examples.load(tmp_path / "examples")
     assert again is not None
     assert again.names == own.names
     for name in ("features", "correct", "missing"):
@@ -47,13 +47,14 @@ def test_what_is_read_is_what_was_fitted_on(tmp_path):
 
 
 def test_nothing_is_read_where_nothing_was_written(tmp_path):
-    assert Examples.load(tmp_path / "examples.safetensors") is None
+    assert Examples.load(tmp_path / "examples") is None
 
 
 @pytest.mark.parametrize("size", [0, 20, 60])
 def test_a_damaged_file_is_refused(tmp_path, size):
-    path = tmp_path / "examples.safetensors"
-    Examples.joined([examples(4)]).save(path)
+    folder = tmp_path / "examples"
+    Examples.joined([examples(4)]).save(folder)
+    path = folder / "features.npy.zst"
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(InputError, match="train again"):
-        Examples.load(path)
+        Examples.load(folder)

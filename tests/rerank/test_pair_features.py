@@ -15,6 +15,7 @@ from thresher.data.sequences import Sequences
 from thresher.errors import InputError
 from thresher.rerank import Compared, PairFeatures, QueryAliases, pair_features
 from thresher.rerank.pair_features import hide
+from thresher.towers.quantised import quantised, restored
 
 TEXTS = ["Bosch KIN85AF30 64GB", "Bosch KIN85AF20 128GB", "Neff W544BX0GB White", ""]
 IDS = ["a", "b", "c", "d"]
@@ -112,7 +113,7 @@ def test_aliases_are_compared_and_pairs_counted():
     found = read(["kin 85 af 30 fridge"], [[0, 1, 2]])
     np.testing.assert_allclose(found["training pairs, log"][0], np.log1p([2, 0, 1]), 1e-6)
     close = found["best alias, score"][0]
-    assert close[0] == pytest.approx(1, abs=1e-2)  # the same text, kept in half precision
+    assert close[0] == pytest.approx(1, abs=1e-2)  # the same text, kept in eight bits
     assert close[1] == 0 < close[2] < 1
     assert found["best alias, tf-idf"][0, 0] == pytest.approx(1, abs=1e-5)
 
@@ -147,7 +148,7 @@ def test_the_same_as_the_slow_form(items, queries, aliases, random, encode):
     found = build(table, given, encode, counts)
     kept = few(aliases, pair_features.MAX_ALIASES)
     vectors = encode([text for text, _ in kept])
-    vectors = vectors if sparse.issparse(vectors) else vectors.astype(np.float16)
+    vectors = vectors if sparse.issparse(vectors) else restored(*quantised(vectors))
     slow = SlowPairFeatures(items, kept, vectors, counts)
     shown = candidates(queries, rows, encode, items) if len(queries) else None
     if shown is None:

@@ -1,9 +1,10 @@
-"""Vectors of queries as sums, without torch: against torch, and the same in half precision."""
+"""Vectors of queries as sums, without torch: against torch, and the same of quantised tables."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from thresher.towers.quantised import quantised
 from thresher.towers.sums import unit_sums
 
 
@@ -39,10 +40,10 @@ def test_sums_of_several_tables_are_those_of_torch():
     assert np.linalg.norm(found[1:], axis=1).round(5).tolist() == [1.0] * 29
 
 
-def test_numbers_in_half_precision_are_read_to_the_last_bit():
+def test_quantised_numbers_are_read_to_the_last_bit():
     rng = np.random.default_rng(1)
-    half = rng.normal(size=(50, 16)).astype(np.float16)
-    half[0, :4] = [0.0, -0.0, 6e-8, -65504.0]  # the smallest and the largest there are
+    values, scale = quantised(rng.normal(size=(50, 16)).astype(np.float32))
     own = bags(rng, 20, 50)
-    single = unit_sums([(half.astype(np.float32), *own)], 20, 16)
-    np.testing.assert_array_equal(unit_sums([(half.view(np.uint16), *own)], 20, 16), single)
+    whole = (values * scale[:, None]).astype(np.float32)
+    single = unit_sums([(whole, *own)], 20, 16)
+    np.testing.assert_array_equal(unit_sums([((values, scale), *own)], 20, 16), single)

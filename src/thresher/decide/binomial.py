@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float64, Int, Real
-from scipy import special
 
 from thresher.checks import are_numbers
 from thresher.errors import InputError, percent_hint
@@ -45,6 +44,8 @@ def p_value(
     wrong = np.asarray(errors, np.float64)
     right = np.asarray(accepted, np.float64) - wrong
     # The incomplete beta function takes the target itself: 1 - target would round it first.
+    from scipy import special  # slow to import, and nothing that only matches needs it
+
     tail = special.betainc(np.maximum(right, 1.0), wrong + 1.0, target)
     return np.asarray(np.where(right > 0, tail, 1.0))
 
@@ -62,6 +63,8 @@ def lower_bound(errors: float | int, accepted: float | int, *, confidence_level:
     """
     if errors >= accepted:
         return 0.0
+    from scipy import special
+
     return float(special.betaincinv(accepted - errors, errors + 1, 1 - confidence_level))
 
 

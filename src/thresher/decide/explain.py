@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import special
 
 from thresher.decide.binomial import p_value, power
 from thresher.decide.policy import NoThreshold, Promise
@@ -96,6 +95,8 @@ def _more_labels(
     wrong = e[best] + more_e[best]
     right = n[best] + more_n[best] - wrong
     tail = (1 - INTERVAL) / 2
+    from scipy import special  # slow to import, and nothing that only matches needs it
+
     optimistic = special.betaincinv(right + 1, max(wrong, 1e-9), 1 - tail)
     cautious = special.betaincinv(max(right, 1e-9), wrong + 1, tail)
     accepted = rest.counts(thresholds)[0][best] + selection.counts(thresholds)[0][best]

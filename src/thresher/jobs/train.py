@@ -34,6 +34,7 @@ from thresher.rerank import Examples
 from thresher.retrieve import Hits, build, search_without
 from thresher.retriever import Retriever
 from thresher.towers import Tower
+from thresher.towers.feature_tower import FeatureTower
 from thresher.towers.item_embeddings import ItemEmbeddings
 from thresher.towers.model import RetrievalModel
 from thresher.training.batches import pairs_of
@@ -199,6 +200,8 @@ def _trained(
         label=label,
         **how,
     )
+    if isinstance(tower, FeatureTower):
+        tower.quantise()
     embeddings = ItemEmbeddings(tuple(data.items["id"].to_pylist()), labels)
     second = config.build("classifiers")
     if second.epochs:

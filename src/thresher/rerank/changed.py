@@ -218,8 +218,8 @@ def _postings(
 
 
 def _alias_vectors(vectors: tuple[np.ndarray, ...], runs: Sequence[Run]) -> tuple[np.ndarray, ...]:
-    if len(vectors) == 1:
-        return (fixed(take(runs, vectors[0], vectors[0])),)
+    if len(vectors) == 2:
+        return tuple(fixed(take(runs, values, values)) for values in vectors)
     start, *values = vectors
     inner = _inner(runs, start, start)
     return tuple(map(fixed, (_starts(runs, start, start), *(take(inner, v, v) for v in values))))

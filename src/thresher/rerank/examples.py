@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from thresher.arrays import read_arrays, write_arrays
 from thresher.errors import InputError
+from thresher.files import make_folder, read_json, write_json
 from thresher.rerank.reranker import Reranker, fit_and_judge
 
 
@@ -75,25 +75,26 @@ class Examples:
                 "train again"
             )
 
-    def save(self, path: Path) -> None:
-        """Write one file."""
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder."""
+        make_folder(folder)
+        write_json(folder / "names.json", list(self.names))
         arrays = {"features": self.features.astype(np.float16)}
-        arrays |= {"correct": self.correct, "missing": self.missing}
-        save_file(arrays, path, metadata={"names": "\n".join(self.names)})
+        write_arrays(folder, arrays | {"correct": self.correct, "missing": self.missing})
 
     @classmethod
-    def load(cls, path: Path) -> "Examples | None":
+    def load(cls, folder: Path) -> "Examples | None":
         """Read what `save` wrote; None where nothing was.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: a file is damaged.
         """
-        if not path.exists():
+        if not folder.exists():
             return None
+        names = read_json(folder / "names.json", what="the examples", fix="train again")
         try:
-            with safe_open(path, "numpy") as file:
-                names = tuple(file.metadata()["names"].split("\n"))
-                arrays = [file.get_tensor(name) for name in ("features", "correct", "missing")]
-        except (SafetensorError, OSError, KeyError, TypeError) as error:
-            raise InputError(f"{path} cannot be read ({error}); train again") from error
-        return cls(arrays[0].astype(np.float32), arrays[1], arrays[2], names)
+            found = read_arrays(folder)
+            arrays = [found[name] for name in ("features", "correct", "missing")]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{folder} cannot be read ({error}); train again") from error
+        return cls(arrays[0].astype(np.float32), arrays[1], arrays[2], tuple(names))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
 from scipy import sparse
 
+from thresher.arrays import read_arrays, write_arrays
 from thresher.data.histories import Histories
 from thresher.data.tables import read_table, text_of, write_table
 from thresher.data.tokenise import TOKEN_BITS
@@ -21,6 +22,7 @@ from thresher.rerank.aliases import QueryAliases
 from thresher.rerank.columns import CompareColumns, Compared
 from thresher.rerank.term_weights import TERM_WEIGHTS, TermWeights
 from thresher.rerank.texts import Catalogue, Texts, scratch
+from thresher.towers.quantised import quantised, restored
 
 MAX_ALIASES = 16
 """Most aliases that are kept of an item: a candidate is compared with all of its own."""
@@ -81,7 +83,7 @@ class PairFeatures:
         train_counts: training pairs of each item.
         texts: of the items, as flat arrays.
         catalogue: of the items and their aliases.
-        alias_vectors: float16 [M, D] as uint16, or (indptr, indices, data) of sparse ones.
+        alias_vectors: int8 [M, D] and scales, see `quantised`; or (indptr, indices, data).
         columns: that stand on both sides.
     """
 
@@ -136,7 +138,7 @@ class PairFeatures:
             counts,
             texts,
             catalogue,
-            _halved(encode(kept.texts) if kept.texts else np.zeros((0, 1), np.float32)),
+            _packed(encode(kept.texts) if kept.texts else np.zeros((0, 1), np.float32)),
             CompareColumns.build(items, compare),
         )
 
@@ -161,8 +163,8 @@ class PairFeatures:
         """
         first = {text: row for row, text in reversed(list(enumerate(self.aliases.texts)))}
         rows = [first[text] for text in texts]
-        if len(self.alias_vectors) == 1:
-            return self.alias_vectors[0][rows].view(np.float16).astype(np.float32)
+        if len(self.alias_vectors) == 2:
+            return restored(*(array[rows] for array in self.alias_vectors))
         indptr, indices, data = self.alias_vectors
         return sparse.csr_matrix((data, indices, indptr))[rows]
 
@@ -267,9 +269,9 @@ class PairFeatures:
         start = self.catalogue.alias_start
         if not len(self.aliases.texts):
             return
-        if len(self.alias_vectors) == 1:
+        if len(self.alias_vectors) == 2:
             dense = np.ascontiguousarray(vectors, np.float32)
-            pairs.best_dense(dense, self.alias_vectors[0], start, rows, out)
+            pairs.best_dense(dense, *self.alias_vectors, start, rows, out)
             return
         (weight,) = scratch((vectors.shape[1], "f4"))
         pairs.best_sparse(_csr(vectors), self.alias_vectors, start, rows, weight, out)
@@ -277,7 +279,7 @@ class PairFeatures:
     _ABOUT: ClassVar[tuple[str, ...]] = ("text", "query_text", "histories")
 
     def save(self, folder: Path) -> None:
-        """Write what was worked out, as arrays that `load` maps into memory."""
+        """Write what was worked out."""
         make_folder(folder)
         about = {name: getattr(self, name) for name in self._ABOUT}
         compare = [[c.name, c.kind] for c in self.compare]
@@ -285,8 +287,7 @@ class PairFeatures:
         named = {"text": pa.array(self.aliases.texts, pa.string())}
         named["item_id"] = pa.array(self.aliases.item_ids, pa.string())
         write_table(pa.table(named), folder / "aliases.parquet")
-        for name, array in self._arrays().items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        write_arrays(folder, self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         vectors = {f"alias_vectors_{i}": array for i, array in enumerate(self.alias_vectors)}
@@ -295,7 +296,7 @@ class PairFeatures:
 
     @classmethod
     def load(cls, folder: Path, items: pa.Table) -> "PairFeatures":
-        """Map what `save` wrote into memory.
+        """Read what `save` wrote; large arrays are mapped into memory.
 
         Args:
             folder: see above.
@@ -308,7 +309,7 @@ class PairFeatures:
         about = read_json(path, what="the pair features", fix="run `thresher index` again")
         table = read_table(folder / "aliases.parquet")
         try:
-            found = {p.stem: _mapped(p) for p in sorted(folder.glob("*.npy"))}
+            found = read_arrays(folder)
             kept = QueryAliases(table["text"].to_pylist(), table["item_id"].to_pylist())
             compare = tuple(Compared(*column) for column in about["compare"])
             made = cls(
@@ -438,11 +439,10 @@ def _sums(start: np.ndarray, values: np.ndarray) -> Float32[np.ndarray, " N"]:
     return (running[start[1:]] - running[start[:-1]]).astype(np.float32)
 
 
-def _halved(vectors: Any) -> tuple[np.ndarray, ...]:
-    """Vectors of aliases as they are kept: in half precision, or sparse."""
-    if isinstance(vectors, np.ndarray):
-        return (_fixed(vectors.astype(np.float16).view(np.uint16)),)
-    return tuple(map(_fixed, _csr(vectors)))
+def _packed(vectors: Any) -> tuple[np.ndarray, ...]:
+    """Vectors of aliases as they are kept: in eight bits a number, or sparse."""
+    dense = isinstance(vectors, np.ndarray)
+    return tuple(map(_fixed, quantised(vectors) if dense else _csr(vectors)))
 
 
 def _csr(matrix: Any) -> tuple[np.ndarray, ...]:
@@ -454,9 +454,3 @@ def _fixed(array: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
     return array
-
-
-def _mapped(path: Path) -> np.ndarray:
-    """An array of a file, read when it is looked at."""
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return np.asarray(array)

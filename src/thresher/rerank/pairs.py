@@ -294,18 +294,17 @@ def _units(
 
 
 @compiled_sums
-def best_dense(vectors: Any, aliases: Any, start: Any, rows: Any, out: Any) -> None:
+def best_dense(vectors: Any, aliases: Any, scale: Any, start: Any, rows: Any, out: Any) -> None:
     """The highest inner product of each query with the aliases of each candidate; 0 without any.
 
     Args:
         vectors: of the queries, float32 [Q, D].
-        aliases: float16 [M, D] as uint16.
+        aliases: int8 [M, D], to be multiplied by the scale of each row.
+        scale: of each row.
         start: where each item's aliases begin.
         rows: candidates [Q, k].
         out: [Q, k] to be filled.
     """
-    bits = np.empty(vectors.shape[1], np.uint32)
-    alias = bits.view(np.float32)
     for q in range(len(rows)):
         for j in range(rows.shape[1]):
             row = rows[q, j]
@@ -313,14 +312,10 @@ def best_dense(vectors: Any, aliases: Any, start: Any, rows: Any, out: Any) -> N
                 continue
             best = np.float32(-np.inf)
             for a in range(start[row], start[row + 1]):
-                # The bits of a float16 as those of a float32 are 2^112 too small, no more.
-                for d in range(len(bits)):
-                    half = np.uint32(aliases[a, d])
-                    bits[d] = (half & 0x7FFF) << 13 | (half & 0x8000) << 16
                 dot = np.float32(0)
-                for d in range(len(bits)):
-                    dot += vectors[q, d] * alias[d] * np.float32(2.0**112)
-                best = max(best, dot)
+                for d in range(vectors.shape[1]):
+                    dot += vectors[q, d] * np.float32(aliases[a, d])
+                best = max(best, scale[a] * dot)
             out[q, j] = best
 
 

@@ -27,6 +27,7 @@ from thresher.towers.features import Feature, FeatureOptions, Side
 from thresher.towers.history import HistoryEncoder, HistoryKind, check_history
 from thresher.towers.inputs import Features, QueryTable
 from thresher.towers.item_parts import ItemParts, item_parts
+from thresher.towers.quantised import quantised, read_tables, restored, write_tables
 from thresher.towers.schema import Schema
 from thresher.towers.sums import Part, unit_sums
 from thresher.types import Inputs
@@ -338,11 +339,19 @@ class FeatureTower(nn.Module):
         """The constructor's arguments, without the seed, which only the start needs."""
         return dict(self._settings)
 
+    @torch.no_grad()
+    def quantise(self) -> None:
+        """Rounds the tables, once trained, to eight bits a number; see `quantised`."""
+        for table in self.tables:
+            table.copy_(torch.from_numpy(restored(*quantised(table.detach().cpu().numpy()))))
+
     def save(self, folder: Path) -> None:
-        """Writes `model.safetensors`, and the schema."""
+        """Writes the schema, the tables, and all other weights to `model.safetensors`."""
         self.schema.save(folder)
+        write_tables([table.detach().cpu().numpy() for table in self.tables], folder)
         metadata = {"histories": str(int(self._histories))}
-        save_file(self.state_dict(), folder / "model.safetensors", metadata=metadata)
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("tables.")}
+        save_file(state, folder / "model.safetensors", metadata=metadata)
 
     @classmethod
     def load(cls, folder: Path, **settings: Any) -> "FeatureTower":
@@ -352,7 +361,11 @@ class FeatureTower(nn.Module):
         with safe_open(str(folder / "model.safetensors"), "pt") as file:
             histories = file.metadata()["histories"] == "1"
         tower._shape(Schema.load(folder), histories=histories)
-        tower.load_state_dict(load_file(folder / "model.safetensors"))
+        state = load_file(folder / "model.safetensors")
+        for number, table in enumerate(read_tables(folder)):
+            whole = restored(*table) if isinstance(table, tuple) else table.copy()
+            state[f"tables.{number}"] = torch.from_numpy(whole)
+        tower.load_state_dict(state)
         return tower
 
 

@@ -28,18 +28,12 @@ def add(table: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
 
 
 @compiled
-def add_halves(table: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
-    """The same for a table of float16, as uint16."""
-    bits = np.empty(table.shape[1], np.uint32)
-    value = bits.view(np.float32)
+def add_quantised(table: Any, scale: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
+    """The same for a table of int8 with a scale of each row."""
     for i in range(len(out)):
         for at in range(start[i], start[i + 1]):
-            # The bits of a float16 as those of a float32 are 2^112 too small, no more.
-            for d in range(len(bits)):
-                half = np.uint32(table[rows[at], d])
-                bits[d] = (half & 0x7FFF) << 13 | (half & 0x8000) << 16
-            for d in range(len(bits)):
-                out[i, d] += weights[at] * (value[d] * np.float32(2.0**112))
+            for d in range(table.shape[1]):
+                out[i, d] += weights[at] * (scale[rows[at]] * np.float32(table[rows[at], d]))
 
 
 @compiled

@@ -4,21 +4,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
+from safetensors import SafetensorError, safe_open
 
 from thresher.data.queries import Queries
 from thresher.towers import sum_loops
 from thresher.towers.encoders.base import Bag
+from thresher.towers.quantised import Table, read_tables, shape_of
 from thresher.towers.schema import Schema
 
-_TYPES = {"F32": np.float32, "F16": np.uint16}
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, IndexError)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 
-Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""A table [V, D] of float32, or of float16 as uint16, and bags: rows of it, weights, starts."""
+Part = tuple[Table, np.ndarray, np.ndarray, np.ndarray]
+"""A table and bags: rows of it, weights, starts."""
 
 
 def unit_sums(parts: Sequence[Part], rows: int, dim: int) -> Float32[np.ndarray, "n D"]:
@@ -26,14 +28,15 @@ def unit_sums(parts: Sequence[Part], rows: int, dim: int) -> Float32[np.ndarray,
 
     Equation:  z_i = normalise(sum over parts, and over their bags, of w_it E_t)
 
-    Tables in half precision give to the last bit what the same numbers in single precision give.
+    Quantised tables give to the last bit what the same numbers in single precision give.
     """
     out = np.zeros((rows, dim), np.float32)
     for given, tokens, weights, start in parts:
-        table = given[:]
-        table.flags.writeable = False  # one type to compile for, mapped into memory or not
-        add = sum_loops.add_halves if table.dtype == np.uint16 else sum_loops.add
-        add(table, tokens, weights, start, out)
+        views = [array[:] for array in (given if isinstance(given, tuple) else (given,))]
+        for view in views:
+            view.flags.writeable = False  # one type to compile for, mapped into memory or not
+        add: Any = sum_loops.add if len(views) == 1 else sum_loops.add_quantised
+        add(*views, tokens, weights, start, out)
     sum_loops.normalise(out)
     return out
 
@@ -49,7 +52,7 @@ class SumReader:
     """
 
     schema: Schema
-    tables: dict[str, np.ndarray]
+    tables: dict[str, Table]
     dim: int
     interests: int = 1
 
@@ -77,28 +80,13 @@ def read_sums(folder: Path) -> SumReader | None:
         about = json.loads((folder / "tower.json").read_text("utf-8"))
         if about["kind"] != "features" or about["combine"] != "sum":
             return None
-        tables, metadata = _tensors(folder / "model.safetensors")
-        schema = Schema.load(folder)
-        names = [(name, f"tables.{number}") for number, name in enumerate(schema.encoders)]
-        if metadata["histories"] == "1":
+        with safe_open(str(folder / "model.safetensors"), "np") as file:
+            if file.metadata()["histories"] == "1":
+                return None
+        schema, tables = Schema.load(folder), read_tables(folder)
+        shapes = [(len(encoder), about["dim"]) for encoder in schema.encoders.values()]
+        if [shape_of(table) for table in tables] != shapes:
             return None
-        found = {name: tables[key] for name, key in names}
-        sizes = all(t.shape == (len(schema.encoders[n]), about["dim"]) for n, t in found.items())
     except _DAMAGED:
         return None
-    return SumReader(schema, found, about["dim"]) if sizes else None
-
-
-def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a safetensors file, mapped into memory, and its metadata."""
-    whole = np.asarray(np.memmap(path, np.uint8, "r"))
-    begin = 8 + int(whole[:8].view(np.uint64)[0])
-    header = json.loads(whole[8:begin].tobytes())
-    metadata = header.pop("__metadata__", {})
-    arrays = {}
-    for name, about in header.items():
-        first, last = about["data_offsets"]
-        if about["dtype"] in _TYPES:
-            raw = whole[begin + first : begin + last].view(_TYPES[about["dtype"]])
-            arrays[name] = raw.reshape(about["shape"])
-    return arrays, metadata
+    return SumReader(schema, dict(zip(schema.encoders, tables, strict=True)), about["dim"])
