@@ -81,8 +81,9 @@ tutorials: $(VENV)/.dev
 docs-check: $(VENV)/.installed
 	$(BIN)/python docs/check.py
 
-bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/search.py --small
+# A table of what it takes beside peers and floors, in runs/bench; some ten minutes on two free cores.
+bench: $(VENV)/.serve
+	$(BIN)/python benchmarks/bench.py
 
 # pytest answers 5 where no test carries the mark.
 slow: $(VENV)/.dev

@@ -56,17 +56,21 @@ def shop(folder: Path, size: int, seed: int = 0) -> None:
 
 
 def measured(*arguments: object) -> dict[str, float]:
+    """Run a command of Thresher; see `process`."""
+    return process([sys.executable, "-m", "thresher", *map(str, arguments), "--quiet"])
+
+
+def process(command: list[str]) -> dict[str, float]:
     """Run a command; seconds, processor seconds, and peak memory in GB."""
-    command = [sys.executable, "-m", "thresher", *map(str, arguments), "--quiet"]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) not in (0, 1):  # 1: nothing could be certified
         sys.exit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
     return {
-        "seconds": round(time.perf_counter() - began, 1),
-        "processor": round(used.ru_utime + used.ru_stime, 1),
-        "peak_gb": round(used.ru_maxrss / 1e6, 2),
+        "seconds": round(time.perf_counter() - began, 2),
+        "processor": round(used.ru_utime + used.ru_stime, 2),
+        "peak_gb": round(used.ru_maxrss / 1e6, 3),
     }
 
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,29 @@ def bare(artifact: Path, texts: list[str]) -> dict[str, float]:
     return row(taken, len(texts) / seconds, processor / len(texts))
 
 
+def compare(
+    artifact: Path, texts: list[str], clients: list[int]
+) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Of both servers and each number of clients what `row` gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = "from thresher.cli.main import main; main()"
+        database = str(Path(folder, "reviews.db"))
+        served = ["serve", str(artifact), "--port", "0", "--database", database]
+        commands = {
+            "thresher serve": [sys.executable, "-c", run, *served],
+            "encode + FAISS only": [sys.executable, __file__, str(artifact), "--minimal"],
+        }
+        servers = {name: Started(command) for name, command in commands.items()}
+        try:
+            for many in clients:
+                for name, server in servers.items():
+                    under_load(server, texts[: 4 * many], many)
+                    yield name, many, under_load(server, texts, many)
+        finally:
+            for server in servers.values():
+                server.end()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("artifact", type=Path)
@@ -166,24 +190,8 @@ def main() -> None:
     line = "{:<22}{:>8}{:>9.1f}{:>9.1f}{:>12.0f}{:>14.2f}"
     print(f"{'':<22}{'clients':>8}{'p50 ms':>9}{'p99 ms':>9}{'requests/s':>12}{'processor ms':>14}")
     print(line.format("Retriever.match", 1, *bare(given.artifact, texts).values()))
-    with tempfile.TemporaryDirectory() as folder:
-        run = "from thresher.cli.main import main; main()"
-        database = str(Path(folder, "reviews.db"))
-        served = ["serve", str(given.artifact), "--port", "0", "--database", database]
-        commands = {
-            "thresher serve": [sys.executable, "-c", run, *served],
-            "encode + FAISS only": [sys.executable, __file__, str(given.artifact), "--minimal"],
-        }
-        servers = {name: Started(command) for name, command in commands.items()}
-        try:
-            for clients in given.clients:
-                for name, server in servers.items():
-                    under_load(server, texts[: 4 * clients], clients)
-                    found = under_load(server, texts, clients)
-                    print(line.format(name, clients, *found.values()), flush=True)
-        finally:
-            for server in servers.values():
-                server.end()
+    for name, clients, found in compare(given.artifact, texts, given.clients):
+        print(line.format(name, clients, *found.values()), flush=True)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_help_and_version(run):
     assert run("--version").out == f"{__version__}\n"
     shown = run("--help").out
     for verb in VERBS:
-        assert f"\n│ {verb} " in shown
+        assert f"\n  {verb} " in shown
         assert run(verb, "--help").code == 0
     assert run("mach").code == 2
     assert run().code == 2

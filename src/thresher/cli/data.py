@@ -31,7 +31,7 @@ def read_run(config: Path | None, overrides: Sequence[str], command: str) -> "Co
 
 @app.command()
 def audit(
-    config: Annotated[Path | None, typer.Argument(help=r"TOML of a run with \[data].")] = None,
+    config: Annotated[Path | None, typer.Argument(help="TOML of a run with [data].")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="data.key=value, as often as needed.")
     ] = None,
