@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -58,6 +58,38 @@ def test_the_total_is_the_weighted_sum_of_the_ratios():
     assert logs == pytest.approx({"a": 1.5, "b/x": 0.2, "b/y": -1.5, "total": -1.85})
     total.backward()
     assert vectors["query"].grad.item() == pytest.approx(-1.85)
+
+
+@pytest.mark.parametrize("block", [None, 2])
+@pytest.mark.parametrize("name", ["softmax", "croloss"])
+def test_a_row_is_compared_with_its_own_block_alone(name, block):
+    left, right = unit(12, 5, seed=0), unit(24, 5, seed=1)
+    log_q = -torch.rand(24, generator=torch.Generator().manual_seed(2), dtype=left.dtype)
+    pos = [(i, (5 * i) % 12) for i in range(12)]  # of both the remainder by 4 is the same
+    dropped = [(0, 8), (3, 23), (6, 2), (7, 11)]
+    loss, expected, grads = LOSSES[name](), 0.0, []
+    # Slowly: each row alone against the columns of its block.
+    slow = [x.clone().requires_grad_() for x in (left, right)]
+    for i, own in pos:
+        columns = [j for j in range(24) if j % 4 == i % 4]
+        out = [columns.index(j) for row, j in dropped if row == i]
+        m = Matching(
+            slow[0][i : i + 1],
+            slow[1][columns],
+            links([(0, columns.index(own))], [(0, j) for j in out], log_q[columns]),
+        )
+        expected = expected + loss.ratios(m)[""].num / 12
+    expected.backward()
+    fast = {"query": left.clone().requires_grad_(), "item": right.clone().requires_grad_()}
+    goal = Objective([Term("main", loss, "query_item")], block=block)
+    blocks = replace(links(pos, dropped, log_q), blocks=4)
+    total, _ = goal.reduce(fast, {"query_item": blocks})
+    total.backward()
+    torch.testing.assert_close(total, expected)
+    grads = zip(fast.values(), slow, strict=True)
+    assert all(b.grad.abs().sum() > 0.01 for _, b in grads)
+    for got, want in zip(fast.values(), slow, strict=True):
+        torch.testing.assert_close(got.grad, want.grad)
 
 
 def test_an_empty_part_is_zero_and_a_count_below_one_divides_as_it_is():

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -195,20 +195,48 @@ class Objective(nn.Module):
 
     def _ratios(self, loss: Loss, m: Matching) -> dict[str, Ratio]:
         """The loss's ratios: at once, or over blocks of left rows, which are independent."""
+        if m.links.blocks > 1:
+            return _added(self._ratios(loss, part) for part in _strided(m))
         if self.block is None or len(m.left) <= self.block:
             return loss.ratios(m)
-        totals: dict[str, Ratio] = {}
+        ratios: list[dict[str, Ratio]] = []
         for number, left in enumerate(m.left.split(self.block)):
             links = _rows(m.links, number * self.block, number * self.block + len(left))
             # Only the block's two sums are kept; backward scores the block again.
             block = (left, m.right, links)
-            parts: dict[str, Ratio] = checkpoint(
-                lambda *args: loss.ratios(Matching(*args)), *block, use_reentrant=False
+            ratios.append(
+                checkpoint(lambda *args: loss.ratios(Matching(*args)), *block, use_reentrant=False)
             )
-            for part, (num, den) in parts.items():
-                before = totals.get(part, Ratio(num.new_zeros(()), den.new_zeros(())))
-                totals[part] = Ratio(before.num + num, before.den + den)
-        return totals
+        return _added(ratios)
+
+
+def _added(ratios: Iterable[dict[str, Ratio]]) -> dict[str, Ratio]:
+    totals: dict[str, Ratio] = {}
+    for parts in ratios:
+        for part, (num, den) in parts.items():
+            before = totals.get(part, Ratio(num.new_zeros(()), den.new_zeros(())))
+            totals[part] = Ratio(before.num + num, before.den + den)
+    return totals
+
+
+def _strided(m: Matching) -> Iterator[Matching]:
+    """The matching of each block of links that have some."""
+    count, links = m.links.blocks, m.links
+
+    def apart(rows: Tensor) -> tuple[Tensor, ...]:
+        return rows.unflatten(0, (-1, count)).unbind(1)
+
+    def own(pairs: Tensor) -> tuple[Tensor, ...]:
+        of = pairs[:, 0] % count
+        order = of.argsort(stable=True)
+        ends = torch.bincount(of, minlength=count).cumsum(0)[:-1]
+        return (pairs[order] // count).tensor_split(ends.tolist())
+
+    log_q = [None] * count if links.log_q is None else apart(links.log_q)
+    sides = apart(m.left), apart(m.right), own(links.pos), own(links.ignored), log_q
+    for left, right, pos, ignored, own_log_q in zip(*sides, strict=True):
+        part = replace(links, pos=pos, ignored=ignored, log_q=own_log_q, blocks=1)
+        yield Matching(left, right, part)
 
 
 def _named(terms: Sequence[Term | Loss | tuple[Loss, float]]) -> tuple[Term, ...]:

@@ -53,6 +53,9 @@ class Links:
         pos: positive pairs (left row, column).
         ignored: pairs that are neither positive nor negative, such as other true items of a query.
         log_q: natural log of the probability with which each column was sampled into the batch.
+        blocks: a left row i is compared with the columns i, i + blocks, i + 2 blocks, ... (modulo
+            blocks) and no others; both sides of every pair, and the numbers of rows and of columns,
+            fit.
 
     Example:
         >>> pos, none = torch.tensor([[0, 0], [1, 1]]), torch.zeros(0, 2, dtype=torch.long)
@@ -65,6 +68,7 @@ class Links:
     pos: Int[Tensor, "E 2"]
     ignored: Int[Tensor, "X 2"]
     log_q: Float[Tensor, " C"] | None = None
+    blocks: int = 1
 
     def shift(self, columns: int) -> "Links":
         """The same links when `columns` other columns stand before this side's own."""

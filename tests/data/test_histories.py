@@ -49,6 +49,25 @@ def test_side_by_side():
     assert h[:0].table(9, padding=-1).shape == (0, 1)
 
 
+def test_rows_that_begin_together_are_one():
+    # Users [7, 4, 9] and [5, 7]: after one, two and three events, after one, and one with nothing.
+    first, last = np.array([0, 3, 0, 0, 3]), np.array([2, 4, 3, 1, 3])
+    passes, of, length = Histories.windows(SEQUENCES.items, first, last).passes(9)
+    assert rows(passes) == [[7, 4, 9], [5]]
+    assert (of.tolist(), length.tolist()) == ([0, 1, 0, 0, 1], [2, 1, 3, 1, 0])
+    # The last two events of each: [4, 9] begins elsewhere than [7, 4] and [7].
+    passes, of, length = Histories.windows(SEQUENCES.items, first, last).passes(2)
+    assert rows(passes) == [[7, 4], [4, 9], [5]]
+    assert (of.tolist(), length.tolist()) == ([0, 2, 1, 0, 2], [2, 1, 2, 1, 0])
+
+
+def test_rows_within_a_window_lose_what_stands_before_it():
+    h = Histories.windows(SEQUENCES.items, np.array([0, 0]), np.array([2, 3]))
+    both = h.within(h.take(np.array([1, 1])), 2)
+    assert rows(both) == [[4], [4, 9]]
+    assert rows(h.within(h.take(np.array([1, 1])), 3)) == [[7, 4], [7, 4, 9]]
+
+
 def test_it_is_a_table():
     assert isinstance(Histories.of(SEQUENCES), Table)
 

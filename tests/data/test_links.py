@@ -66,6 +66,36 @@ def test_links_name_every_other_pair_that_is_known_of_all_processes(seed, rank, 
         ]
 
 
+@given(
+    seed=st.integers(0, 50), rank=st.integers(0, 1), extra=st.integers(0, 1),
+    blocks=st.sampled_from([1, 2, 4]),
+)  # fmt: skip
+def test_items_of_one_s_group_are_dropped_and_other_blocks_are_not_seen(seed, rank, extra, blocks):
+    relation = random_relation(seed, share=0.3)
+    sampled = Sampled(count=1, chances=np.ones(5)) if extra else None
+    sampler = PairSampler(
+        relation, np.arange(12), batch_size=4, seed=0, rank=rank, world=2, sampled=sampled
+    )
+    groups = np.random.default_rng(seed).integers(0, 4, 12)
+    width = 4 * (1 + extra)
+    for batch in sampler.epoch(0):
+        links = batch_links(
+            relation, batch.query_rows, batch.columns, offset=sampler.offset, own=width,
+            groups=groups[batch.queries], blocks=blocks,
+        )  # fmt: skip
+        assert links.blocks == blocks
+        wide, dropped = links.shift(sampler.offset), []
+        for i, query in enumerate(batch.query_rows.tolist()):
+            for j, item in enumerate(batch.columns.tolist()):
+                process, place = divmod(j, width)
+                mate = place < 4 and groups[batch.queries[process * 4 + place]] == groups[query]
+                if (i - j) % blocks == 0 and (item in relation.items_of(query) or mate):
+                    dropped.append([i, j])
+        own = [[i, sampler.offset + i] for i in range(4)]
+        assert wide.pos.tolist() == own
+        assert wide.ignored.tolist() == [pair for pair in dropped if pair not in own]
+
+
 def floats(values):
     return np.array(values, dtype=np.float64)
 

@@ -54,6 +54,53 @@ def test_an_epoch_has_every_training_pair_once_less_the_tail():
     assert set(seen) <= truth
 
 
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    run=st.integers(2, 5),
+    number=st.integers(0, 3),
+)
+def test_runs_are_a_user_s_next_pairs_up_to_the_one_whose_window_they_read(counts, run, number):
+    users = np.repeat(np.arange(len(counts)), counts)
+    relation = Relation.from_pairs(
+        np.arange(len(users)), np.zeros(len(users), np.int64), shape=(len(users), 1)
+    )
+    given = {"batch_size": 1, "seed": 3, "groups": users, "run": run}
+    sampler = PairSampler(relation, np.arange(len(users)), **given)
+    batches = list(sampler.epoch(number))
+    row = [int(b.query_rows[0]) for b in batches]
+    window = [int(b.window_rows[0]) for b in batches]
+    assert sorted(row) == list(range(len(users)))
+    for at, (query, last) in enumerate(zip(row, window, strict=True)):
+        assert users[query] == users[last]
+        assert 0 <= last - query < run
+        # Up to the last one they stand next to each other.
+        assert row[at : at + last - query + 1] == list(range(query, last + 1))
+    # A run is as long as it may be, but for the first and the last one of a user.
+    for first, last in {
+        (row[at], w) for at, w in enumerate(window) if not at or w != window[at - 1]
+    }:
+        ends = first == 0 or users[first - 1] != users[first] or last + 1 == len(users)
+        assert last - first + 1 == run or ends or users[last + 1] != users[last]
+
+
+def test_runs_begin_elsewhere_in_every_epoch_and_alike_on_every_process():
+    relation = Relation.from_pairs(np.arange(40), np.arange(40) % 5, shape=(40, 5))
+    sizes = {"seed": 1, "groups": np.arange(40) // 20, "run": 4}
+    one = PairSampler(relation, np.arange(40), batch_size=8, **sizes)
+    two = [
+        PairSampler(relation, np.arange(40), batch_size=4, rank=r, world=2, **sizes) for r in (0, 1)
+    ]
+    for whole, *shares in zip(one.epoch(2), *(part.epoch(2) for part in two), strict=True):
+        for name in ("query_rows", "window_rows"):
+            parts = [getattr(share, name) for share in shares]
+            assert np.concatenate(parts).tolist() == getattr(whole, name).tolist()
+    ends = [{int(w) for b in one.epoch(n) for w in b.window_rows} for n in range(40)]
+    assert len({min(e) for e in ends}) == 4
+    assert [b.query_rows.tolist() for b in one.epoch(0)] == [
+        b.query_rows.tolist() for b in one.epoch(0)
+    ]
+
+
 def test_epochs_differ_and_are_drawn_again_the_same():
     relation, rows = random_relation(2), np.arange(30)
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from oracles.tables import dataset, histories, queries_of
+from thresher.data.histories import Histories
 from thresher.data.queries import Queries
 from thresher.errors import InputError
 from thresher.losses import LOSSES
@@ -156,6 +157,23 @@ def test_alone_is_as_in_a_batch(options):
     torch.testing.assert_close(taken, together[[4, 0, 4]])
     torch.testing.assert_close(torch.from_numpy(vectors(t, users(t, ROWS), rows=2)), together)
     torch.testing.assert_close(encoded(t, [7, 3, 7]), encoded(t)[[7, 3, 7]])
+
+
+def test_histories_that_begin_together_are_read_in_one_pass_as_one_by_one(options):
+    t = tower(**options)
+    one = histories([3, 1, 2, 7], [5, 9])
+    rows = Histories(
+        one.items, torch.tensor([0, 4, 0, 0, 4, 0]), torch.tensor([2, 6, 4, 2, 5, 0])
+    )  # [3, 1], [5, 9], [3, 1, 2, 7], [3, 1], [5], nothing
+    gradients = []
+    for found in (of_users(t, rows), torch.cat([of_users(t, rows[i : i + 1]) for i in range(6)])):
+        gradients.append([found])
+        t.zero_grad()
+        (found * torch.arange(1.0, found.numel() + 1).view_as(found).sin()).sum().backward()
+        gradients[-1] += [p.grad.to_dense() for p in t.parameters() if p.grad is not None]
+    assert len(gradients[0]) > 2
+    for together, alone in zip(*gradients, strict=True):
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_only_the_last_events_are_read(options):

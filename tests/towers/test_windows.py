@@ -60,20 +60,21 @@ def test_an_event_knows_only_those_up_to_it(kind, layers):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", ["gru", "attention"])
-def test_the_user_is_the_state_after_the_last_event(kind, layers):
-    x, lengths = events(), torch.tensor([5, 1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_state_after_an_event_is_the_user_who_had_no_more(kind, layers):
+    x = events()
     made = encoder(kind, layers)
-    states = made.states(x, lengths)
-    expected = torch.stack([states[0, 4], states[1, 0], states[2, 2]])
-    torch.testing.assert_close(made(x, lengths), expected)
+    states = made.states(x, torch.tensor([5, 5, 5]))
+    for last in range(5):
+        alone = made(x[:, : last + 1], torch.full((3,), last + 1))
+        torch.testing.assert_close(states[:, last], alone)
 
 
 def test_a_mean_by_hand():
     x = torch.tensor([[[1.0, 2.0], [3.0, -4.0], [9.0, 9.0]]])
     # (1 + 3) / 2, (2 - 4) / 2; the third stands behind the end.
     assert Mean()(x, torch.tensor([2])).tolist() == [[2, -1]]
-    assert torch.equal(Mean().states(x, torch.tensor([2])), x)
+    assert Mean().states(x, torch.tensor([2]))[0, :2].tolist() == [[1, 2], [2, -1]]
 
 
 def test_attention_against_a_loop_over_its_equation():
@@ -88,15 +89,15 @@ def test_attention_against_a_loop_over_its_equation():
         return standard * w[f"layers.0.norms.{number}.weight"] + w[f"layers.0.norms.{number}.bias"]
 
     e = x[0].double().numpy()
-    placed = [e[j] + w["places"][length - 1 - j] for j in range(length)]
-    ask = affine("asks", norm(0, placed[-1]))
-    both = [affine("seen", norm(0, v)) for v in placed]
+    ask = affine("asks", norm(0, e[length - 1]))
+    both = [affine("seen", norm(0, v)) for v in e[:length]]
     found = np.zeros(DIM)
-    for part in (slice(0, 2), slice(2, 4)):  # two heads of two numbers
-        scores = [ask[part] @ v[:DIM][part] / math.sqrt(2) for v in both]
+    for head, part in enumerate((slice(0, 2), slice(2, 4))):  # two heads of two numbers
+        by_age = w["layers.0.ages"][length - 1 - np.arange(length), head]
+        scores = [ask[part] @ v[:DIM][part] / math.sqrt(2) for v in both] + by_age
         shares = np.exp(scores) / np.exp(scores).sum()
         found[part] = sum(a * v[DIM:][part] for a, v in zip(shares, both, strict=True))
-    y = placed[-1] + affine("attended", found)
+    y = e[length - 1] + affine("attended", found)
     y = y + affine("out", np.maximum(affine("hidden", norm(1, y)), 0))
     np.testing.assert_allclose(made(x, torch.tensor([length]))[0].detach().numpy(), y, atol=1e-5)
 
@@ -119,7 +120,7 @@ def test_untrained_attention_is_the_last_event():
     made.start(torch.Generator().manual_seed(0))
     x = events()
     last = x[[0, 1, 2], [4, 1, 0]]
-    torch.testing.assert_close(made(x, torch.tensor([5, 2, 1])), last + made.places[0])
+    torch.testing.assert_close(made(x, torch.tensor([5, 2, 1])), last)
 
 
 @pytest.mark.parametrize("kind", ["gru", "attention"])

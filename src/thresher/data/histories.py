@@ -82,6 +82,27 @@ class Histories:
         rows[there] = self.items[places[there]]
         return rows
 
+    def within(self, windows: "Histories", max_length: int) -> "Histories":
+        """The same rows, each beginning where the last `max_length` events of a window do.
+
+        Row i of `windows` is of the same user as row i of these, and ends with it or less than
+        `max_length` events later.
+        """
+        return Histories(self.items, self.first.maximum(windows.last - max_length), self.last)
+
+    def passes(self, max_length: int) -> tuple["Histories", "Tensor", "Tensor"]:
+        """Rows that begin together as one: the longest of each; which of them, and how far, a row.
+
+        Row i has the first `length[i]` events of row `of[i]` of the first. As in `table` the last
+        `max_length` events of each row count.
+        """
+        import torch
+
+        first = self.first.maximum(self.last - max_length)
+        begin, of = first.unique(return_inverse=True)
+        end = torch.zeros_like(begin).scatter_reduce(0, of, self.last, "amax")
+        return Histories(self.items, begin, end), of, self.last - first
+
     def sequences(self) -> Sequences:
         """The same as lists of their own."""
         counts = self.lengths().numpy()

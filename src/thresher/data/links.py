@@ -1,12 +1,13 @@
 """The links of a batch: what in it is true, what is to be ignored."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int, Int64
 
-from thresher.data.relation import Relation
+from thresher.data.relation import Relation, ranges
 from thresher.data.sampler import Sampled
 from thresher.errors import InputError
 from thresher.types import Links
@@ -69,6 +70,8 @@ def batch_links(
     own: int | None = None,
     in_batch: bool = True,
     ignored: Relation | None = None,
+    groups: Int[np.ndarray, " all"] | None = None,
+    blocks: int = 1,
 ) -> Links:
     """Which columns of a batch are true for its queries, those of other processes included.
 
@@ -90,6 +93,9 @@ def batch_links(
         own: number of this process's columns; as many as its queries when left out.
         in_batch: whether the own items of other queries are negatives; dropped otherwise.
         ignored: ignored pairs: neither positive nor negative.
+        groups: number of the group, such as a user, of each query of all processes in rank order;
+            own items of other queries of one's group are dropped.
+        blocks: a divisor of the numbers of queries and of columns of each process, see `Links`.
 
     Memory: O(true and ignored items of the queries + such pairs), never queries x columns.
 
@@ -101,6 +107,14 @@ def batch_links(
     size = len(query_rows)
     width = size if own is None else own
     pairs = _known(relation, ignored, query_rows, columns)
+    if blocks > 1:
+        pairs = pairs[(pairs[:, 0] - pairs[:, 1]) % blocks == 0]
+    if groups is not None:
+        alike = _alike(
+            groups * blocks + np.arange(len(groups)) % blocks, offset // width * size, size
+        )
+        alike[:, 1] = alike[:, 1] // size * width + alike[:, 1] % size
+        pairs = _distinct(pairs, alike, len(columns))
     if not in_batch:
         # Whatever it is, an own item of another query is dropped.
         owned = np.arange(len(columns)) % width < size
@@ -110,7 +124,17 @@ def batch_links(
     pairs[:, 1] -= offset
     diagonal = pairs[:, 0] == pairs[:, 1]
     drawn = None if log_q is None else log_q.of(columns[offset : offset + width], size)
-    return _links("query", "item", pairs[diagonal], pairs[~diagonal], drawn)
+    links = _links("query", "item", pairs[diagonal], pairs[~diagonal], drawn)
+    return replace(links, blocks=blocks)
+
+
+def _alike(groups: Int[np.ndarray, " all"], first: int, size: int) -> Int64[np.ndarray, "E 2"]:
+    """The pairs (i, j) where query first + i and query j are of one group, of `size` queries i."""
+    order = np.argsort(groups, kind="stable")
+    mine = groups[first : first + size]
+    low = np.searchsorted(groups, mine, side="left", sorter=order)
+    times = np.searchsorted(groups, mine, side="right", sorter=order) - low
+    return np.stack([np.repeat(np.arange(size), times), order[ranges(low, times)]], axis=1)
 
 
 def _check_own(
@@ -197,11 +221,18 @@ def _known(
     true = relation.among(query_rows, item_rows)
     if ignored is None:
         return true
-    both = np.concatenate([true, ignored.among(query_rows, item_rows)])
+    return _distinct(true, ignored.among(query_rows, item_rows), len(item_rows))
+
+
+def _distinct(
+    first: Int64[np.ndarray, "E 2"], second: Int64[np.ndarray, "X 2"], columns: int
+) -> Int64[np.ndarray, "F 2"]:
+    """The pairs of both, each once, by i and then by j."""
+    both = np.concatenate([first, second])
     # One number a pair sorts many times faster than rows of two, and here faster than np.unique.
-    keys = np.sort(both[:, 0] * len(item_rows) + both[:, 1])
+    keys = np.sort(both[:, 0] * columns + both[:, 1])
     keys = keys[np.diff(keys, prepend=-1) > 0]
-    return np.stack(np.divmod(keys, max(len(item_rows), 1)), axis=1)
+    return np.stack(np.divmod(keys, max(columns, 1)), axis=1)
 
 
 def _links(

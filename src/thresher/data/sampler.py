@@ -67,12 +67,15 @@ class PairBatch(NamedTuple):
             their order, then hard negatives, then those sampled from the catalogue.
         columns: item rows of all processes in rank order, the columns after a gather.
         queries: query rows of all processes in rank order.
+        window_rows: for each of `query_rows` the query whose window of events it reads, up to its
+            own last event; itself where it stands alone.
     """
 
     query_rows: Int64[np.ndarray, " B"]
     item_rows: Int64[np.ndarray, " own"]
     columns: Int64[np.ndarray, " C"]
     queries: Int64[np.ndarray, " all"]
+    window_rows: Int64[np.ndarray, " B"]
 
 
 class PairSampler:
@@ -105,8 +108,12 @@ class PairSampler:
         sample_weight: how often each training query is drawn, up to a factor: within its group, or
             with "every" in the whole epoch, where one of twice the mean comes twice. Numbers of 0
             or more; all alike when left out.
+        run: with "every", pairs of one group that stand together, next to each other as in
+            `query_rows` and from a random place on; the runs are permuted. They read the window of
+            the last of them (`PairBatch.window_rows`). Needs `groups` above 1.
 
-    Memory: 16 bytes a training pair, 8 more with one pair a query, and 24 more while an epoch runs.
+    Memory: 16 bytes a training pair, 8 more with one pair a query or with runs, and 24 to 40 more
+        while an epoch runs.
 
     Raises:
         InputError: there are fewer pairs than one slice, or `rarity`, `groups` or `sample_weight`
@@ -128,6 +135,7 @@ class PairSampler:
         rarity: Float[np.ndarray, " N"] | None = None,
         groups: Int[np.ndarray, " Q"] | None = None,
         sample_weight: Float[np.ndarray, " Q"] | None = None,
+        run: int = 1,
     ) -> None:
         local = relation.take(query_rows).pairs()
         self.pairs = np.stack([query_rows[local[:, 0]], local[:, 1]], axis=1).astype(np.int64)
@@ -140,7 +148,11 @@ class PairSampler:
                 chances = chances * _chances(relation, rarity)[local[:, 1]]
             of = _groups(groups, len(query_rows))[local[:, 0]] if positives != "every" else None
             self._weighted = WeightedSampler.of(of, chances)
-        self._shape, self._seed = relation.shape, seed
+        self._shape, self._seed, self._run = relation.shape, seed, run
+        self._group = np.empty(0, np.int64)
+        if run > 1:
+            self._group = np.zeros(len(relation), np.int64)
+            self._group[query_rows] = _groups(groups, len(query_rows))
         self._hard, self._sampled = hard_negatives, sampled
         self._rank, self._world, self._batch_size = rank, world, batch_size
         count = len(self.pairs) if self._weighted is None else self._weighted.count
@@ -177,24 +189,34 @@ class PairSampler:
             number: of the epoch; with the seed, it alone decides the order and whatever is drawn.
             order: an order of `pairs_of(number)` (row numbers, each once) in place of the drawn
                 one, such as one that puts pairs that are alike in one batch; the same on every
-                process.
+                process. It has no runs.
             hard: wrong items of every query of the relation, -1 where there are fewer, of which
                 each query of a batch draws `hard_negatives` different ones as further columns; the
                 same on every process. Columns that lack one hold any item, each equally likely, and
                 so do all of them without `hard`.
         """
         pairs = self.pairs_of(number)
+        windows = pairs[:, 0]
         if order is None:
-            order = np.random.default_rng((self._seed, number)).permutation(len(pairs))
+            draw = np.random.default_rng((self._seed, number))
+            if self._run > 1:
+                order, newest = in_runs(self._group[windows], self._run, draw)
+                windows = windows[newest]
+            else:
+                order = draw.permutation(len(pairs))
         if hard is None:
             hard = np.empty((self._shape[0], 0), dtype=np.int64)
         size = self._world * self._batch_size
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size]
-            yield self._batch(pairs[rows], hard, number, step)
+            yield self._batch(pairs[rows], windows[rows], hard, number, step)
 
     def _batch(
-        self, pairs: Int64[np.ndarray, "all 2"], hard: Int64[np.ndarray, "Q m"], *where: int
+        self,
+        pairs: Int64[np.ndarray, "all 2"],
+        windows: Int64[np.ndarray, " all"],
+        hard: Int64[np.ndarray, "Q m"],
+        *where: int,
     ) -> PairBatch:
         """This process's share of the pairs of all processes; `where` are epoch and step."""
         queries, items = pairs.T.copy()
@@ -207,7 +229,11 @@ class PairSampler:
         columns = np.concatenate([part.reshape(self._world, -1) for part in extra], axis=1)
         own = slice(self.query_offset, self.query_offset + self._batch_size)
         return PairBatch(
-            queries[own].copy(), columns[self._rank].copy(), columns.ravel().copy(), queries
+            queries[own].copy(),
+            columns[self._rank].copy(),
+            columns.ravel().copy(),
+            queries,
+            windows[own].copy(),
         )
 
     def _generator(self, salt: int, epoch: int, step: int) -> np.random.Generator:
@@ -265,6 +291,30 @@ class WeightedSampler:
         last = np.searchsorted(self.below, self.high, side="left") - 1
         first = np.searchsorted(self.below, self.low, side="right") - 1
         return found.clip(first, last)
+
+
+def in_runs(
+    groups: Int64[np.ndarray, " P"], longest: int, generator: np.random.Generator
+) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
+    """An order that keeps pairs of one group together, and the last pair of each pair's run.
+
+    Pairs of a group stand next to each other. Each group is cut into runs of `longest` pairs from a
+    random place on; the runs are permuted.
+
+    Example:
+        >>> order, last = in_runs(np.array([0, 0, 0, 1]), 3, np.random.default_rng(1))
+        >>> order, last
+        (array([3, 0, 1, 2]), array([1, 1, 2, 3]))
+    """
+    new = np.diff(groups, prepend=groups[:1] - 1) != 0
+    first = np.flatnonzero(new)
+    of = np.cumsum(new) - 1
+    place = np.arange(len(groups)) - first[of] + generator.integers(0, longest, len(first))[of]
+    new |= place % longest == 0
+    run = np.cumsum(new) - 1
+    ends = np.append(np.flatnonzero(new)[1:], len(groups)) - 1
+    order = np.argsort(generator.permutation(len(ends))[run], kind="stable")
+    return order, ends[run]
 
 
 def _groups(groups: Int[np.ndarray, " Q"] | None, queries: int) -> Int64[np.ndarray, " Q"]:

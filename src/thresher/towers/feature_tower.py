@@ -215,7 +215,9 @@ class FeatureTower(nn.Module):
         averaged = None
         if self.combine == "concat" and histories is not None:
             averaged = self._averaged()
-        return QueryTable(own, torch.from_numpy(rows), histories, averaged, self.max_history)
+        shares = self.history is not None and self.interests == 1
+        run = max(1, self.max_history // 2) if shares else 1
+        return QueryTable(own, torch.from_numpy(rows), histories, averaged, self.max_history, run)
 
     def _averaged(self) -> dict[str, Bag]:
         """The bags of the items of which a history has the average."""
@@ -258,21 +260,19 @@ class FeatureTower(nn.Module):
 
     def _users(self, histories: Histories) -> Float[Tensor, "n K D"]:
         """What the encoder makes of histories; each of their items is encoded once."""
-        distinct, at = histories.table(self.max_history, padding=-1).unique(return_inverse=True)
         items = self.items()
-        if len(distinct) and int(distinct[-1]) >= len(items):
-            raise InputError(
-                f"a history names item row {int(distinct[-1])}, and the catalogue has "
-                f"{len(items)} items; call describe with the catalogue that it refers to"
-            )
-        rows = distinct.where(distinct >= 0, len(items))  # what fills up short histories is nothing
         padded = Features("item", {name: bags.padded() for name, bags in items.bags.items()})
-        vectors = self._sum(padded.take(rows))
-        at = at.to(vectors.device)
-        events = vectors.index_select(0, at.flatten()).view(*at.shape, self.dim)
-        lengths = histories.lengths().clamp(max=self.max_history).to(vectors.device)
-        users: Tensor = cast(HistoryEncoder, self.history)(events, lengths)
-        return users
+
+        def encoded(rows: Tensor) -> Tensor:
+            if len(rows) and int(rows.max()) >= len(items):
+                raise InputError(
+                    f"a history names item row {int(rows.max())}, and the catalogue has "
+                    f"{len(items)} items; call describe with the catalogue that it refers to"
+                )
+            # What fills up short histories is nothing.
+            return self._sum(padded.take(rows.where(rows >= 0, len(items))))
+
+        return cast(HistoryEncoder, self.history).read(histories, encoded)
 
     def _concatenated(self, inputs: Features) -> Float[Tensor, "n D"]:
         features = self.schema.features(inputs.side)

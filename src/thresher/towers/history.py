@@ -1,11 +1,13 @@
 """A user's events to one vector, or to several: an encoder, perhaps interests, a linear layer."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from thresher.data.histories import Histories
 from thresher.errors import InputError
 from thresher.towers.interests import Interests
 from thresher.towers.windows import CausalAttention, Mean, Recurrent
@@ -39,6 +41,7 @@ class HistoryEncoder(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
+        self.max_history = max_history
         generator = torch.Generator().manual_seed(seed)
         sizes: dict[str, Any] = {"layers": layers, "dropout": dropout}
         self.encoder: Mean | Recurrent | CausalAttention
@@ -68,6 +71,52 @@ class HistoryEncoder(nn.Module):
             users = self.pooling(self.encoder.states(events, lengths), lengths)
         made: Tensor = self.linear(users) * there[:, None, None]
         return made
+
+    def read(
+        self, histories: Histories, items: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "n K D"]:
+        """As `forward` of the last `max_history` events of each row.
+
+        Rows that begin together are one pass over the longest of them, from which each takes the
+        state after its last event; rows with several interests are read one by one. `items` makes
+        vectors of rows of the catalogue, each of which it is asked for once; -1 is no item.
+        """
+        passes, of, until = histories.passes(self.max_history)
+        alone = self.pooling is not None or len(passes) == len(histories)
+        if alone:
+            passes = histories
+        lengths = passes.lengths().clamp(max=self.max_history)
+        parts = _by_length(lengths)
+        tables = [passes.take(rows).table(self.max_history, padding=-1) for rows in parts]
+        distinct, at = torch.cat([t.flatten() for t in tables]).unique(return_inverse=True)
+        vectors = items(distinct)
+        device, made = vectors.device, []
+        for rows, table, places in zip(
+            parts, tables, at.split([t.numel() for t in tables]), strict=True
+        ):
+            events = vectors.index_select(0, places.to(device)).unflatten(0, table.shape)
+            own = lengths[rows].to(device)
+            made.append(
+                self(events, own) if alone else self.encoder.states(events, own).flatten(0, 1)
+            )
+        order = torch.cat(parts)
+        if alone:
+            return torch.cat(made).index_select(0, order.argsort().to(device))
+        widths = torch.cat(
+            [torch.full_like(r, t.shape[1]) for r, t in zip(parts, tables, strict=True)]
+        )
+        begin = torch.empty_like(order)
+        begin[order] = widths.cumsum(0) - widths
+        last = (begin[of] + until - 1).clamp(min=0).to(device)
+        users: Tensor = self.linear(torch.cat(made).index_select(0, last))
+        return (users * (until > 0).to(device)[:, None])[:, None]
+
+
+def _by_length(lengths: Int64[Tensor, " n"]) -> list[Int64[Tensor, " m"]]:
+    """Rows of about one length: up to 8, 16, 32, ...; otherwise most of a table is filling."""
+    bounds = 2 ** torch.arange(3, 17)
+    of = torch.bucketize(lengths, bounds)
+    return [torch.nonzero(of == part)[:, 0] for part in of.unique()] or [torch.arange(0)]
 
 
 def check_history(encoder: str, dim: int, heads: int) -> None:

@@ -76,7 +76,9 @@ class QueryTable:
         histories: the items that each had; None without.
         averaged: the bags of the catalogue, by the name of the item's feature, where they are
             averaged over a history; None where its items are read one by one.
-        max_history: items of a history that are averaged, the last ones.
+        max_history: items of a history that are read, the last ones.
+        run: queries of one user that training keeps together, as the tower reads their histories in
+            one pass; 1 where it reads each by itself.
 
     Memory: the table and 24 bytes a query; bags are made for the rows that are taken.
     """
@@ -86,6 +88,7 @@ class QueryTable:
     histories: Histories | None
     averaged: Mapping[str, Bag] | None
     max_history: int
+    run: int = 1
 
     def __len__(self) -> int:
         if self.histories is not None:
@@ -94,6 +97,18 @@ class QueryTable:
 
     def __getitem__(self, rows: slice) -> Features:
         return self.take(torch.arange(len(self))[rows])
+
+    def within(self, rows: Int[Tensor, " n"], windows: Int[Tensor, " n"]) -> Features:
+        """The queries of these numbers, each with what it shares of the window of another.
+
+        Query `rows[i]` reads of its history the events that are among the last `max_history` of
+        query `windows[i]`, which is of the same user and has the same events and perhaps more.
+        """
+        taken = self.take(rows)
+        if taken.histories is None or self.histories is None:
+            return taken
+        histories = taken.histories.within(self.histories.take(windows), self.max_history)
+        return replace(taken, histories=histories)
 
     def take(self, rows: Int[Tensor, " n"]) -> Features:
         """The queries of these numbers, in this order."""

@@ -5,11 +5,9 @@ event. `states` gives a vector for every event, which knows only the events up t
 one for the user.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 Events = Float[Tensor, "n L D"]
@@ -38,8 +36,9 @@ class Mean(nn.Module):
         """Draws nothing."""
 
     def states(self, events: Events, lengths: Lengths) -> Events:
-        """The events as they are."""
-        return events
+        """The mean of each event and those before it."""
+        count = torch.arange(1, events.shape[1] + 1, device=events.device, dtype=events.dtype)
+        return (torch.ones(len(count), len(count)).to(events).tril_() / count[:, None]) @ events
 
     def forward(self, events: Events, lengths: Lengths) -> Float[Tensor, "n D"]:
         """One row a user."""
@@ -81,17 +80,19 @@ class CausalAttention(nn.Module):
     """Self-attention in which an event sees those before it; the last event's vector is the user.
 
     Equation:
-        x_j = e_j + p_j                      p is counted from the newest event
-        x_j = x_j + sum_i<=j softmax_i( LN(x_j) A . LN(x_i) S / sqrt(D / heads) ) LN(x_i) V O
+        x_j = e_j                            r is learnt for each age, 0 for the event itself
+        x_j = x_j + sum_i<=j softmax_i(LN(x_j) A . LN(x_i) S / sqrt(D / heads) + r_j-i) LN(x_i) V O
         x_j = x_j + relu(LN(x_j) H) F        the last two once a layer, each with biases
     O and F start at 0: untrained, the user is the last event. Dropout leaves out a share of the
     numbers of the events and of what a layer adds in training.
 
     Source:    Kang and McAuley, *Self-attentive sequential recommendation* (SASRec), ICDM 2018.
     Differs:   the norm stands before both parts of a layer and not after the last; no dropout of
-               attention weights; positions from the end, so that a row's vector does not depend on
-               how it was cut; only the last event asks in the last layer, as only it is used.
-    Memory:    about n * L * 8 D floats a layer; 3 D of them in the last one.
+               attention weights; in place of positions a weight for each age of an event seen from
+               the one that asks (as in T5, Raffel et al., JMLR 2020), so that the state after an
+               event is the same whatever comes later; `forward` asks in the last layer for the
+               last event alone.
+    Memory:    about n * L * 8 D floats a layer and n * L * L * heads.
     """
 
     def __init__(
@@ -99,42 +100,36 @@ class CausalAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = dropout
-        self.places = nn.Parameter(torch.empty(max_history, dim))
-        self.layers = nn.ModuleList(_Layer(dim, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(_Layer(dim, heads, max_history, dropout) for _ in range(layers))
 
     def start(self, generator: torch.Generator) -> None:
         """Draws the weights."""
         _draw(self, generator)
-        nn.init.normal_(self.places, std=1 / math.sqrt(self.places.shape[1]), generator=generator)
         for name, parameter in self.layers.named_parameters():
-            if name.endswith(("attended.weight", "out.weight")):
+            if name.endswith(("attended.weight", "out.weight", "ages")):
                 nn.init.zeros_(parameter)
 
     def states(self, events: Events, lengths: Lengths) -> Events:
         """Each event with what it sees of those before it."""
-        x = self._placed(events, lengths)
+        x = F.dropout(events, self.dropout, self.training)
         for layer in self.layers:
             x = layer(x, x)
         return x
 
     def forward(self, events: Events, lengths: Lengths) -> Float[Tensor, "n D"]:
         """One row a user."""
-        x = self._placed(events, lengths)
+        x = F.dropout(events, self.dropout, self.training)
         for layer in self.layers[:-1]:
             x = layer(x, x)
-        there = ages(lengths, events.shape[1]) >= 0
-        return self.layers[-1](newest(x, lengths), x, there).squeeze(1)
-
-    def _placed(self, events: Events, lengths: Lengths) -> Events:
-        age = ages(lengths, events.shape[1]).clamp(min=0)
-        return F.dropout(events + F.embedding(age, self.places), self.dropout, self.training)
+        return self.layers[-1](newest(x, lengths), x, lengths).squeeze(1)
 
 
 class _Layer(nn.Module):
     """One layer of `CausalAttention`."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, max_history: int, dropout: float) -> None:
         super().__init__()
+        self.ages = nn.Parameter(torch.zeros(max_history, heads))
         self.heads, self.dropout = heads, dropout
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
         self.asks, self.seen = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
@@ -145,22 +140,27 @@ class _Layer(nn.Module):
         self,
         x: Float[Tensor, "n A D"],
         events: Float[Tensor, "n L D"],
-        there: Bool[Tensor, "n L"] | None = None,
+        lengths: Lengths | None = None,
     ) -> Float[Tensor, "n A D"]:
         """What the layer makes of the events x that ask: all of them, or one a row.
 
-        With `there`, one event sees those of `events` that are there. Without, each sees those up
-        to it; what fills a row up then comes after all of its events.
+        With `lengths` the last event of each row asks. Without, each sees those up to it; what
+        fills a row up then comes after all of its events.
         """
         seen = self.seen(self.norms[0](events)).chunk(2, dim=2)
         asks, keys, values = (
             part.unflatten(2, (self.heads, -1)).transpose(1, 2)
             for part in (self.asks(self.norms[0](x)), *seen)
         )
-        mask = None if there is None else there[:, None, None]
-        found = F.scaled_dot_product_attention(
-            asks, keys, values, attn_mask=mask, is_causal=there is None
-        )
+        columns = events.shape[1]
+        if lengths is None:
+            lengths = torch.arange(1, columns + 1, device=events.device)
+            age = ages(lengths, columns)[None]
+        else:
+            age = ages(lengths, columns)[:, None]
+        bias = F.embedding(age.clamp(min=0), self.ages).permute(0, 3, 1, 2)
+        bias = bias.masked_fill((age < 0)[:, None], -torch.inf)
+        found = F.scaled_dot_product_attention(asks, keys, values, attn_mask=bias)
         x = x + self._dropped(self.attended(found.transpose(1, 2).flatten(2)))
         return x + self._dropped(self.out(self.hidden(self.norms[1](x)).relu()))
 

@@ -14,14 +14,17 @@ from thresher.data.relation import Relation
 from thresher.data.sampler import PairBatch, PairSampler, Sampled
 from thresher.errors import InputError
 from thresher.evaluate.propensity import inverse_propensity
+from thresher.towers.inputs import QueryTable
 from thresher.towers.labels import LabelTable
 from thresher.towers.model import RetrievalModel
-from thresher.training.options import TrainOptions
+from thresher.training.options import MOST, MOST_SHARED, TrainOptions
 from thresher.training.views import SPREAD_OUT, VIEWS, ItemViews, itself
 from thresher.types import Batch, Inputs, Links, Table
 
 QUERY_ITEM = "query_item"
 """Links between queries and items, which a term reads that names none."""
+COLUMNS = 256
+"""Own items of a batch that a query is compared with, where a user's queries are read together."""
 PROTOTYPE_LINKS = ("query_text", "text_query", "text_minus_prototype")
 """Links that a term may read with label prototypes."""
 
@@ -102,7 +105,12 @@ class Batches:
             )
         self.pairs, self.options = pairs, options
         self.prototypes, self.device = prototypes, device
-        self.size = options.pairs_a_step(_an_epoch(pairs, options), world)
+        self.run = _run(pairs, options)
+        most = MOST_SHARED if self.run > 1 else MOST
+        self.size = options.pairs_a_step(_an_epoch(pairs, options), world, most=most)
+        self.blocks = 1
+        if self.run > 1 and not (options.hard_negatives or prototypes):
+            self.blocks = _blocks(self.size, self.size // world)
         counts = pairs.relation.take(pairs.query_rows).item_counts()
         sampled, rarity = _sampled(counts, options), None
         if options.positives == "rare":
@@ -120,6 +128,7 @@ class Batches:
             rarity=rarity,
             groups=pairs.groups,
             sample_weight=pairs.sample_weight,
+            run=self.run,
         )
         self.read = {VIEWS, SPREAD_OUT}.intersection(read)
         self.viewed = 0
@@ -129,6 +138,10 @@ class Batches:
         if options.logq:
             shares, in_batch = self.sampler.shares(), options.in_batch_negatives
             self.log_q = LogQ.expected(shares, sampled, queries=self.size, in_batch=in_batch)
+        self.group: np.ndarray | None = None
+        if self.run > 1 and pairs.groups is not None:
+            self.group = np.zeros(len(pairs.relation), np.int64)
+            self.group[pairs.query_rows] = pairs.groups
         self.place = np.full(len(pairs.relation), -1, np.int64)
         self.place[pairs.query_rows] = np.arange(len(pairs.query_rows))
 
@@ -138,7 +151,7 @@ class Batches:
         Epoch and step, with the seed, decide all else that is drawn.
         """
         relation, ignored = self.pairs.relation, self.pairs.ignored
-        queries = self.pairs.queries.take(torch.from_numpy(rows.query_rows))
+        queries = self._queries(rows)
         if self.options.negatives == "catalogue":
             links = {QUERY_ITEM: catalogue_links(relation, rows.query_rows, ignored=ignored)}
             items = self.pairs.items[: len(self.pairs.items)]
@@ -152,6 +165,8 @@ class Batches:
             own=len(rows.item_rows),
             in_batch=self.options.in_batch_negatives,
             ignored=ignored,
+            groups=None if self.group is None else self.group[rows.queries],
+            blocks=self.blocks,
         )
         links = {QUERY_ITEM: query_item}
         if self.prototypes:
@@ -181,6 +196,13 @@ class Batches:
                 links[SPREAD_OUT] = itself("alone", "alone", len(rows))
         return Batch(inputs, {name: link.to(self.device) for name, link in links.items()})
 
+    def _queries(self, rows: PairBatch) -> Inputs:
+        """The queries of a batch; those of one user read one window of events."""
+        table, taken = self.pairs.queries, torch.from_numpy(rows.query_rows)
+        if not isinstance(table, QueryTable) or self.run == 1:
+            return table.take(taken)
+        return table.within(taken, torch.from_numpy(rows.window_rows))
+
     def _items(self, rows: PairBatch) -> Inputs:
         """The columns of a batch; each of the first knows the query that it stands for."""
         table, taken = self.pairs.items, torch.from_numpy(rows.item_rows)
@@ -201,6 +223,17 @@ def _views(pairs: Pairs) -> ItemViews:
             "a term reads views of items, and these items have none; leave the term out"
         )
     return pairs.views
+
+
+def _run(pairs: Pairs, options: TrainOptions) -> int:
+    """How many pairs of one user a batch keeps together."""
+    together = options.positives == "every" and pairs.groups is not None
+    return pairs.queries.run if together and isinstance(pairs.queries, QueryTable) else 1
+
+
+def _blocks(size: int, own: int) -> int:
+    """The most blocks of `COLUMNS` columns or more that the pairs of each process fall into."""
+    return max(d for d in range(1, max(1, size // COLUMNS) + 1) if own % d == 0)
 
 
 def _an_epoch(pairs: Pairs, options: TrainOptions) -> int:

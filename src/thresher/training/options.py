@@ -6,6 +6,8 @@ from typing import Literal
 
 from thresher.errors import InputError
 
+MOST, MOST_SHARED = 512, 4096
+"""Pairs of a default batch, and where it reads the histories of a user's pairs together."""
 FEWEST_STEPS = 8
 """Steps of an epoch below which the default batch is made smaller."""
 
@@ -126,10 +128,10 @@ class TrainOptions:
             return None
         return max(2, round(self.cluster_size / self.cluster_growth ** (self.epochs - 1 - epoch)))
 
-    def pairs_a_step(self, pairs: int, world: int) -> int:
+    def pairs_a_step(self, pairs: int, world: int, *, most: int = MOST) -> int:
         """The batch size for so many pairs; InputError where processes cannot share it evenly."""
         if self.batch_size is None:
-            return max(1, min(512, pairs // FEWEST_STEPS) // world) * world
+            return max(1, min(most, pairs // FEWEST_STEPS) // world) * world
         if self.batch_size % world:
             raise InputError(
                 f"train.batch_size {self.batch_size} cannot be shared by {world} processes; "
