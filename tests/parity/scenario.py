@@ -3,14 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from oracles.tables import dataset
 from thresher.adapters import SentenceTransformersLoss
+from thresher.data.histories import Histories
 from thresher.data.links import batch_links, text_query_links
 from thresher.data.masking import ViewOptions
+from thresher.data.parts import Part
+from thresher.data.queries import Queries
 from thresher.data.relation import Relation
 from thresher.data.sampler import PairSampler
 from thresher.distributed import average_gradients
@@ -227,6 +231,40 @@ def featured_objective():
             Term("so", Softmax(temperature=0.2), "spread_out", weight=0.2),
         ]
     )
+
+
+class Read(nn.Module):
+    """The tower of histories for every input."""
+
+    def __init__(self):
+        super().__init__()
+        users = np.repeat(np.arange(5), 7)
+        first, last = 7 * users, np.arange(35)
+        items = np.random.default_rng(3).integers(0, 9, 35)
+        kept = np.flatnonzero(last > first)  # all events but the first of each user
+        read = Histories.windows(items, first[kept], last[kept])
+        truth = Relation(np.arange(len(kept) + 1), items[kept], 9)
+        ids = pa.array([f"u{user}" for user in users[kept]])
+        own = Queries(ids, None, None, read)
+        self.part = Part(own, truth, Relation.none(truth.shape), None, users[kept])
+        self.tower = FeatureTower(dim=DIM, encoder="gru", max_history=6, dropout=0.0)
+        data = dataset(
+            {"id": [f"i{i}" for i in range(9)]}, None, [(0, i) for i in range(9)], history=[[0]]
+        )
+        self.tower.fit(data, FeatureOptions(id_min_count=1))
+
+    def forward(self, name, inputs):
+        return self.tower(inputs)
+
+
+def read_share():
+    """The share of this process in a batch of 12 positions of users' histories, in two blocks."""
+    towers = Read()
+    pairs = pairs_of(RetrievalModel(towers.tower), towers.part)
+    options = TrainOptions(batch_size=QUERIES, logq=True, seed=3)
+    made = Batches(pairs, options, prototypes=False, device=torch.device("cpu"))
+    made.blocks = 2
+    return made.of(next(made.sampler.epoch(1)), 1, 0)
 
 
 def gradient(p):

@@ -6,6 +6,7 @@ import torch
 
 from parity.scenario import (
     Featured,
+    Read,
     Towers,
     adapted,
     featured_objective,
@@ -14,6 +15,7 @@ from parity.scenario import (
     mined_share,
     objective,
     parameters,
+    read_share,
     sampled_objective,
     sampled_share,
     share,
@@ -98,6 +100,21 @@ def test_views_of_features_of_several_processes_equal_those_of_one(found, step):
         got = process[f"featured, {step}"]
         assert got["logs"] == pytest.approx(logs, rel=1e-5)
         for one, want in zip(got["gradients"], parameters(towers, goal), strict=True):
+            assert want.grad.to_dense().abs().sum() > 0
+            torch.testing.assert_close(
+                torch.tensor(one), want.grad.to_dense(), rtol=1e-4, atol=1e-6
+            )
+
+
+def test_positions_of_histories_of_several_processes_equal_those_of_one(found):
+    # A user's runs lie on several processes; groups and blocks reach over all of them.
+    towers, goal, batch = Read(), sampled_objective().float(), read_share()
+    assert batch.links["query_item"].blocks == 2
+    assert len(batch.links["query_item"].ignored) >= 10
+    logs = plain_step(towers, batch, goal)
+    for process in found:
+        assert process["read"]["logs"] == pytest.approx(logs, rel=1e-5)
+        for one, want in zip(process["read"]["gradients"], parameters(towers, goal), strict=True):
             assert want.grad.to_dense().abs().sum() > 0
             torch.testing.assert_close(
                 torch.tensor(one), want.grad.to_dense(), rtol=1e-4, atol=1e-6

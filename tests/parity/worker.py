@@ -7,6 +7,7 @@ import torch
 
 from parity.scenario import (
     Featured,
+    Read,
     Towers,
     adapted,
     featured_objective,
@@ -16,6 +17,7 @@ from parity.scenario import (
     mined_share,
     objective,
     parameters,
+    read_share,
     sampled_objective,
     sampled_share,
     share,
@@ -51,6 +53,7 @@ def work(rank, world, port, folder):
             f"featured, {name}": gradients(step, featured_share(), featured_objective(), Featured())
             for name, step in (("plain", plain_step), ("cached", cached))
         },
+        "read": gradients(plain_step, read_share(), sampled_objective().float(), Read()),
         "adapted": adapted(rank, world),
         "gathered": distributed.gather(torch.tensor([[rank, 0], [rank, 1]])).tolist(),
         "summed": distributed.all_sum(own).tolist(),

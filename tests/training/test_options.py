@@ -16,6 +16,11 @@ def test_the_default_batch_leaves_eight_steps_an_epoch(pairs, world, size):
     assert TrainOptions().pairs_a_step(pairs, world) == size
 
 
+def test_the_default_batch_is_larger_where_a_user_s_events_are_read_together():
+    assert TrainOptions().pairs_a_step(100_000, 1, most=4096) == 4096
+    assert TrainOptions().pairs_a_step(8_000, 1, most=4096) == 1000
+
+
 def test_a_batch_size_of_ones_own_is_kept_or_refused():
     assert TrainOptions(batch_size=64).pairs_a_step(10, 2) == 64
     with pytest.raises(InputError, match="multiple of 2"):

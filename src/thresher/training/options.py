@@ -18,8 +18,8 @@ class TrainOptions:
 
     Args:
         epochs: passes over the training pairs.
-        batch_size: pairs a step, over all processes; when left out 512, or fewer where an epoch
-            would have less than 8 steps.
+        batch_size: pairs a step, over all processes; when left out 512, or 4,096 where a user's
+            events are read together, or fewer where an epoch would have less than 8 steps.
         learning_rate: of the tables of the tower, or of all of a `sentence` tower, at its highest;
             0.03 to 0.3 is usual for tables, 1e-5 to 5e-5 for a pre-trained model. What a run has
             that leaves this and others out depends on its tower (`thresher.towers`).
