@@ -85,6 +85,8 @@ class Objective(nn.Module):
     Attributes:
         logs: every part of the last call with plain tensors, unweighted, and "total".
 
+    Terms that read the same links share their scores, where these are no more than 2^24.
+
     Memory: Q x C scores for each term; with `block`, block x C of one term at a time.
 
     Raises:
@@ -168,6 +170,7 @@ class Objective(nn.Module):
         """One matching for each links in use; the right rows of a name are gathered once."""
         matchings: dict[str, Matching] = {}
         gathered: dict[str, Tensor] = {}
+        readers = Counter(term.links for term in self.terms)
         for term in self.terms:
             if term.links in matchings:
                 continue
@@ -190,7 +193,8 @@ class Objective(nn.Module):
             if wide.log_q is not None:
                 wide = replace(wide, log_q=gather(full_precision(wide.log_q)))
             left = full_precision(embeddings[link.left])
-            matchings[term.links] = Matching(left, gathered[link.right], wide)
+            shared = readers[term.links] > 1
+            matchings[term.links] = Matching(left, gathered[link.right], wide, shared)
         return matchings
 
     def _ratios(self, loss: Loss, m: Matching) -> dict[str, Ratio]:

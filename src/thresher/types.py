@@ -6,7 +6,7 @@ k retrieved items a query.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -91,11 +91,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Matching:
-    """What a loss sees: left vectors against right vectors, and the links between them."""
+    """What a loss sees: left vectors against right vectors, and the links between them.
+
+    That of several losses is `shared`: they keep in `made` what one makes and others need too.
+    """
 
     left: Float[Tensor, "Q D"]
     right: Float[Tensor, "C D"]
     links: Links
+    shared: bool = False
+    made: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def scores(self) -> Float[Tensor, "Q C"]:
         """Inner products; higher is closer."""

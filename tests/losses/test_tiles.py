@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from oracles.matchings import links, total, unit
 from oracles.memory import Largest
-from thresher.losses import LOSSES, Softmax, pairs, tiles
+from thresher.losses import LOSSES, Softmax, pairs, tcm, tiles
 from thresher.types import Matching
 
 POS = [(4, 1), (0, 1), (8, 13), (0, 2), (2, 5), (7, 7), (4, 0)]
@@ -24,11 +24,11 @@ def make(name):
     return loss.double() if isinstance(loss, torch.nn.Module) else loss
 
 
-def matching(*, frozen=()):
+def matching(*, frozen=(), shared=False):
     left, right = unit(9, 5, seed=0), unit(14, 5, seed=1)
     for name, x in (("left", left), ("right", right)):
         x.requires_grad_(name not in frozen)
-    return Matching(left, right, links(POS, DROP))
+    return Matching(left, right, links(POS, DROP), shared)
 
 
 @pytest.fixture(params=[1, 14, 40, 14 * 9, 2**24])
@@ -78,6 +78,21 @@ def test_tiles_of_any_size_give_the_same_sums_and_gradients(name, tile_size):
     for a, b in zip((*got[0], *got[1]), (*want[0], *want[1]), strict=True):
         assert b.abs().sum() > 0
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("sparse", [0, 10**6])
+def test_losses_that_share_their_scores_have_the_gradients_of_each_alone(sparse, monkeypatch):
+    monkeypatch.setattr(tcm, "SPARSE", sparse)
+    together, alone = matching(shared=True), matching()
+    for name in LOSSES:
+        parts, wanted = (make(name).ratios(m) for m in (together, alone))
+        for part, (num, den) in wanted.items():
+            torch.testing.assert_close(parts[part].num, num)
+            assert parts[part].den == den
+    for m in (together, alone):
+        sum(n * total(make(name).ratios(m)) for n, name in enumerate(LOSSES, 1)).backward()
+    torch.testing.assert_close(together.left.grad, alone.left.grad)
+    torch.testing.assert_close(together.right.grad, alone.right.grad)
 
 
 @pytest.mark.parametrize("name", LOSSES)

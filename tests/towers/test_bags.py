@@ -84,6 +84,71 @@ def test_gradients_of_several_calls_add_up():
     torch.testing.assert_close(parts.grad.to_dense(), whole.grad.to_dense())
 
 
+def test_the_gradient_of_tokens_of_many_digits_is_that_of_embedding_bag():
+    draw = torch.Generator().manual_seed(7)
+    tokens = torch.randint(1 << 23, (200,), generator=draw, dtype=torch.int32)
+    tokens[100:] = tokens[:100].flip(0)
+    b = Bags(tokens, torch.randn(200, generator=draw), torch.arange(0, 201, 20))
+    table = torch.zeros(1 << 23, 1, requires_grad=True)
+    factors = torch.arange(1.0, 11)[:, None]
+    (weighted_sums(table, b) * factors).sum().backward()
+    grad = table.grad.coalesce()
+    wanted: dict[int, float] = {}
+    for at, (token, weight) in enumerate(zip(tokens.tolist(), b.weights.tolist(), strict=True)):
+        wanted[token] = wanted.get(token, 0.0) + weight * (at // 20 + 1)
+    assert grad.indices()[0].tolist() == sorted(wanted)
+    assert grad.values()[:, 0].tolist() == pytest.approx([wanted[t] for t in sorted(wanted)])
+
+
+def test_a_backward_makes_one_gradient_of_all_sums_of_a_table():
+    """Each of the two sums by hand: 2 y of the rows that hold a token, times its weights."""
+    table = torch.ones(10, 2, requires_grad=True)
+    made = []
+    table.register_hook(lambda grad: made.append(grad._nnz()))
+    first, second = weighted_sums(table, bags()), weighted_sums(table, bags([[(7, 1.0)]]))
+    (first.square().sum() + second.square().sum()).backward()
+    assert made == [4]
+    # 7: of the first row 2 * 3 * 2.0, of the other sum 2 * 1 * 1.0; 3: 2 * 3 * 1 + 2 * .5 * .5.
+    expected = {0: 10.0, 3: 6.5, 7: 14.0, 9: 40.0}
+    grad = table.grad.to_dense()[:, 0]
+    assert {t: grad[t].item() for t in expected} == pytest.approx(expected)
+
+
+def test_what_a_failed_backward_left_is_not_in_the_next_gradient():
+    class Fails(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise ArithmeticError
+
+    table = torch.ones(10, 2, requires_grad=True)
+    first = Fails.apply(weighted_sums(table, bags()))  # earlier, so later in backward
+    second = weighted_sums(table, bags())
+    with pytest.raises(ArithmeticError):
+        (first.sum() + second.sum()).backward()
+    weighted_sums(table, bags([[(7, 1.0)]])).sum().backward()
+    assert table.grad.to_dense().sum() == 2
+
+
+def test_two_graphs_of_one_table_and_one_that_is_used_twice():
+    table = torch.ones(10, 2, requires_grad=True)
+    one, other = weighted_sums(table, bags()).sum(), 2 * weighted_sums(table, bags()).sum()
+    other.backward(retain_graph=True)
+    one.backward()
+    other.backward()
+    whole = torch.ones(10, 2, requires_grad=True)
+    (5 * weighted_sums(whole, bags()).sum()).backward()
+    torch.testing.assert_close(table.grad.to_dense(), whole.grad.to_dense())
+
+
+def test_tokens_of_weight_0_go():
+    assert rows_of(bags().weighty()) == [ROWS[0], [], ROWS[2], [(0, 1.0), (9, 4.0)]]
+    assert rows_of(bags([[(1, 0.0)], []]).weighty()) == [[], []]
+
+
 def test_nothing_in_nothing_out():
     table = torch.ones(10, 2, requires_grad=True)
     none = weighted_sums(table, bags()[:0])

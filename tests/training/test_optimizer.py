@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from thresher.errors import InputError
 from thresher.training import checkpoint
 from thresher.training.checkpoint import Position
-from thresher.training.optimizer import RowAdagrad
+from thresher.training.optimizer import RowAdagrad, rows_moved
 
 
 def sparse_gradient(rows, values, shape):
@@ -29,6 +29,22 @@ def test_a_row_moves_against_its_gradient_by_its_own_step():
     # a = 12.5 + 12.5 = 25; 0.575736 - 0.5 * 5 / 5 = 0.075736.
     expected[0, 0] = 0.075736
     torch.testing.assert_close(table.detach(), expected, atol=1e-6, rtol=0)
+
+
+def test_the_compiled_loop_moves_rows_as_torch_does():
+    draw = torch.Generator().manual_seed(3)
+    table, squares = torch.randn(50, 7, generator=draw), torch.rand(50, generator=draw)
+    rows, values = torch.randperm(50, generator=draw)[:20].sort().values, torch.randn(20, 7)
+    parameter = torch.nn.Parameter(table.clone())
+    optimizer = RowAdagrad([parameter], lr=0.2)
+    optimizer.state[parameter]["squares"] = squares.clone()
+    parameter.grad = torch.sparse_coo_tensor(
+        rows[None], values.clone(), (50, 7), is_coalesced=True, check_invariants=False
+    )
+    optimizer.step()
+    rows_moved(table, squares, rows, values, 0.2, 1e-8)
+    torch.testing.assert_close(parameter.detach(), table)
+    torch.testing.assert_close(optimizer.state[parameter]["squares"], squares)
 
 
 def test_an_accumulator_that_starts_high_keeps_a_row_of_small_gradients_near_its_start():

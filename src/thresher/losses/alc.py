@@ -168,7 +168,7 @@ def hardest_candidates(m: Matching, hardest: int) -> Candidates:
     top = rows.new_zeros(len(m.left), min(hardest, len(m.right)))
     real = torch.zeros_like(top, dtype=torch.bool)
     for tile in tiles(m):
-        scores, top[tile.rows] = tile.negatives().topk(top.shape[1], dim=1)
+        scores, top[tile.rows] = tile.hardest(hardest)
         real[tile.rows] = scores != -torch.inf
     columns = torch.cat([hits[:, None], top[rows]], 1)
     real = torch.cat([torch.ones_like(hits[:, None], dtype=torch.bool), real[rows]], 1)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -126,9 +126,9 @@ class CROLoss:
 
     def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the weighted ranks of all positives, and their number."""
-        warm = replace(m, left=m.left / self.temperature)
+        scale = 1 / self.temperature
         log_q = None if m.links.log_q is None else m.links.log_q.to(m.left.dtype)
-        return {"": streamed(warm, lambda tile: self._fold(tile, log_q))}
+        return {"": streamed(m, lambda tile: self._fold(tile, log_q), scale=scale)}
 
     def _fold(self, tile: Tile, log_q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         row, column = tile.pos

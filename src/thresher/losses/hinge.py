@@ -85,7 +85,7 @@ class HardestHinge:
     def _fold(self, tile: Tile) -> tuple[Tensor, Tensor, Tensor]:
         row, column = tile.pos
         hit = tile.scores[tile.pos][:, None]
-        hard, columns = tile.negatives().topk(min(self.hardest, tile.scores.shape[1]), dim=1)
+        hard, columns = tile.hardest(self.hardest)
         hard, columns = hard[row], columns[row]
         # -inf where a row has too few negatives: neither a violation nor a weight.
         hinges = (hard - hit + self._margin(hard, hit)).relu()

@@ -1,6 +1,6 @@
 """Softmax over the columns of the batch, the loss that most retrieval models start from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -63,8 +63,8 @@ class Softmax:
 
     def ratios(self, m: Matching) -> dict[str, Ratio]:
         """Sum of the softmax losses of all positives, and their number."""
-        warm = replace(m, left=m.left / self.temperature)
-        return {"": streamed(warm, lambda tile: _softmaxes(tile, m.links.log_q))}
+        scale = 1 / self.temperature
+        return {"": streamed(m, lambda tile: _softmaxes(tile, m.links.log_q), scale=scale)}
 
 
 def _softmaxes(tile: Tile, log_q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

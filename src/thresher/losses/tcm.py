@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from thresher.checks import are_numbers
@@ -9,6 +10,9 @@ from thresher.errors import InputError
 from thresher.losses.tensors import call
 from thresher.losses.tiles import Tile, streamed
 from thresher.types import Matching, Ratio
+
+SPARSE = 16
+"""A gradient is sparse where at most one pair of so many has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,17 @@ class ThresholdConsistentMargin:
 
 
 def _above(tile: Tile, margin: float) -> tuple[Tensor, Tensor, Tensor]:
-    over = tile.negatives().sub_(margin)
-    violating = over >= 0
-    total = over.relu_().sum()
-    return total, violating.count_nonzero(), over.copy_(violating)
+    violating = (tile.scores < margin).logical_not_()  # so is what is no number, to be seen
+    violating[tile.pos] = False
+    violating[tile.ignored] = False
+    count = violating.count_nonzero()
+    # Most pairs keep the margin, and then a sparse gradient is little to add.
+    if int(count) * SPARSE > violating.numel():
+        over = tile.scores.where(violating, margin).sub_(margin)
+        return over.sum(), count, violating.to(over.dtype)
+    edges = violating.nonzero()
+    over = tile.scores[edges[:, 0], edges[:, 1]] - margin
+    gradient = torch.sparse_coo_tensor(
+        edges.T, torch.ones_like(over), violating.shape, check_invariants=False
+    )
+    return over.sum(), count, gradient

@@ -1,6 +1,8 @@
 """A bag of weighted tokens a row, kept as one CSR: what a text is after it was tokenised, once."""
 
+import weakref
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int32, Int64
 from scipy import sparse
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from thresher.towers import bag_loops
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,7 @@ class Bags:
 
     def take(self, rows: Int64[Tensor, " n"]) -> "Bags":
         """The rows of these numbers, in this order; a row may be taken more than once."""
-        where, offsets = places(self.offsets, rows)
-        return Bags(self.tokens[where], self.weights[where], offsets)
+        return self._made(bag_loops.take, rows)
 
     @classmethod
     def empty(cls, rows: int) -> "Bags":
@@ -50,6 +54,15 @@ class Bags:
     def weighed(self, weights: Float32[Tensor, " T"]) -> "Bags":
         """The same rows with other weights."""
         return Bags(self.tokens, weights, self.offsets)
+
+    def weighty(self) -> "Bags":
+        """The rows without their tokens of weight 0, which nothing is to be read for."""
+        return self._made(bag_loops.weighty)
+
+    def _made(self, loop: Any, *also: Tensor) -> "Bags":
+        """Bags on the CPU through a loop of `thresher.towers.bag_loops`."""
+        parts = (self.tokens, self.weights, self.offsets, *also)
+        return Bags(*map(torch.from_numpy, loop(*(part.numpy() for part in parts))))
 
     def csr(self, columns: int) -> sparse.csr_matrix:
         """The rows as a SciPy matrix; what `from_csr` was given."""
@@ -83,21 +96,6 @@ class Bags:
         return Bags(self.tokens.to(device), self.weights.to(device), self.offsets.to(device))
 
 
-def places(
-    offsets: Int64[Tensor, " rows_plus_one"], rows: Int64[Tensor, " n"]
-) -> tuple[Int64[Tensor, " T"], Int64[Tensor, " n_plus_one"]]:
-    """Where the tokens of these rows stand, one row after the other, and the offsets of the rows.
-
-    `offsets` as in `Bags`; a row may be taken more than once.
-    """
-    first = offsets[rows]
-    length = offsets[rows + 1] - first
-    taken = torch.zeros(len(rows) + 1, dtype=torch.int64)
-    torch.cumsum(length, 0, out=taken[1:])
-    where = torch.repeat_interleave(first - taken[:-1], length) + torch.arange(int(taken[-1]))
-    return where, taken
-
-
 def weighted_sums(table: Float[Tensor, "N D"], bags: Bags) -> Float[Tensor, "rows D"]:
     """The sum of each row's token vectors, times their weights; it costs the tokens of the rows.
 
@@ -105,41 +103,81 @@ def weighted_sums(table: Float[Tensor, "N D"], bags: Bags) -> Float[Tensor, "row
 
     The gradient of the table is a sparse tensor that holds the tokens in use, so that neither
     backward nor an optimiser made for it (`thresher.training.optimizer`) passes over all of it.
+    One backward makes it once, of all sums of the table, such as those of queries and of items.
     The weights get no gradient.
 
     Memory:    the sums; backward adds D numbers for each distinct token.
     """
-    sums: Tensor = _Sums.apply(table, bags.tokens, bags.weights, bags.offsets.int())
+    offsets = bags.offsets.int()
+    if not (table.requires_grad and torch.is_grad_enabled()):
+        return _sums(table, bags.tokens, bags.weights, offsets)
+    user = _User.of(table)
+    sums: Tensor = _Sums.apply(user.tensor, table.detach(), bags, offsets, user)
     return sums
 
 
-class _Sums(torch.autograd.Function):
-    """`F.embedding_bag` both ways: a token's gradient is a weighted sum of rows, again a bag."""
+class _User:
+    """Stands between a table and the sums made of it, until a backward has gone through them."""
+
+    _latest: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+    def __init__(self, table: Tensor) -> None:
+        self.found: list[tuple[Tensor, Bags]] = []
+        self.tensor: Tensor = _Table.apply(table, self.found)
+
+    @classmethod
+    def of(cls, table: Tensor) -> "_User":
+        """The latest one of a table that still lives; the graph of its sums holds it."""
+        user = cls._latest[table]() if table in cls._latest else None
+        # Something found at this point is of a backward that failed, or that is under way.
+        if user is None or user.found:
+            user = cls(table)
+            cls._latest[table] = weakref.ref(user)
+        return user
+
+
+class _Table(torch.autograd.Function):
+    """Runs backward after all of the sums, and makes one gradient of what they left here."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, table: Tensor, tokens: Tensor, weights: Tensor, offsets: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(tokens, weights, offsets)
-        ctx.shape = table.shape  # type: ignore[attr-defined]
-        return _sums(table, tokens, weights, offsets)
+    def forward(ctx: Any, table: Tensor, found: list[tuple[Tensor, Bags]]) -> Tensor:
+        ctx.shape, ctx.found = table.shape, found
+        return table.new_zeros(())
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        # torch's own backward adds rows one by one, 50 times slower than its forward on a CPU.
-        tokens, weights, offsets = ctx.saved_tensors  # type: ignore[attr-defined]
-        used, place = tokens.unique(return_inverse=True)
-        rows = (weights.cpu().numpy(), place.int().cpu().numpy(), offsets.cpu().numpy())
-        by_token = sparse.csr_matrix(rows, (len(grad), len(used))).tocsc()
-        bags = (by_token.indices, by_token.data, by_token.indptr)
-        parts = (torch.from_numpy(part).to(grad.device) for part in bags)
-        values = _sums(grad.contiguous(), *parts)
-        shape = ctx.shape  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        grads, bags = zip(*ctx.found, strict=True)
+        ctx.found.clear()
+        ends = torch.tensor([0, *(len(b.tokens) for b in bags)]).cumsum(0)
+        tokens = torch.cat([b.tokens for b in bags]).cpu()
+        weights = torch.cat([b.weights for b in bags]).cpu()
+        offsets = [b.offsets[:-1].cpu() + end for b, end in zip(bags, ends, strict=False)]
+        parts = (tokens, weights, torch.cat([*offsets, ends[-1:]]))
+        # A token's gradient is a weighted sum of rows, again a bag. torch's own backward adds rows
+        # one by one, 50 times slower than its forward on a CPU.
+        made = bag_loops.by_token(*(part.numpy() for part in parts))
+        used, rows, by_row, starts = (torch.from_numpy(p).to(grad.device) for p in made)
+        values = _sums(torch.cat(grads), rows, by_row, starts)
         sums = torch.sparse_coo_tensor(
-            used[None], values, shape, is_coalesced=True, check_invariants=False
+            used[None], values, ctx.shape, is_coalesced=True, check_invariants=False
         )
-        return sums, None, None, None
+        return sums, None
+
+
+class _Sums(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, _: Tensor, table: Tensor, bags: Bags, offsets: Tensor, user: _User
+    ) -> Tensor:
+        ctx.bags, ctx.user = bags, user
+        return _sums(table, bags.tokens, bags.weights, offsets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.user.found.append((grad, ctx.bags))
+        return grad.new_zeros(()), None, None, None, None
 
 
 def _sums(table: Tensor, tokens: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:

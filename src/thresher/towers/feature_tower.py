@@ -308,6 +308,8 @@ class FeatureTower(nn.Module):
         if gone is not None and bool(gone.any()):
             kept = ~gone.repeat_interleave(bags.offsets.diff())
             bags = bags.weighed(bags.weights * kept)
+        if self.training:
+            bags = bags.weighty()
         if not len(bags.tokens):
             return torch.zeros(len(bags), table.shape[1], device=table.device)
         return weighted_sums(table, bags.to(table.device))

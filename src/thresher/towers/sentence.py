@@ -16,7 +16,6 @@ from thresher.data.dataset import Dataset
 from thresher.data.queries import Queries
 from thresher.data.tables import text_of
 from thresher.errors import InputError
-from thresher.towers.bags import places
 from thresher.towers.encode import vectors
 from thresher.towers.features import FeatureOptions
 from thresher.towers.schema import Schema, text_schema
@@ -47,8 +46,11 @@ class TokenRows:
 
     def take(self, rows: Int64[Tensor, " n"]) -> "TokenRows":
         """The texts of these numbers, in this order."""
-        where, offsets = places(self.offsets, rows)
-        return TokenRows(self.tokens[where], offsets)
+        first = self.offsets[rows]
+        length = self.offsets[rows + 1] - first
+        taken = F.pad(length.cumsum(0), (1, 0))
+        where = torch.repeat_interleave(first - taken[:-1], length) + torch.arange(int(taken[-1]))
+        return TokenRows(self.tokens[where], taken)
 
     def lengths(self) -> Int64[Tensor, " rows"]:
         """Tokens of each text."""

@@ -4,10 +4,13 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adam import adam
+
+from thresher.training.row_loops import adagrad
 
 
 class RowAdagrad(Optimizer):
@@ -76,12 +79,23 @@ def _adagrad(p: Tensor, grad: Tensor, state: dict[str, Tensor], group: dict[str,
     if not state:
         state["squares"] = p.new_full((len(p),), group["initial_accumulator"])
     rows, values = grad.indices()[0], grad.values()
-    squares = state["squares"].index_select(0, rows)
-    squares += torch.linalg.vector_norm(values, dim=1).square_() / values.shape[1]
-    state["squares"].index_copy_(0, rows, squares)
+    if p.device.type == "cpu" and p.dtype == torch.float32 and p.is_contiguous():
+        arrays = (x.numpy() for x in (p, state["squares"], rows, values.contiguous()))
+        adagrad(*arrays, np.float32(group["lr"]), np.float32(group["eps"]))
+    else:
+        rows_moved(p, state["squares"], rows, values, group["lr"], group["eps"])
+
+
+def rows_moved(
+    table: Tensor, squares: Tensor, rows: Tensor, values: Tensor, rate: float, eps: float
+) -> None:
+    """What `thresher.training.row_loops.adagrad` does, on any device; it uses up the values."""
+    new = squares.index_select(0, rows)
+    new += torch.linalg.vector_norm(values, dim=1).square_() / values.shape[1]
+    squares.index_copy_(0, rows, new)
     # In place: a second copy of the gradient would cost as much as the rest.
-    values.div_((squares.sqrt_() + group["eps"])[:, None])
-    p.index_add_(0, rows, values, alpha=-group["lr"])
+    values.div_((new.sqrt_() + eps)[:, None])
+    table.index_add_(0, rows, values, alpha=-rate)
 
 
 def _adam(p: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
