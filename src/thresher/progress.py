@@ -79,7 +79,8 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._timer.cancel()
-            self._timer.join()
+            if self._timer.is_alive():
+                self._timer.join()
             self._bar.stop()
 
     def start(self, description: str, *, total: int | None, done: int = 0) -> None:
