@@ -51,8 +51,8 @@ class Tile(NamedTuple):
         top = self.scores.new_full((len(self.scores), count), -torch.inf)
         columns = torch.zeros(top.shape, dtype=torch.int64)
         skipped = np.zeros(self.scores.shape[1], np.bool_)
-        tensors = (self.scores, left_out[rows.argsort()], starts)
-        hardest(*(x.numpy() for x in tensors), skipped, top.numpy(), columns.numpy())
+        scores, sorted_out = self.scores.numpy(), left_out[rows.argsort()].numpy()
+        hardest(scores, sorted_out, starts.numpy(), skipped, top.numpy(), columns.numpy())
         return top, columns
 
 
@@ -112,8 +112,9 @@ def streamed(m: Matching, fold: Fold, *, scale: float | None = None) -> Ratio:
 
 
 def _whole(scores: Tensor, links: Links) -> Tile:
-    pos, ignored = links.pos.unbind(1), links.ignored.unbind(1)
-    return Tile(slice(0, len(scores)), scores, pos, ignored)
+    pos, ignored = links.pos, links.ignored
+    each = (pos[:, 0], pos[:, 1]), (ignored[:, 0], ignored[:, 1])
+    return Tile(slice(0, len(scores)), scores, *each)
 
 
 def _scores(m: Matching) -> Tensor:

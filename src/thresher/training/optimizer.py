@@ -80,8 +80,9 @@ def _adagrad(p: Tensor, grad: Tensor, state: dict[str, Tensor], group: dict[str,
         state["squares"] = p.new_full((len(p),), group["initial_accumulator"])
     rows, values = grad.indices()[0], grad.values()
     if p.device.type == "cpu" and p.dtype == torch.float32 and p.is_contiguous():
-        arrays = (x.numpy() for x in (p, state["squares"], rows, values.contiguous()))
-        adagrad(*arrays, np.float32(group["lr"]), np.float32(group["eps"]))
+        table, squares, values = p.numpy(), state["squares"].numpy(), values.contiguous()
+        rate, eps = np.float32(group["lr"]), np.float32(group["eps"])
+        adagrad(table, squares, rows.numpy(), values.numpy(), rate, eps)
     else:
         rows_moved(p, state["squares"], rows, values, group["lr"], group["eps"])
 
