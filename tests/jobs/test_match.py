@@ -44,6 +44,7 @@ def test_the_rows_are_those_of_the_model_and_are_counted(shop, opened, forty):
         "accepted": accepted,
         "review": 40 - accepted,
         "known_texts": known,
+        "left_empty": [],
         "policy": opened.policy.to_dict(),
         "certified": True,
     }
