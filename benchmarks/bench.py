@@ -128,7 +128,7 @@ def of_histories(given: Namespace) -> Iterator[Row]:
     )
     found = json.loads(done.stdout.splitlines()[-1])
     peer = missing("rectools") or "RecTools: see benchmarks/history_rivals.py"
-    rate = found["pairs"] / found["seconds"]
+    rate = found["training_pairs"] / found["seconds"]
     yield row("histories, mean tower", rate, "events/s", "10 times SASRec", peer=peer)
 
 
