@@ -27,10 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes twice as long to import as all else
 )
 app.add_typer(data_app, name="data")
-add_serving(app)
-app.add_typer(reviews_app, name="reviews")
-app.command()(promote)
-app.command()(costs)
 
 ArtifactArgument = Annotated[Path, typer.Argument(help="Folder that `thresher train` wrote.")]
 Out = Annotated[
@@ -425,6 +421,13 @@ def _how_to_go_on(out: Path) -> str:
     if (out / "training" / "last.safetensors").exists():
         return "the same command with --resume goes on from the last checkpoint"
     return "there is no checkpoint yet; train.checkpoint_steps says how often one is written"
+
+
+# After the others, in the order in which they are met.
+add_serving(app)
+app.add_typer(reviews_app, name="reviews")
+app.command()(promote)
+app.command()(costs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
