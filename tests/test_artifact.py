@@ -1,5 +1,6 @@
 """The manifest is the commit point: whatever is killed when, what was there before stays usable."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 from oracles.shop import trained
 from thresher import artifact as module
+from thresher import files
 from thresher.artifact import FORMAT, Artifact, Transaction
 from thresher.errors import InputError
 from thresher.retriever import Retriever
@@ -195,6 +197,37 @@ def test_only_its_own_folders_are_swept(tmp_path):
     put(tmp_path)
     put(tmp_path, "new")
     assert all((tmp_path / name / "precious.txt").exists() for name in mine)
+
+
+def test_where_the_sync_alone_fails_no_report_of_the_old_parts_stays(tmp_path, monkeypatch):
+    put(tmp_path)
+    report = tmp_path / "report" / "report.html"
+    report.parent.mkdir()
+    report.write_text("old")
+    sync, failing = files._sync, {"at": "manifest"}
+
+    def full(path):
+        if failing["at"] in path.name:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        sync(path)
+
+    for fresh in (False, True):
+        edit = Transaction(tmp_path, fresh=fresh)
+        edit.write("model", text("new model"))
+        monkeypatch.setattr(files, "_sync", full)
+        with pytest.raises((InputError, OSError)):  # before its rename
+            edit.commit()
+        monkeypatch.undo()
+        assert contents(tmp_path)["model"] == "old model"
+        assert report.read_text() == "old"
+    edit = Transaction(tmp_path)
+    edit.write("model", text("new model"))
+    failing["at"] = tmp_path.name
+    monkeypatch.setattr(files, "_sync", full)
+    with pytest.raises((InputError, OSError)):  # after it
+        edit.commit()
+    assert contents(tmp_path)["model"] == "new model"
+    assert not report.exists()
 
 
 def test_the_report_of_other_parts_goes(tmp_path):

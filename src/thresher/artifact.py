@@ -147,22 +147,28 @@ class Transaction:
         manifest = {"format": FORMAT, "thresher": __version__, "parts": self._parts}
         with self._undone():
             write_json(self._folder / "manifest.json", manifest)
-        if self._parts != self._before:
+        self._tidy(self._parts)
+        return Artifact(self._folder, manifest)
+
+    def _tidy(self, named: Mapping[str, Any]) -> None:
+        if named == self._parts != self._before:
             for name in ("report.html", "report.json"):
                 (self._folder / "report" / name).unlink(missing_ok=True)
-        _sweep(self._folder, {part["folder"] for part in self._parts.values()})
-        return Artifact(self._folder, manifest)
+        _sweep(self._folder, {part["folder"] for part in named.values()})
 
     @contextmanager
     def _undone(self) -> Iterator[None]:
-        """On any error, remove the parts that the manifest on the disk does not name."""
+        """On any error, remove the parts that the manifest on the disk does not name.
+
+        That is the new one where its sync alone failed, after its rename.
+        """
         try:
             yield
         except BaseException:
             named: Mapping[str, Any] = {}
             if (self._folder / "manifest.json").exists():
                 named = _manifest(self._folder)["parts"]
-            _sweep(self._folder, {part["folder"] for part in named.values()})
+            self._tidy(named)
             raise
 
 
