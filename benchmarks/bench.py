@@ -37,12 +37,12 @@ COMMANDS = ("train", "index", "calibrate", "match")
 Row = dict[str, Any]
 
 
-def row(what: str, ours: float, unit: str, asked: str, **more: Any) -> Row:
+def row(what: str, ours: float, unit: str, target: str, **more: Any) -> Row:
     """One line of the table; `peer` and its `value`, where there is one, give the ratio."""
     value = more.get("value")
     ratio = None if value is None else round(ours / value, 3)
     return (
-        {"what": what, "ours": round(ours, 3), "unit": unit, "asked": asked}
+        {"what": what, "ours": round(ours, 3), "unit": unit, "target": target}
         | more
         | {"ratio": ratio}
     )
@@ -62,13 +62,13 @@ def of_one(given: Namespace) -> Iterator[Row]:
     model = Retriever.open(given.artifact)
     many = len(model.items)
     spent = one_by_one(model, offers(200)["title"].to_pylist())
-    for q, asked in (("p50", "1 ms above search"), ("p99", "3 ms")):
+    for q, target in (("p50", "1 ms above search"), ("p99", "3 ms")):
         own, floor = (spent[f"{call}, wall"][q] for call in ("match", "search"))
         what = f"match of one offer among {many:,}, {q}"
-        yield row(what, own, "ms", asked, peer="our search alone", value=floor)
+        yield row(what, own, "ms", target, peer="our search alone", value=floor)
     seconds = measure(given.artifact, offers(given.offers))["all"]
-    each, asked = 1e5 * seconds / given.offers, "6 times faster than 58 s"
-    yield row("match of 100,000 offers, from fewer", each, "s", asked)
+    each, target = 1e5 * seconds / given.offers, "6 times faster than 58 s"
+    yield row("match of 100,000 offers, from fewer", each, "s", target)
 
 
 def of_search(given: Namespace) -> Iterator[Row]:
@@ -152,9 +152,9 @@ def of_shell(given: Namespace) -> Iterator[Row]:
     def middle(name: str, key: str) -> float:
         return statistics.median(one[key] for one in spent[name])
 
-    for key, unit, asked in (("seconds", "s", "2 s"), ("processor", "s of processor time", "")):
+    for key, unit, target in (("seconds", "s", "2 s"), ("processor", "s of processor time", "")):
         floor = {"peer": "importing the libraries", "value": middle("libraries", key)}
-        yield row("thresher match, five offers", middle("match", key), unit, asked, **floor)
+        yield row("thresher match, five offers", middle("match", key), unit, target, **floor)
     floor = {"peer": "importing the libraries", "value": 1e3 * middle("libraries", "peak_gb")}
     peak = 1e3 * middle("match", "peak_gb")
     yield row("thresher match, five offers, peak", peak, "MB", "400 MB", **floor)
@@ -195,7 +195,7 @@ def of_service(given: Namespace) -> Iterator[Row]:
     what = "thresher serve, 16 clients"
     gone = missing("fastapi", "uvicorn", "sqlalchemy")
     if gone:
-        yield {"what": what, "ours": None, "unit": "", "asked": "", "peer": gone, "ratio": None}
+        yield {"what": what, "ours": None, "unit": "", "target": "", "peer": gone, "ratio": None}
         return
     from serve import compare, titles
 
@@ -241,13 +241,13 @@ def slope(sizes: list[int], values: list[float]) -> float:
 
 def table(rows: list[Row]) -> str:
     """The rows in Markdown."""
-    lines = ["| what | ours | peer or floor | ratio | asked |", "|-|-:|-|-:|-|"]
+    lines = ["| what | ours | peer or floor | ratio | target |", "|-|-:|-|-:|-|"]
     for one in rows:
         ours = "" if one["ours"] is None else f"{one['ours']:,.4g} {one['unit']}"
         value = f": {one['value']:,.4g}" if one.get("value") is not None else ""
         ratio = "" if one["ratio"] is None else f"{one['ratio']:.2f}"
         peer = f"{one.get('peer', '')}{value}"
-        lines.append(f"| {one['what']} | {ours} | {peer} | {ratio} | {one['asked']} |")
+        lines.append(f"| {one['what']} | {ours} | {peer} | {ratio} | {one['target']} |")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ def test_the_table_says_what_is_not_installed():
     rows = [
         row("search", 3.0, "s", "1.1 times", peer="faiss 1.8 flat", value=2.0),
         row("training", 1234.5, "pairs/s", "3 times", peer="not installed: datasets"),
-        {"what": "serve", "ours": None, "unit": "", "asked": "", "peer": "none", "ratio": None},
+        {"what": "serve", "ours": None, "unit": "", "target": "", "peer": "none", "ratio": None},
     ]
     assert table(rows).splitlines()[2:] == [
         "| search | 3 s | faiss 1.8 flat: 2 | 1.50 | 1.1 times |",

@@ -294,12 +294,12 @@ class WeightedSampler:
 
 
 def in_runs(
-    groups: Int64[np.ndarray, " P"], longest: int, generator: np.random.Generator
+    groups: Int64[np.ndarray, " P"], max_length: int, generator: np.random.Generator
 ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
     """An order that keeps pairs of one group together, and the last pair of each pair's run.
 
-    Pairs of a group stand next to each other. Each group is cut into runs of `longest` pairs from a
-    random place on; the runs are permuted.
+    Pairs of a group stand next to each other. Each group is cut into runs of `max_length` pairs
+    from a random place on; the runs are permuted.
 
     Example:
         >>> order, last = in_runs(np.array([0, 0, 0, 1]), 3, np.random.default_rng(1))
@@ -309,8 +309,8 @@ def in_runs(
     new = np.diff(groups, prepend=groups[:1] - 1) != 0
     first = np.flatnonzero(new)
     of = np.cumsum(new) - 1
-    place = np.arange(len(groups)) - first[of] + generator.integers(0, longest, len(first))[of]
-    new |= place % longest == 0
+    place = np.arange(len(groups)) - first[of] + generator.integers(0, max_length, len(first))[of]
+    new |= place % max_length == 0
     run = np.cumsum(new) - 1
     ends = np.append(np.flatnonzero(new)[1:], len(groups)) - 1
     order = np.argsort(generator.permutation(len(ends))[run], kind="stable")

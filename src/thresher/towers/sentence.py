@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from thresher.data.dataset import Dataset
 from thresher.data.queries import Queries
+from thresher.data.relation import ranges
 from thresher.data.tables import text_of
 from thresher.errors import InputError
 from thresher.towers.encode import vectors
@@ -49,7 +50,7 @@ class TokenRows:
         first = self.offsets[rows]
         length = self.offsets[rows + 1] - first
         taken = F.pad(length.cumsum(0), (1, 0))
-        where = torch.repeat_interleave(first - taken[:-1], length) + torch.arange(int(taken[-1]))
+        where = torch.from_numpy(ranges(first.numpy(), length.numpy()))
         return TokenRows(self.tokens[where], taken)
 
     def lengths(self) -> Int64[Tensor, " rows"]:
