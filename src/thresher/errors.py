@@ -20,3 +20,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def percent_hint(share: float) -> str:
     """What a message about a share adds where it looks like a percentage."""
     return f"; write {share / 100:g} for {share:g} %" if 1 < share < 100 else ""
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C ended it: where compiled code runs, numba makes SystemErrors of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None

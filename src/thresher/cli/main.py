@@ -16,7 +16,7 @@ from thresher.cli.data import app as data_app
 from thresher.cli.reviews import FromReviews, Since, costs, promote, seconds
 from thresher.cli.reviews import app as reviews_app
 from thresher.cli.serve import add_serving
-from thresher.errors import InputError
+from thresher.errors import InputError, interrupted
 
 app = typer.Typer(
     name="thresher",
@@ -101,7 +101,9 @@ def train(
         data = reviewed(run, from_reviews)
     try:
         result = train_run(run, out, data=data, resume=resume, quiet=quiet)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not interrupted(error):
+            raise
         _say("stopped", _how_to_go_on(out))
         raise typer.Exit(130) from None
     if result is not None:  # the other processes of torchrun have nothing to say
@@ -444,6 +446,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("error", str(error))
         sys.exit(2)
     except Exception as error:
+        if interrupted(error):
+            _say("stopped", "by Ctrl-C")
+            sys.exit(130)
         if isinstance(error, OSError) and error.filename is not None:
             _say("error", f"{error.filename}: {error.strerror}; check the path and the disk")
             sys.exit(2)
