@@ -206,18 +206,24 @@ def _joined(
     quiet: bool,
 ) -> tuple[Hits, Hits, Any]:
     """The hits of all queries, those of the tower, and the confidence, some queries at a time."""
-    hits, towers, confidences = [], [], []
+    # Filled block by block: blocks that are joined at the end would take the memory twice.
+    whole: list[Hits] = []
+    sure = np.empty(len(part))
+    known = True
     with Bar("queries", quiet=quiet) as bar:
         bar.start("measuring", total=len(part))
         for start in range(0, max(len(part), 1), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(part)))
-            found, tower, confidence = search(part.queries.take(rows), ignored.take(rows))
-            hits.append(found)
-            towers.append(tower)
-            confidences.append(confidence)
+            *both, confidence = search(part.queries.take(rows), ignored.take(rows))
+            for at, found in enumerate(both[:1] if both[0] is both[1] else both):
+                if not start:
+                    whole.append(Hits.none(len(part), found.rows.shape[1]))
+                whole[at].rows[rows], whole[at].scores[rows] = found.rows, found.scores
+            known = confidence is not None
+            if known:
+                sure[rows] = confidence
             bar.advance(len(rows))
-    known = None if confidences[0] is None else np.concatenate(confidences)
-    return Hits.joined(hits), Hits.joined(towers), known
+    return whole[0], whole[-1], sure if known else None
 
 
 def _accepted(
