@@ -78,7 +78,7 @@ def test_filters_and_padding(items, queries, draw):
 
 def test_blocks_change_nothing(items, queries, monkeypatch):
     whole = SparseExact(items).search(queries, 7)
-    monkeypatch.setattr(SparseExact, "BLOCK", 3)
+    monkeypatch.setattr(SparseExact, "SCORES", 3 * ITEMS)
     assert same(SparseExact(items).search(queries, 7), whole)
     assert same(SparseExact(items).search(queries[4:5], 7), whole[4:5])
     assert SparseExact(items).search(queries[:0], 7).rows.shape == (0, 7)

@@ -17,12 +17,12 @@ from thresher.retrieve.index import MANIFEST, allowed_rows, check_rows, read_man
 class SparseExact:
     """All inner products with a sparse catalogue of N rows, a block of queries at a time.
 
-    Memory: `BLOCK` x N floats above the rows.
+    Memory: some 0.4 GB above the rows, or the scores of one query where these are more.
     """
 
     rows: sparse.csr_matrix
 
-    BLOCK = 512
+    SCORES = 1 << 24  # that are held at a time, of 512 queries at most
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -42,8 +42,9 @@ class SparseExact:
         allowed_rows(vectors, k, allow, shape=self.rows.shape)
         hits = Hits.none(vectors.shape[0], k)
         columns = self.rows.T.tocsr()
-        for start in range(0, vectors.shape[0], self.BLOCK):
-            block = (vectors[start : start + self.BLOCK] @ columns).toarray()
+        step = max(1, min(512, self.SCORES // max(1, len(self))))
+        for start in range(0, vectors.shape[0], step):
+            block = (vectors[start : start + step] @ columns).toarray()
             if allow is not None:
                 block[:, ~allow] = -np.inf
             # The score at the k-th place decides who is in; above it all, at it the lowest rows.
