@@ -60,23 +60,27 @@ def test_the_vectors_given_are_the_vectors_kept():
     assert np.shares_memory(Exact(items).vectors, items)
 
 
-@pytest.mark.parametrize(("queries", "threads"), [(1, 1), (4, 1), (5, 3)])
-def test_a_small_search_uses_one_thread_of_faiss(monkeypatch, queries, threads):
+@pytest.mark.parametrize(
+    ("queries", "threads", "matrices"), [(1, 1, False), (2, 1, False), (4, 1, True), (5, 3, True)]
+)
+def test_how_faiss_searches_follows_the_size(monkeypatch, queries, threads, matrices):
     # 5 x 100 x 8 = 4,000 multiplications
     monkeypatch.setattr(index_module, "PARALLEL_FROM", 4_000)
     seen, knn = [], faiss.knn
 
     def watched(*args, **options):
-        seen.append(faiss.omp_get_max_threads())
+        whole = faiss.cvar.distance_compute_blas_threshold
+        seen.append((faiss.omp_get_max_threads(), whole <= 8 * queries))
         return knn(*args, **options)
 
     monkeypatch.setattr(faiss, "knn", watched)
-    before = faiss.omp_get_max_threads()
+    before, default = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
     faiss.omp_set_num_threads(3)
     try:
         vectors = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
         Exact(vectors).search(vectors[:queries], 3)
-        assert seen == [threads]
+        assert seen == [(threads, matrices)]
         assert faiss.omp_get_max_threads() == 3
+        assert faiss.cvar.distance_compute_blas_threshold == default
     finally:
         faiss.omp_set_num_threads(before)

@@ -17,7 +17,7 @@ from thresher.retrieve.index import (
     check_rows,
     read_manifest,
     squared_norms,
-    threads_for,
+    tuned,
 )
 
 _QUERIES = 8192  # queries searched at a time
@@ -214,7 +214,7 @@ class Exact:
 def _nearest(
     queries: Float32[np.ndarray, "Q D"], items: Float32[np.ndarray, "T D"], width: int
 ) -> tuple[Float32[np.ndarray, "Q w"], Int64[np.ndarray, "Q w"]]:
-    with threads_for(len(queries) * items.size):
+    with tuned(len(queries), len(queries) * items.size):
         return faiss.knn(queries, items, width, metric=faiss.METRIC_INNER_PRODUCT)
 
 
