@@ -90,6 +90,24 @@ def test_notes_say_what_is_below_a_baseline_and_that_one_seed_has_no_spread(
     assert one[1:] == [below]
 
 
+def test_losses_that_share_one_temperature_are_to_be_tuned_first(shop, tmp_path, measured):
+    measured(lambda cell: {"P@1": 0.5})
+
+    def notes(*objectives):
+        runs = []
+        for number, terms in enumerate(objectives):
+            tables = "".join(f'[[objective]]\nkind = "{k}"\ntemperature = {t}\n' for k, t in terms)
+            runs.append(shop / f"run{number}.toml")
+            runs[-1].write_text(RUN + "[tower]\ndim = 8\n" + tables)
+        return compare(runs, tmp_path / "out", seeds=(0, 1))["notes"]
+
+    (note,) = notes([("softmax", 0.1)], [("croloss", 0.1)])
+    assert note.startswith("the losses differ and share one temperature, 0.1; tune it for each")
+    assert notes([("softmax", 0.1)], [("croloss", 0.2)]) == []
+    assert notes([("softmax", 0.1)], [("softmax", 0.1)]) == []
+    assert notes([("hinge", 0.1)], [("croloss", 0.1)]) == []
+
+
 def test_a_seed_is_that_of_split_tower_and_training_and_paths_are_whole(shop, tmp_path):
     config = read(shop / "small.toml")
     cell = cell_of("small", 5, seeded(config, 5), tmp_path / "c", {})

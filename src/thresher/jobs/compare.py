@@ -35,6 +35,8 @@ _SHOWN = {
     "Training": r"seconds",
 }
 """Head of a block -> the values that it shows, in the order measured."""
+_TEMPERED = ("softmax", "croloss", "bpr")
+"""Base losses whose scores a temperature divides."""
 
 
 def compare(
@@ -76,8 +78,8 @@ def compare(
     _check_once("seed", seeds, "give each seed once")
     out, at_a_time = Path(out), cells_at_a_time(jobs)
     cells = []
-    for name, run in zip(names, runs, strict=True):
-        config = read(Path(run), overrides)
+    configs = [read(Path(run), overrides) for run in runs]
+    for name, config in zip(names, configs, strict=True):
         for seed in seeds:
             task = {"split": split, "keep": keep}
             cells.append(cell_of(name, seed, seeded(config, seed), out / f"{name}-{seed}", task))
@@ -87,7 +89,7 @@ def compare(
         "table": table.markdown(rows, _blocks(rows), seeds=len(seeds)),
         "rows": table.as_json(rows),
         "failed": table.failures(outcomes),
-        "notes": _notes(rows, len(seeds)),
+        "notes": [*_notes(rows, len(seeds)), *_one_temperature(configs)],
         "cells": len(cells),
         "split": split,
         "seeds": list(seeds),
@@ -174,6 +176,19 @@ def _notes(rows: Sequence[table.Row], seeds: int) -> list[str]:
                     )
                     break
     return notes
+
+
+def _one_temperature(configs: Sequence[Config]) -> list[str]:
+    """That runs differ in their base loss, and none in its temperature."""
+    bases = [[term for term in c.objective if term["kind"] in _TEMPERED] for c in configs]
+    kinds = {tuple(term["kind"] for term in terms) for terms in bases}
+    temperatures = {term["temperature"] for terms in bases for term in terms}
+    if not all(bases) or len(kinds) == 1 or len(temperatures) > 1:
+        return []
+    return [
+        f"the losses differ and share one temperature, {temperatures.pop():g}; tune it for each "
+        "before you compare them"
+    ]
 
 
 def _blocks(rows: Sequence[table.Row]) -> table.Blocks:
