@@ -124,11 +124,11 @@ def cell(name: str, seed: int, config: Config, out: Path, **task: Any) -> Cell:
 
 
 def measured(
-    cells: Sequence[Cell], *, jobs: int, report: Any
+    cells: Sequence[Cell], *, jobs: int, report: Any, program: str = PROGRAM
 ) -> tuple[list[Outcome], dict[Path, Values | None]]:
     """Run what was not measured before, each folder once: how each ended, and its numbers."""
     distinct = {cell.folder: cell for cell in cells}
-    outcomes = run_cells([*distinct.values()], PROGRAM, jobs=jobs, report=report, path=BENCHMARKS)
+    outcomes = run_cells([*distinct.values()], program, jobs=jobs, report=report, path=BENCHMARKS)
     return outcomes, {outcome.cell.folder: outcome.values for outcome in outcomes}
 
 

@@ -1,17 +1,18 @@
 """Self-supervised arms against a plain tower that is tuned as long, on data or over a map of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grids import runs, ssl_map
+from grids import runs, ssl_map, ssl_paper
 from grids.command import Done
 from grids.ssl_arms import NAMES, PLAIN
 from grids.ssl_data import Looked, look
 from grids.ssl_figure import gain_map, gain_panels
 from grids.ssl_gain import gain, markdown, popularity
 from grids.ssl_map import Terrain
+from grids.ssl_paper_figure import paper_bars
 from grids.ssl_tuning import Tuned, Tuning
 from thresher.errors import InputError
 from thresher.jobs import table
@@ -21,6 +22,7 @@ from thresher.jobs.table import Column
 from thresher.report.figures import to_png
 from thresher.report.item_figures import heat_map
 
+GRIDS = ("arms", "map", "paper")
 FIGURE, INFORMATION = "figure.png", "information.png"
 LOGQ: Mapping[str, Sequence[bool]] = {"both": (False, True), "on": (True,), "off": (False,)}
 KINDS = ("head", "tail", "unseen")
@@ -36,14 +38,17 @@ class Request:
             ship; of the grid "arms", the map makes its own.
         out: folder of the cells, the table and the figures.
         grid: "arms" has every arm on the data, for each share and logQ; "map" some arms on made-up
-            data over the sparsity of labels and the correlation of features.
+            data over the sparsity of labels and the correlation of features; "paper" the arms of
+            the paper as published, on a tenth of the pairs, and beside them the same arms tuned.
         arms: by name; all, or those of the map, when empty. The plain tower is always there.
         shares: of the training pairs, of "arms".
         logq: "both", "on" or "off".
-        trials: of each arm for each share and logQ, on the first seed.
+        trials: of each arm for each share and logQ, on the first seed; 0 for none, of "paper".
         seeds: of the chosen ones; of split, first weights and order of training.
         at: the metric on validation by which the best trial of each arm is chosen.
         terrain: of "map".
+        items: of the made-up catalogue of "paper", where data is "generated".
+        hidden: widths of the layers of "paper".
         overrides: `section.key=value` for every cell.
 
     Raises:
@@ -60,15 +65,19 @@ class Request:
     seeds: Sequence[int] = (0, 1, 2)
     at: str = "recall@10"
     terrain: Terrain = field(default_factory=Terrain)
+    items: int = 20_000
+    hidden: Sequence[int] = ssl_paper.HIDDEN
     overrides: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        runs.among("--grid", [self.grid], ("arms", "map"))
-        runs.among("--arm", self.arms, NAMES)
+        runs.among("--grid", [self.grid], GRIDS)
+        runs.among("--arm", self.arms, ssl_paper.ROWS if self.grid == "paper" else NAMES)
         runs.among("--logq", [self.logq], LOGQ)
         runs.check_seeds(self.seeds)
-        if self.trials < 1:
-            raise InputError(f"--trials must be at least 1, got {self.trials}")
+        if self.trials < (least := int(self.grid != "paper")):
+            raise InputError(f"--trials must be at least {least}, got {self.trials}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise InputError(f"--hidden must be widths of 1 or more, got {list(self.hidden)}")
         shares = self.shares
         if not shares or not all(0 < s <= 1 for s in shares) or len(set(shares)) < len(shares):
             raise InputError(
@@ -103,7 +112,7 @@ def ssl(
     """
     r = request
     tuning = Tuning(r.out, r.trials, r.at, r.seeds, r.overrides, jobs, report)
-    page, values = (_arms if r.grid == "arms" else _map)(r, tuning)
+    page, values = {"arms": _arms, "map": _map, "paper": _paper}[r.grid](r, tuning)
     found: dict[str, Any] = {
         "table": page,
         "grid": r.grid,
@@ -117,9 +126,37 @@ def ssl(
     return Done(page, found)
 
 
-def _arms(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
+def _paper(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
+    """The rows of the paper's set-up, and the same arms tuned on the same data."""
+    r, seeds = request, request.seeds
+    base = ssl_paper.base_of(str(r.data), r.items, r.out)
+    rows = list(dict.fromkeys([PLAIN, *(r.arms or ssl_paper.USUAL)]))
+    arms = ssl_paper.arms_of(rows)
+    looked = look(base, arms, ssl_paper.AT, r.overrides, seeds[0])
+    planned = ssl_paper.cells(looked, rows, seeds, r.hidden, r.overrides, r.out)
+    _, values = runs.measured(
+        [cell for of in zip(*planned.cells.values(), strict=True) for cell in of],
+        jobs=tuning.jobs,
+        report=tuning.report,
+        program=ssl_paper.PROGRAM,
+    )
+    found = {w: ssl_paper.rows_at(w, planned.cells, values) for w in ssl_paper.WHEN}
+    page = ssl_paper.page(base.name, found, seeds)
+    page = "\n\n".join([_head(request, base.name), page, *(f"- {s}" for s in planned.left_out)])
+    to_png(paper_bars(found, ssl_paper.AT), r.out / FIGURE)
+    shown = {"data": base.name, "hidden": list(r.hidden), **ssl_paper.as_json(found)}
+    if not r.trials:
+        return page, shown
+    tuned = replace(r, grid="arms", arms=[*arms, "every id"], shares=(ssl_paper.SHARE,))
+    beside, more = _arms(tuned, tuning, base=base, figure="tuned.png")
+    return f"{page}\n\n## Tuned\n\n{beside}", {**shown, "tuned": more}
+
+
+def _arms(
+    request: Request, tuning: Tuning, *, base: runs.Base | None = None, figure: str = FIGURE
+) -> tuple[str, dict[str, Any]]:
     """Every arm on the data of the request."""
-    base = runs.base_of(str(request.data))
+    base = runs.base_of(str(request.data)) if base is None else base
     looked = request.look(base)
     panels = [(share, logq) for share in request.shares for logq in LOGQ[request.logq]]
     settings = [
@@ -135,7 +172,7 @@ def _arms(request: Request, tuning: Tuning) -> tuple[str, dict[str, Any]]:
     if looked.left_out:
         page += "\n\n" + "\n".join(f"- {line}" for line in looked.left_out)
     names, information = looked.information()
-    to_png(gain_panels(found, request.at, KINDS), request.out / FIGURE)
+    to_png(gain_panels(found, request.at, KINDS), request.out / figure)
     to_png(heat_map(names, information), request.out / INFORMATION)
     rows = [
         {"share": share, "logq": logq, **_as_json(of, request.at)}

@@ -1,21 +1,23 @@
 """Where self-supervision helps: made-up data, from sparse labels to dense, and of any features."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any, TypeVar
 
-from grids import runs
+from grids import runs, synthetic
 from grids.ssl_arms import PLAIN
 from grids.ssl_gain import Gain, gain, popularity, said
 from grids.ssl_tuning import Tuned
-from grids.synthetic import Synthetic, write
+from grids.synthetic import Synthetic
 from thresher.errors import InputError
 from thresher.files import write_json
 
 ARMS = (PLAIN, "FD", "RFM", "CFM", "NoMasking")
 """Those that a map has when none are named."""
+Spec = TypeVar("Spec", bound=Any)  # a dataclass that says what to write
 _MARK = "synthetic.json"
 _NOTHING = 0.005  # a plain tower below this finds nothing that an arm could find more of
 
@@ -73,7 +75,9 @@ def place(sparsity: float, correlation: float) -> str:
     return f"{sparsity:g} pairs an item, correlation {correlation:g}"
 
 
-def generated(spec: Synthetic, folder: Path) -> Path:
+def generated(
+    spec: Spec, folder: Path, write: Callable[[Spec, Path], object] = synthetic.write
+) -> Path:
     """The folder with this data in it, which is written unless it is there."""
     mark, told = folder / _MARK, asdict(spec)
     try:

@@ -353,7 +353,7 @@ def test_made_data_has_the_pairs_it_says_and_is_written_once(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"grid": "maps"}, "--grid must be arms or map, got 'maps'; did you mean 'map'?"),
+        ({"grid": "maps"}, "--grid must be arms or map or paper, got 'maps'; did you mean 'map'?"),
         ({"grid": "map"}, "--grid map makes its own data; leave out --data"),
         ({"data": None}, "--grid arms needs --data"),
         ({"arms": ("CMF",)}, "did you mean 'CFM'?"),
