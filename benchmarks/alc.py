@@ -2,12 +2,13 @@
 
     python benchmarks/alc.py --data pricerunner --out runs/alc
     python benchmarks/alc.py --data FOLDER --out runs/ablations --grid ablations
+    python benchmarks/alc.py --data pricerunner --out runs/deployer --grid deployer --seeds 0 1
 
 Cells that were measured before are not run again. Writes table.md, table.json and figure.png.
 """
 
 from grids import command
-from grids.alc import GRIDS, Request, alc, plan
+from grids.alc import GRIDS, Request, alc, for_deployer, plan
 from grids.backbones import BACKBONES
 
 
@@ -35,6 +36,8 @@ def main() -> None:
             keep=given.keep,
             weights={"alc": given.alc, "tcm": given.tcm},
         )
+        if given.grid == "deployer":
+            return for_deployer(request, jobs=jobs, report=report)
         return alc(plan(request), jobs=jobs, report=report)
 
     command.run(given, grid, ("raw/P@1", "raw/coverage@precision=0.95"))

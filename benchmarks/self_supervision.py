@@ -50,7 +50,7 @@ def main() -> None:
                 synonyms=given.synonyms,
                 unlabelled=given.unlabelled,
             ),
-            items=given.items or Request.items,
+            items=(given.items if given.grid == "paper" else None) or Request.items,
             hidden=given.hidden,
             overrides=given.set,
         )

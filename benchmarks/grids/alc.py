@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grids import runs
+from grids.alc_deployer import deployer
 from grids.backbones import BACKBONES
 from grids.command import Done
 from grids.figure import coverage_bars
@@ -71,6 +72,7 @@ GRIDS: Mapping[str, Grid] = {
     "full": Grid(FULL, ("ngame", "dexa", "prime"), "test"),
     # What is chosen from a table must not have seen the test split.
     "ablations": Grid(tuple(ablations()), ("ngame",), "validation"),
+    "deployer": Grid(FULL, ("softmax",), "test"),
 }
 
 
@@ -81,7 +83,7 @@ class Request:
     Args:
         data: a dataset that ships, a folder of tables, or the TOML of a run.
         out: folder of the cells and the table.
-        grid: `full` or `ablations`.
+        grid: `full`, `ablations`, or `deployer`: every score, at equal training time.
         seeds: each gives every cell its own split, first weights and order of training.
         backbones: to compare; the grid's own when empty.
         split: to measure on; the grid's own when left out.
@@ -176,6 +178,17 @@ def _described(
             group = f"{backbone.title} {variant.group}".strip()
             rows.append(_Described(backbone.title + variant.title, sections, group))
     return rows
+
+
+def for_deployer(
+    request: Request, *, jobs: int, report: Callable[[Outcome], None] = lambda outcome: None
+) -> Done:
+    """Runs the grid of every score at equal training time; see `grids.alc_deployer`."""
+    r, grid = request, GRIDS["deployer"]
+    rows = _described(grid, r.backbones or grid.backbones, r.weights)
+    of = {row.name: row.sections for row in rows}
+    how: Any = {"split": r.split or grid.split, "keep": r.keep, "jobs": jobs, "report": report}
+    return deployer(runs.base_of(r.data), of, r.overrides, r.seeds, r.out, **how)
 
 
 def alc(
