@@ -416,6 +416,25 @@ class Retriever(Searching):
 
     # Saving
 
+    def export(self, folder: str | Path, to: str = "onnx") -> dict[str, Any]:
+        """Write the text tower into a new folder, for systems that run without Thresher.
+
+        Args:
+            folder: new, or empty.
+            to: "onnx", or "static" for a model of sentence-transformers.
+
+        Returns:
+            Its bytes, tokens and width, and by how much the vectors of the catalogue's first 1,000
+            items differ from the model's own.
+
+        Raises:
+            InputError: an unknown form, a folder that holds something, a tower that reads more than
+                texts and named values, or the extra `export` is not installed.
+        """
+        from thresher.export import export
+
+        return export(self.reader, self.items, folder, to)
+
     def save(self, folder: str | Path) -> Path:
         """Write the model, its index and its decision into one folder.
 

@@ -323,6 +323,20 @@ def nearest(
 
 
 @app.command()
+def export(
+    artifact: ArtifactArgument,
+    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    to: Annotated[str, typer.Option(help="onnx, or static for sentence-transformers.")] = "onnx",
+    as_json: Json = False,
+) -> None:
+    """Write the text tower for systems that run without Thresher."""
+    from thresher.cli.show import show_export
+    from thresher.retriever import Retriever
+
+    _print(Retriever.open(artifact).export(out, to), as_json, show_export)
+
+
+@app.command()
 def report(artifact: ArtifactArgument, as_json: Json = False, quiet: Quiet = False) -> None:
     """Write the HTML report on the test split again."""
     from thresher.jobs.evaluate import evaluate as evaluate_artifact

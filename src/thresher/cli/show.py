@@ -153,6 +153,22 @@ def show_index(result: Shown) -> str:
     )
 
 
+def show_export(result: Shown) -> str:
+    """The outcome of `export`."""
+    difference = result["largest_difference"]
+    if difference is not None:
+        compared = f"vectors of {result['compared']:,} items differ by at most {difference:.1g}"
+    elif result["to"] == "onnx":
+        compared = "not compared with the model, as onnxruntime is not installed"
+    else:
+        compared = "not compared with the model, which sentence-transformers would load"
+    table = f"{result['tokens']:,} vectors of {result['dim']} numbers"
+    return (
+        f"{table}, {result['bytes'] / 1e6:,.1f} MB, written to {result['folder']}; {compared}; "
+        "see README.md there"
+    )
+
+
 def show_matches(result: Shown) -> str:
     """The outcome of `match`: where the rows are, or the rows."""
     number, policy = result["queries"], result["policy"]

@@ -44,16 +44,21 @@ def restored(
     return values * scale[:, None]
 
 
+def exactly_quantised(table: np.ndarray) -> Table:
+    """A table of float32 in eight bits a number if it was rounded so, otherwise as it is."""
+    values, scale = quantised(table)
+    return (values, scale) if np.array_equal(restored(values, scale), table) else table
+
+
 def write_tables(tables: Sequence[np.ndarray], folder: Path) -> None:
     """Write tables of float32 into a folder: in eight bits a number those that were rounded so.
 
     What is read is to the last bit what was written.
     """
     arrays: dict[str, np.ndarray] = {}
-    for number, table in enumerate(tables):
-        values, scale = quantised(table)
-        same = np.array_equal(restored(values, scale), table)
-        arrays |= {f"{number}": values, f"{number}.scale": scale} if same else {f"{number}": table}
+    for number, table in enumerate(map(exactly_quantised, tables)):
+        values, *scale = table if isinstance(table, tuple) else (table,)
+        arrays |= {f"{number}": values, **{f"{number}.scale": s for s in scale}}
     make_folder(folder / "tables")
     write_arrays(folder / "tables", arrays)
 
