@@ -43,7 +43,7 @@ from thresher.training.loop import train
 
 RUNS = ("thresher", "sentence-transformers", "thresher, softmax+alc+tcm")
 PEER = "sentence-transformers"
-PEER_RATES, PEER_EPOCHS = (0.1, 0.2, 0.4), (2, 4, 8)
+PEER_RATES, PEER_EPOCHS = (0.05, 0.1, 0.2), (2, 4, 8)
 SHARES = (0.2, 0.3, 0.45, 0.67, 1.0)
 """Shares of the training pairs of one epoch."""
 

@@ -138,7 +138,10 @@ def test_what_ships_is_a_base():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"grid": "ablation"}, "--grid must be full or ablations, got 'ablation'; did you mean"),
+        (
+            {"grid": "ablation"},
+            "--grid must be full or ablations or deployer, got 'ablation'; did you mean",
+        ),
         ({"backbones": ("ngam",)}, "did you mean 'ngame'?"),
         ({"backbones": ("dexa", "dexa")}, "--backbone is .*; give each once"),
         ({"seeds": (1, 0, 1)}, "--seeds must be 0 or more, each once"),
