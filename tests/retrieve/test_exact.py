@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from thresher.retrieve import Exact, exact
 from thresher.retrieve import index as index_module
@@ -60,27 +61,57 @@ def test_the_vectors_given_are_the_vectors_kept():
     assert np.shares_memory(Exact(items).vectors, items)
 
 
-@pytest.mark.parametrize(
-    ("queries", "threads", "matrices"), [(1, 1, False), (2, 1, False), (4, 1, True), (5, 3, True)]
-)
-def test_how_faiss_searches_follows_the_size(monkeypatch, queries, threads, matrices):
+@pytest.mark.parametrize("matrices", [1, 1000])
+def test_matrices_and_scans_find_the_same(monkeypatch, matrices):
+    monkeypatch.setattr("thresher.retrieve.exact._MATRICES", matrices)
+    monkeypatch.setattr("thresher.retrieve.exact._TILE", 1)  # 256 items a tile
+    generator = np.random.default_rng(3)
+    items = generator.normal(size=(1000, 24)).astype(np.float32)
+    queries = generator.normal(size=(33, 24)).astype(np.float32)
+    hits = Exact(items).search(queries, 7)
+    scores = queries.astype(np.float64) @ items.T.astype(np.float64)
+    assert np.array_equal(hits.rows, np.argsort(-scores, axis=1, kind="stable")[:, :7])
+
+
+@pytest.mark.parametrize(("queries", "threads"), [(1, 1), (4, 1), (5, 3)])
+def test_a_small_search_uses_one_thread_of_faiss(monkeypatch, queries, threads):
     # 5 x 100 x 8 = 4,000 multiplications
     monkeypatch.setattr(index_module, "PARALLEL_FROM", 4_000)
+    monkeypatch.setattr("thresher.retrieve.exact._MATRICES", 1000)
     seen, knn = [], faiss.knn
 
     def watched(*args, **options):
-        whole = faiss.cvar.distance_compute_blas_threshold
-        seen.append((faiss.omp_get_max_threads(), whole <= 8 * queries))
+        seen.append(faiss.omp_get_max_threads())
         return knn(*args, **options)
 
     monkeypatch.setattr(faiss, "knn", watched)
-    before, default = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
+    before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(3)
     try:
         vectors = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
         Exact(vectors).search(vectors[:queries], 3)
-        assert seen == [(threads, matrices)]
+        assert seen == [threads]
         assert faiss.omp_get_max_threads() == 3
-        assert faiss.cvar.distance_compute_blas_threshold == default
     finally:
         faiss.omp_set_num_threads(before)
+
+
+@pytest.mark.parametrize(("queries", "small"), [(6, True), (11, False)])
+def test_a_small_product_of_matrices_uses_one_thread_of_numpy(monkeypatch, queries, small):
+    # 10 x 100 x 8 = 8,000 multiplications
+    monkeypatch.setattr(index_module, "PARALLEL_FROM", 8_000)
+    seen, matmul = [], np.matmul
+
+    def threads():
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    def watched(*args, **options):
+        seen.append(threads())
+        return matmul(*args, **options)
+
+    monkeypatch.setattr(np, "matmul", watched)
+    vectors = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    with threadpool_limits(limits=2, user_api="blas"):
+        Exact(vectors).search(vectors[:queries], 3)
+        assert set(seen) == {1 if small else 2}
+        assert threads() == 2

@@ -20,7 +20,7 @@ from thresher.retrieve.index import (
     check_rows,
     read_manifest,
     squared_norms,
-    tuned,
+    threads_for,
 )
 from thresher.retrieve.sparse import SparseExact
 
@@ -124,7 +124,7 @@ class FaissIVF:
         width = min(2 * k + 32, count)
         parameters = faiss.SearchParametersIVF(**options)
         visited = self._exact.vectors.size * self._probes // self._lists.nlist
-        with tuned(len(queries), len(queries) * visited):
+        with threads_for(len(queries) * visited):
             coarse, rows = self._lists.search(queries, width, params=parameters)
         hits = self._exact.rank(queries, rows, k)
         found = (rows >= 0).sum(axis=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import faiss
 import numpy as np
@@ -17,11 +17,12 @@ from thresher.retrieve.index import (
     check_rows,
     read_manifest,
     squared_norms,
-    tuned,
+    threads_for,
 )
 
 _QUERIES = 8192  # queries searched at a time
-_TILE = 1 << 22  # values of a tile of gathered items: 16 MB as float32
+_MATRICES = 5  # queries from which a product of matrices is faster than a scan for each
+_TILE = 1 << 22  # values of a tile of gathered items, or of scores: 16 MB as float32
 _SCORED = 1 << 19  # values of candidates scored at a time: 4 MB as float64, which caches hold
 _SCANNED = 64  # queries that share one pass over the catalogue, pair by pair
 _SPARE = 16  # candidates beyond k, so that near-ties at the k-th place are seen
@@ -32,19 +33,20 @@ _WIDER = 8  # how many times more candidates the next look has, where those did 
 class Exact:
     """Finds the true nearest items of each query, and orders equal scores by row number.
 
-    FAISS's blocked matrix product proposes k + k/4 + 16 candidates a query. Its scores differ in
-    the last bits with the position of a row in a block, so the candidates are scored again, each
-    pair alone: the products summed in float64, rounded to float32. The float32 sum of D products
-    is within g |q| |x| of the true one, g = D u / (1 - D u), u = 2^-24 (Higham, *Accuracy and
-    Stability of Numerical Algorithms*, 2002, section 3.1), so a query is settled when every item
-    that was not proposed must score below its k-th. The few that are not, where many items have
-    almost equal scores, are scored against the whole catalogue pair by pair.
+    A product of matrices, or for few queries FAISS's scan, proposes k + k/4 + 16 candidates a
+    query. Its scores differ in the last bits with the position of a row in a block, so the
+    candidates are scored again, each pair alone: the products summed in float64, rounded to
+    float32. The float32 sum of D products is within g |q| |x| of the true one, g = D u / (1 - D u),
+    u = 2^-24 (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1), so a
+    query is settled when every item that was not proposed must score below its k-th. The few that
+    are not, where many items have almost equal scores, are scored against the whole catalogue pair
+    by pair.
 
     Vectors, a row an item, are kept as float32, memory-mapped arrays as they are; InputError where
     one holds NaN or infinity.
 
     Memory: the vectors, the result, and below 0.2 GB for k <= 100: 8,192 x 3.5 (k + 16)
-    candidates of 12 bytes, a tile of 4M values in float32 and float64, FAISS's own 30 MB.
+    candidates of 12 bytes, and a tile of 4M values in float32 and float64.
 
     Example:
         >>> index = Exact(np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32))
@@ -172,7 +174,7 @@ class Exact:
         width: int,
         allowed: Int64[np.ndarray, " A"] | None,
     ) -> tuple[Float32[np.ndarray, "Q w"], Int64[np.ndarray, "Q w"]]:
-        """Candidates by FAISS, unordered: no item left out has a higher float32 score."""
+        """Candidates, unordered: no item left out has a higher float32 score."""
         if allowed is None:
             return _nearest(queries, self._vectors, width)
         scores = np.empty((len(queries), 0), dtype=np.float32)
@@ -214,8 +216,31 @@ class Exact:
 def _nearest(
     queries: Float32[np.ndarray, "Q D"], items: Float32[np.ndarray, "T D"], width: int
 ) -> tuple[Float32[np.ndarray, "Q w"], Int64[np.ndarray, "Q w"]]:
-    with tuned(len(queries), len(queries) * items.size):
-        return faiss.knn(queries, items, width, metric=faiss.METRIC_INNER_PRODUCT)
+    many = len(queries) >= _MATRICES
+    with threads_for(len(queries) * items.size, matrices=many):
+        if not many:
+            return faiss.knn(queries, items, width, metric=faiss.METRIC_INNER_PRODUCT)
+        return _nearest_by_matrices(queries, items, width)
+
+
+def _nearest_by_matrices(
+    queries: Float32[np.ndarray, "Q D"], items: Float32[np.ndarray, "T D"], width: int
+) -> tuple[Float32[np.ndarray, "Q w"], Int64[np.ndarray, "Q w"]]:
+    """The same: NumPy multiplies a tile at a time, and FAISS's heaps keep the best."""
+    many = len(queries)
+    scores, rows = np.empty((many, width), np.float32), np.empty((many, width), np.int64)
+    heaps: Any = faiss.float_minheap_array_t()
+    heaps.nh, heaps.k = many, width
+    heaps.val, heaps.ids = faiss.swig_ptr(scores), faiss.swig_ptr(rows)
+    heaps.heapify()
+    step = min(len(items), max(256, _TILE // many))
+    room = np.empty(many * step, np.float32)
+    for start in range(0, len(items), step):
+        tile = items[start : start + step]
+        found = room[: many * len(tile)].reshape(many, len(tile))
+        np.matmul(queries, tile.T, out=found)
+        heaps.addn(len(tile), faiss.swig_ptr(found), start, 0, many)
+    return scores, rows
 
 
 def _pairwise(

@@ -1,7 +1,8 @@
 """The interface that every index keeps, the check of its arguments, its manifest, its threads."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from scipy import sparse
+from threadpoolctl import ThreadpoolController
 
 from thresher.errors import InputError
 from thresher.files import read_json
@@ -17,16 +19,10 @@ from thresher.retrieve.hits import Hits
 Kind = Literal["auto", "exact", "flat", "ivf"]
 MANIFEST = "index.json"
 PARALLEL_FROM = 1 << 28
-"""Multiplications of a search from which FAISS uses all its threads.
+"""Multiplications of a search from which FAISS and NumPy use all their threads.
 
-FAISS's threads spin while they wait. On two cores beside other work a search of 20 x 1,500 x 256
+Their threads spin while they wait. On two cores beside other work a search of 20 x 1,500 x 256
 took 52 ms with two threads and 1 ms with one; they were equal at 2^28, on an idle machine 10 ms.
-"""
-MATRIX_FROM = 3
-"""Queries of an exact search from which FAISS multiplies matrices, instead of scanning for each.
-
-Its own default is some 128,000 / D queries. Measured with 131,072 x 512 and one thread: 16 queries
-take 290 ms one by one and 100 ms together, 2 take 37 and 42.
 """
 
 
@@ -107,16 +103,25 @@ def allowed_rows(
 
 
 @contextmanager
-def tuned(queries: int, multiplications: int) -> Iterator[None]:
-    """Let FAISS search in the faster way: `PARALLEL_FROM` and `MATRIX_FROM` say which that is."""
-    threads, whole = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
-    faiss.omp_set_num_threads(1 if multiplications < PARALLEL_FROM else threads)
-    faiss.cvar.distance_compute_blas_threshold = 1 if queries >= MATRIX_FROM else 1 << 30
+def threads_for(multiplications: int, *, matrices: bool = False) -> Iterator[None]:
+    """Use one thread for a search of fewer than `PARALLEL_FROM` multiplications.
+
+    Args:
+        multiplications: of the search.
+        matrices: whether NumPy multiplies; of its threads another library has to be told.
+    """
+    threads, small = faiss.omp_get_max_threads(), multiplications < PARALLEL_FROM
+    faiss.omp_set_num_threads(1 if small else threads)
     try:
-        yield
+        with _pools().limit(limits=1, user_api="blas") if matrices and small else nullcontext():
+            yield
     finally:
         faiss.omp_set_num_threads(threads)
-        faiss.cvar.distance_compute_blas_threshold = whole
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

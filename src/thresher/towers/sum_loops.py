@@ -23,8 +23,10 @@ def add(table: Any, rows: Any, weights: Any, start: Any, out: Any) -> None:
     """
     for i in range(len(out)):
         for at in range(start[i], start[i + 1]):
+            # Taken out of the loop by hand: the compiler cannot know that `out` is none of them.
+            row, weight = rows[at], weights[at]
             for d in range(table.shape[1]):
-                out[i, d] += weights[at] * table[rows[at], d]
+                out[i, d] += weight * table[row, d]
 
 
 @compiled
@@ -32,8 +34,9 @@ def add_quantised(table: Any, scale: Any, rows: Any, weights: Any, start: Any, o
     """The same for a table of int8 with a scale of each row."""
     for i in range(len(out)):
         for at in range(start[i], start[i + 1]):
+            row, weight, unit = rows[at], weights[at], scale[rows[at]]
             for d in range(table.shape[1]):
-                out[i, d] += weights[at] * (scale[rows[at]] * np.float32(table[rows[at], d]))
+                out[i, d] += weight * (unit * np.float32(table[row, d]))
 
 
 @compiled
