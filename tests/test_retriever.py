@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -874,3 +875,21 @@ def test_an_opened_model_answers_without_torch_and_as_the_one_that_was_trained(m
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_shares_side_by_side_change_nothing(monkeypatch, model):
+    part = model.labelled("test")
+    whole = model.propose(part.queries, depth=5, ignored=part.truth)
+    monkeypatch.setattr("thresher.retrieve.side_by_side.LEAST", 7)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        found = model.propose(part.queries, depth=5, ignored=part.truth)
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert len(part) >= 21
+    for name in ("hits", "tower"):
+        assert np.array_equal(getattr(found, name).rows, getattr(whole, name).rows)
+        assert np.array_equal(getattr(found, name).scores, getattr(whole, name).scores)
+    assert np.array_equal(found.confidence, whole.confidence)
+    assert np.array_equal(found.chances, whole.chances)

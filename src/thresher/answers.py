@@ -45,6 +45,17 @@ class Proposals:
     confidence: Float64[np.ndarray, " Q"]
     chances: Float64[np.ndarray, "Q c"] | None = None
 
+    @classmethod
+    def joined(cls, parts: Sequence["Proposals"]) -> "Proposals":
+        """Those of the queries of each part in turn; all alike."""
+        chances = [part.chances for part in parts if part.chances is not None]
+        return cls(
+            Hits.joined(part.hits for part in parts),
+            Hits.joined(part.tower for part in parts),
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate(chances) if chances else None,
+        )
+
 
 def listed(catalogue: Catalogue, queries: Queries, hits: Hits, who: str) -> pa.Table:
     """A row for each query and place that has an item; `who` names the column of the queries."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from thresher.answers import Proposals
 from thresher.asked import histories, query_table
@@ -26,6 +26,7 @@ from thresher.errors import InputError
 from thresher.lazy import Late
 from thresher.rerank import Examples, Texts
 from thresher.retrieve import Hits, search_without
+from thresher.retrieve.side_by_side import shares, side_by_side
 from thresher.towers import Tower
 from thresher.towers.tower import Reader
 
@@ -192,6 +193,30 @@ class Searching:
             ignored: items that may not be proposed, one row a query.
             candidates: found by another search engine, in place of a search.
         """
+
+        def run(rows: Int64[np.ndarray, " q"]) -> Proposals:
+            own = None if ignored is None else ignored.take(rows)
+            found = None if candidates is None else candidates[rows]
+            return self._propose(
+                queries.take(rows), depth=depth, allow=allow, ignored=own, candidates=found
+            )
+
+        parts = shares(len(queries))
+        if len(parts) == 1:
+            return self._propose(
+                queries, depth=depth, allow=allow, ignored=ignored, candidates=candidates
+            )
+        return Proposals.joined(side_by_side(run, parts))
+
+    def _propose(
+        self,
+        queries: Queries,
+        *,
+        depth: int,
+        allow: Bool[np.ndarray, " N"] | None,
+        ignored: Relation | None,
+        candidates: Hits | None,
+    ) -> Proposals:
         many = min(self.options.candidates, len(self.items))
         k = min(max(depth, many), len(self.items))
         vectors, hits = self.hits(queries, k, allow=allow, ignored=ignored, candidates=candidates)

@@ -113,14 +113,15 @@ def threads_for(multiplications: int, *, matrices: bool = False) -> Iterator[Non
     threads, small = faiss.omp_get_max_threads(), multiplications < PARALLEL_FROM
     faiss.omp_set_num_threads(1 if small else threads)
     try:
-        with _pools().limit(limits=1, user_api="blas") if matrices and small else nullcontext():
+        with pools().limit(limits=1, user_api="blas") if matrices and small else nullcontext():
             yield
     finally:
         faiss.omp_set_num_threads(threads)
 
 
 @cache
-def _pools() -> ThreadpoolController:
+def pools() -> ThreadpoolController:
+    """The threads of the libraries that multiply matrices."""
     return ThreadpoolController()
 
 
