@@ -7,7 +7,7 @@ from typing import Any
 
 from grids import runs
 from grids.command import Done
-from grids.croloss_paper_figure import temperature_curves
+from grids.croloss_paper_figure import Gains, gain_dots
 from grids.paper_training import START, Setup, Temperature
 from thresher.errors import InputError
 from thresher.jobs import table
@@ -145,11 +145,10 @@ def croloss_paper(
         **values,
     }
     write_table(request.out, found)
-    curves = {
-        depth: {arm: _curve(rows, arm, request.bs, depth) for arm in TUNED} for depth in CHOSEN_FOR
-    }
-    if "tuned" in request.blocks and any(curves[depth]["CE"] for depth in CHOSEN_FOR):
-        to_png(temperature_curves(curves), request.out / FIGURE)
+    to_png(
+        gain_dots({depth: _gains(request, rows, depth) for depth in CHOSEN_FOR}),
+        request.out / FIGURE,
+    )
     return Done(found["table"], found)
 
 
@@ -197,6 +196,20 @@ def _against(row: Row, base: Row, prefix: str) -> Row:
     return replace(row, runs={seed: gains(seed, values) for seed, values in row.runs.items()})
 
 
+def _gains(request: PaperRequest, rows: Sequence[Row], depth: int) -> Gains:
+    """The rows of the figure: at the published b, at the b chosen for this N, and learned."""
+    by_name = {row.name: row.spread(f"gain@{depth}") for row in rows}
+    found = {
+        "published": {name_of(a, START): by_name[name_of(a, START)] for a in ARMS if a != "CE"}
+    }
+    if "tuned" in request.blocks:
+        best = {arm: name_of(arm, chosen_b(rows, arm, request.bs, depth)) for arm in TUNED}
+        found["tuned"] = {f"{arm}, b tuned": by_name[name] for arm, name in best.items()}
+    if "learned" in request.blocks:
+        found["learned"] = {name: by_name[name] for name in LEARNED}
+    return found
+
+
 def _columns(over: str) -> dict[str, list[Column]]:
     return {
         "": [
@@ -207,7 +220,8 @@ def _columns(over: str) -> dict[str, list[Column]]:
 
 
 ASIDE = [
-    Column("hardest 1 %", "hardest_share", "percent"),
+    Column("hardest 1 % at start", "hardest_share_at_start", "percent"),
+    Column("hardest 1 % at end", "hardest_share", "percent"),
     Column("head recall@50", "test/head/recall@50", "percent"),
     Column("tail recall@50", "test/tail/recall@50", "percent"),
     Column("best step", "best_step", "count"),
@@ -224,7 +238,8 @@ def _page(request: PaperRequest, rows: Sequence[Row]) -> tuple[str, dict[str, An
     over = "over CE"
     parts = [
         f"Percent. `{over}` is the relative gain over CE at b = 10, seed by seed; `hardest 1 %` is "
-        "the share of the gradient that falls on the hardest 1 % of negatives.",
+        "the share of the gradient that falls on the hardest 1 % of negatives, before the first "
+        "step and with the weights that are kept.",
         f"**As published, b = {START:g} for all**",
         _table(published, _columns(over), seeds),
     ]

@@ -1,42 +1,52 @@
-"""The picture of the paper's grid: recall against 1 / T of two losses, a panel for each N."""
+"""The picture of the paper's grid: each loss against CE at the published temperature."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from grids.paper_training import START
+from thresher.jobs.table import Spread
 from thresher.report.figures import BLUE, INK, QUIET, VERMILION, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = (VERMILION, BLUE)
-
-Curves = Mapping[int, Mapping[str, Sequence[tuple[float, float]]]]
+Gains = Mapping[str, Mapping[str, Spread]]
 
 
-def temperature_curves(curves: Curves) -> "Figure":
-    """Draw a line for each loss, its best b as a large point, and the published b as a dotted line.
+def gain_dots(panels: Mapping[int, Gains]) -> "Figure":
+    """Draw the gain of each row as a dot with its deviation over seeds, a panel for each N.
 
     Args:
-        curves: N to the name of a loss to its (b, recall) points, ascending; recall is a fraction.
+        panels: N to the groups of rows, from top to bottom, each row with its gain as a fraction;
+            all panels have the same rows.
     """
-    with drawing((4.2 * len(curves), 3.4)) as figure:
-        axes = figure.subplots(1, len(curves), squeeze=False)[0]
-        for ax, (depth, lines) in zip(axes, curves.items(), strict=True):
-            for colour, (name, points) in zip(_COLOURS, lines.items(), strict=False):
-                if not points:
-                    continue
-                bs, recalls = zip(*[(b, 100 * recall) for b, recall in points], strict=True)
-                ax.plot(bs, recalls, "-o", color=colour, markersize=3.5, label=name)
-                best = max(zip(bs, recalls, strict=True), key=lambda point: point[1])
-                ax.plot(*best, "o", color=colour, markersize=9)
-            ax.axvline(START, color=QUIET, linestyle=":", linewidth=1.3)
-            ax.set_xscale("log")
-            ticks = sorted({b for points in lines.values() for b, _ in points})
-            ax.set_xticks(ticks, [f"{b:g}" for b in ticks])
-            ax.minorticks_off()
-            ax.set_title(f"recall@{depth}, percent", fontsize=10, color=INK)
-            ax.set_xlabel("b = 1 / temperature (dotted: published)", color=QUIET)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    groups = next(iter(panels.values()))
+    count = sum(len(rows) for rows in groups.values())
+    with drawing((9.2, 1.6 + 0.3 * (count + len(groups)))) as figure:
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for ax, (depth, gains) in zip(axes, panels.items(), strict=True):
+            _panel(ax, gains)
+            ax.set_title(f"recall@{depth}", fontsize=11, color=INK)
+            ax.set_xlabel("percent above CE at b = 10", color=QUIET)
     return figure
+
+
+def _panel(ax: Any, gains: Gains) -> None:
+    whisker: Any = {"capsize": 3, "elinewidth": 1.3, "markersize": 7}
+    place, places, names = 0.0, [], []
+    for number, rows in enumerate(gains.values()):
+        for name, gain in rows.items():
+            if gain.mean is not None:
+                colour = VERMILION if name.startswith("CE") else BLUE
+                spread = None if gain.deviation is None else 100 * gain.deviation
+                ax.errorbar(100 * gain.mean, place, xerr=spread, fmt="o", color=colour, **whisker)
+            places.append(place)
+            names.append(name)
+            place += 1
+        if number + 1 < len(gains):
+            ax.axhline(place - 0.25, color=QUIET, linewidth=0.6, linestyle=":")
+        place += 0.5
+    ax.axvline(0, color=INK, linewidth=1.2)
+    ax.set_yticks(places, names)
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    ax.set_ylim(place - 1, -0.8)
+    ax.grid(visible=False, axis="y")

@@ -42,6 +42,7 @@ def measured(folder: Path, task: Mapping[str, Any]) -> Values:
         **trained(trainer, setup, train.learning_rate, validate),
         "seconds": time.process_time() - began,
         "hardest_share": hardest_share(trainer),
+        "hardest_share_at_start": hardest_share(trainer_of(config, data, setup)),
     }
     if trainer.sharpness is not None:
         values["b"] = float(trainer.sharpness.log_b.exp())
