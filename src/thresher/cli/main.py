@@ -35,6 +35,11 @@ Out = Annotated[
 ]
 Queries = Annotated[Path | None, typer.Option(help="Table of queries: id and their columns.")]
 Pairs = Annotated[Path | None, typer.Option(help="Table of true pairs: query_id, item_id.")]
+On = Annotated[
+    str | None,
+    typer.Option(help="In parts, on: local, or ray. --out is a folder; what is there is kept."),
+]
+PartRows = Annotated[int, typer.Option(help="Queries of a part.")]
 WithoutPairs = Annotated[
     str | None,
     typer.Option(help="What queries without a pair are: unlabelled (left out) or no_item."),
@@ -233,6 +238,24 @@ def index(
 
 
 @app.command()
+def encode(
+    artifact: ArtifactArgument,
+    queries: Annotated[Path, typer.Option(help="Parquet file of queries, or a folder of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the vectors, a parquet file a part.")],
+    on: On = "local",
+    part_rows: PartRows = 65_536,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the vectors of many queries in parts; the same command goes on where it was killed."""
+    from thresher.cli.show import show_parts
+    from thresher.scale.job import Job, run
+
+    job = Job(kind="encode", model=artifact, queries=queries, out=out, part_rows=part_rows)
+    _print(run(job, on=on or "local", quiet=quiet), as_json, show_parts)
+
+
+@app.command()
 def match(
     artifact: ArtifactArgument,
     queries: Annotated[
@@ -251,14 +274,33 @@ def match(
     candidates: Annotated[
         Path | None, typer.Option(help="query_id, item_id and score of another search engine.")
     ] = None,
+    on: On = None,
+    part_rows: PartRows = 65_536,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find each query's item, and say whether to accept it or to have it reviewed."""
-    from thresher.cli.show import show_matches
+    from thresher.cli.show import show_matches, show_parts
     from thresher.jobs.match import Answers
     from thresher.jobs.match import match as match_queries
 
+    if on is not None:
+        from thresher.scale.job import Job, run
+
+        if queries is None or out is None or text or review or candidates:
+            raise InputError(
+                "--on takes --queries FILE.parquet and --out FOLDER, and none of --text, --review "
+                "and --candidates"
+            )
+        given: dict[str, Any] = {
+            "model": artifact,
+            "queries": queries,
+            "out": out,
+            "part_rows": part_rows,
+        }
+        job = Job(kind="match", top=top, keep=tuple(keep or ()), **given)
+        _print(run(job, on=on, quiet=quiet), as_json, show_parts)
+        return
     asked = queries or text
     if asked is None or (queries and text):
         raise InputError("give --queries FILE, --queries - for standard input, or --text, one of")

@@ -153,6 +153,16 @@ def show_index(result: Shown) -> str:
     )
 
 
+def show_parts(result: Shown) -> str:
+    """The outcome of a job in parts."""
+    head = counted(result["queries"], "query", "queries")
+    if "accept" in result or "review" in result:
+        head += f": {result.get('accept', 0):,} accepted, {result.get('review', 0):,} for review"
+    made = counted(result["parts"], "part", "parts")
+    there = f", of which {result['were_there']:,} were there" if result["were_there"] else ""
+    return f"{head}; {made}{there}, in {result['out']}"
+
+
 def show_export(result: Shown) -> str:
     """The outcome of `export`."""
     difference = result["largest_difference"]

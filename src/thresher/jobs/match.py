@@ -179,20 +179,10 @@ def _decided(
     with Bar("queries", quiet=quiet) as bar:
         bar.start("matching", total=None)
         for block in _blocks_of(queries):
-            asked = Queries.of_table(model.query_table(block))
-            first = counts[ACCEPT] + counts[REVIEW]
-            if asked.table is not None and "id" in asked.table.column_names:
-                check_ids(asked.ids, seen, before=first)
-            else:
-                numbers = [str(first + i) for i in range(len(asked))]
-                asked = replace(asked, ids=pa.array(numbers, pa.string()))
+            asked = numbered(model, block, seen, before=counts[ACCEPT] + counts[REVIEW])
             own = None if candidates is None else _of_block(candidates, asked, model)
             used += 0 if own is None else len(own)
-            found: pa.Table = model.match(asked, answers.top, candidates=own, keep=answers.keep)
-            counts.update(d for d in found["decision"].to_pylist() if d is not None)
-            known = model.known(asked)
-            counts[KNOWN] += 0 if known is None else int(known.sum())
-            yield found
+            yield decided(model, asked, answers, counts, own)
             bar.advance(len(block))
     if not counts[ACCEPT] + counts[REVIEW]:
         raise InputError(f"{queries} has columns but no rows; give at least one query")
@@ -201,6 +191,38 @@ def _decided(
             "no candidate names both one of these queries and an item of the catalogue; check "
             "query_id and item_id"
         )
+
+
+def numbered(model: Retriever, block: Any, seen: set[int], *, before: int) -> Queries:
+    """A block of queries as the model reads them; those without an id are numbered on.
+
+    Args:
+        model: reads them.
+        block: a table, or texts.
+        seen: digests of the ids so far, which are added to; an id among them is refused.
+        before: queries before the block.
+    """
+    asked = Queries.of_table(model.query_table(block))
+    if asked.table is not None and "id" in asked.table.column_names:
+        check_ids(asked.ids, seen, before=before)
+        return asked
+    numbers = [str(before + i) for i in range(len(asked))]
+    return replace(asked, ids=pa.array(numbers, pa.string()))
+
+
+def decided(
+    model: Retriever,
+    asked: Queries,
+    answers: Answers,
+    counts: Counter[str],
+    candidates: pa.Table | None = None,
+) -> pa.Table:
+    """The decisions on a block of queries, which are counted."""
+    found: pa.Table = model.match(asked, answers.top, candidates=candidates, keep=answers.keep)
+    counts.update(d for d in found["decision"].to_pylist() if d is not None)
+    known = model.known(asked)
+    counts[KNOWN] += 0 if known is None else int(known.sum())
+    return found
 
 
 def _of_block(candidates: pa.Table, queries: Queries, model: Retriever) -> pa.Table:
