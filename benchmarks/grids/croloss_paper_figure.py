@@ -35,10 +35,11 @@ def _panel(ax: Any, gains: Gains) -> None:
     place, places, names = 0.0, [], []
     for number, rows in enumerate(gains.values()):
         for name, gain in rows.items():
-            if gain.mean is not None:
-                colour = VERMILION if name.startswith("CE") else BLUE
-                spread = None if gain.deviation is None else 100 * gain.deviation
-                ax.errorbar(100 * gain.mean, place, xerr=spread, fmt="o", color=colour, **whisker)
+            if gain.mean is None:
+                continue
+            colour = VERMILION if name.startswith("CE") else BLUE
+            spread = None if gain.deviation is None else 100 * gain.deviation
+            ax.errorbar(100 * gain.mean, place, xerr=spread, fmt="o", color=colour, **whisker)
             places.append(place)
             names.append(name)
             place += 1
