@@ -36,3 +36,8 @@ def test_what_match_takes_only_in_one_file_is_refused(refused, shop, parquet, tm
     assert refused("encode", model, "--queries", parquet, *out, "--on", "dask").startswith(
         "--on is 'dask'; give one of local, ray"
     )
+
+
+def test_training_is_on_ray_or_here(refused, shop, tmp_path):
+    given = ("train", shop / "run.toml", "--out", tmp_path / "model", "--on", "local")
+    assert refused(*given) == "--on takes ray alone, and then no --from-reviews"

@@ -1,5 +1,8 @@
 """A shop with a trained artifact, and its queries as parquet."""
 
+import gc
+import warnings
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,6 +14,18 @@ from thresher.data.tables import read_table
 def shop(tmp_path_factory):
     """Its folder; not to be changed."""
     return trained(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Ray with two processors."""
+    ray = pytest.importorskip("ray", reason="the extra `scale` is not installed")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it leaves processes and files to the system
+        ray.shutdown()
+        gc.collect()
 
 
 @pytest.fixture

@@ -45,18 +45,10 @@ class Dies(Worker):
         return super().__call__(number)
 
 
-@pytest.fixture(scope="module")
-def two_processors():
-    ray = pytest.importorskip("ray", reason="the extra `scale` is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["match", "encode"])
-def test_the_files_are_those_of_this_process(two_processors, shop, queries, tmp_path, kind):
+def test_the_files_are_those_of_this_process(cluster, shop, queries, tmp_path, kind):
     one = Job(kind=kind, model=shop / "model", queries=queries, out=tmp_path / "one", part_rows=30)
     two = replace(one, out=tmp_path / "two")
     assert run(two, on="ray", quiet=True) == {**run(one, quiet=True), "out": str(two.out)}
@@ -66,7 +58,7 @@ def test_the_files_are_those_of_this_process(two_processors, shop, queries, tmp_
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_worker_that_dies_loses_nothing(two_processors, shop, queries, tmp_path, monkeypatch):
+def test_a_worker_that_dies_loses_nothing(cluster, shop, queries, tmp_path, monkeypatch):
     one = Job(
         kind="match", model=shop / "model", queries=queries, out=tmp_path / "one", part_rows=30
     )
@@ -81,7 +73,7 @@ def test_a_worker_that_dies_loses_nothing(two_processors, shop, queries, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_user_got_wrong_is_said_as_here(two_processors, shop, tmp_path):
+def test_what_a_user_got_wrong_is_said_as_here(cluster, shop, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 

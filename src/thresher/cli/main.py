@@ -82,6 +82,10 @@ def train(
     columns: Columns = None,
     resume: Annotated[bool, typer.Option(help="Go on from a killed run's checkpoint.")] = False,
     from_reviews: FromReviews = None,
+    on: Annotated[
+        str | None, typer.Option(help="ray: by several processes that Ray starts.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes on Ray.")] = 2,
     dry_run: Annotated[
         bool, typer.Option(help="Check, print the full TOML with all defaults, and stop.")
     ] = False,
@@ -97,6 +101,14 @@ def train(
         print(read(config, changes).to_toml())
         return
     run = read_run(config, changes, "train")
+    if on is not None:
+        if on != "ray" or from_reviews is not None:
+            raise InputError("--on takes ray alone, and then no --from-reviews")
+        from thresher.scale.training import train_on_ray
+
+        done = train_on_ray(run, out, workers=workers, resume=resume)
+        _print(done, as_json, show_training)
+        return
     from thresher.jobs.train import train as train_run
 
     data = None

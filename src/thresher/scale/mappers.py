@@ -1,11 +1,10 @@
 """Who makes the parts: this process, or actors on Ray (extra `scale`)."""
 
-import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from thresher.errors import InputError
+from thresher.scale.cluster import connected
 
 Made = Iterator[dict[str, Any]]
 
@@ -19,24 +18,12 @@ def local(worker: Any, job: Any, numbers: Sequence[int]) -> Made:
 def on_ray(worker: Any, job: Any, numbers: Sequence[int]) -> Made:
     """As many at a time as the cluster has processors, by a Ray Data job whose rows are parts.
 
-    The cluster is that of `RAY_ADDRESS`, or one that is started on this machine. Ray starts an
-    actor that died again and gives its part to another, which writes it whole.
+    Ray starts an actor that died again and gives its part to another, which writes it whole.
 
     Raises:
         InputError: Ray is not installed or not reached, a part cannot be made, or Ray gives up.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("--on ray needs the extra: pip install 'thresher[scale]'") from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(f"no Ray cluster is reached ({said}); check RAY_ADDRESS") from error
+    ray = connected()
     ray.data.DataContext.get_current().enable_progress_bars = False
     size = max(1, min(len(numbers), int(ray.cluster_resources().get("CPU", 1))))
     parts = ray.data.from_items([{"part": n} for n in numbers], override_num_blocks=len(numbers))
