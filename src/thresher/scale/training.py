@@ -46,17 +46,20 @@ def train_on_ray(
         )
     gpus = int(free.get("GPU", 0) >= workers)
     given = (config.to_toml(), str(config.folder), str(out.resolve()))
+    said = ""
     for _ in range(1 + _RESTARTS):
         try:
             return _trained(ray, workers, gpus, (*given, resume))
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            raise (InputError(str(cause)) if isinstance(cause, InputError) else cause) from error
-        except ray.exceptions.RayActorError:
+        except ray.exceptions.RayError as error:
+            # Where one process is lost, another may be the first to say that it lost a connection.
+            cause = getattr(error, "cause", None) or error
+            if isinstance(cause, InputError):
+                raise InputError(str(cause)) from error
+            said = str(cause).splitlines()[0]
             resume = any((out / "training").rglob("last.safetensors"))
     raise InputError(
-        f"processes were lost {1 + _RESTARTS} times; the same command with --resume goes on from "
-        "the last checkpoint"
+        f"training was lost {1 + _RESTARTS} times ({said}); the same command with --resume goes on "
+        "from the last checkpoint"
     )
 
 
