@@ -22,7 +22,7 @@ from thresher.jobs.cells import Outcome
 
 VERBS = (
     *("train", "evaluate", "calibrate", "certify", "index", "match", "recommend"),
-    *("nearest", "report", "compare", "data"),
+    *("nearest", "report", "compare", "data", "encode", "export"),
 )
 WANTED = [
     "P@1",

@@ -2,9 +2,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
-from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy
+from thresher.decide.policy import KNOWN_TEXT, NoThreshold, Policy, segment_names
 from thresher.errors import InputError
 
 ONE = Policy(0.25, 0.95, 0.9, 200, 4, 400, 200.0, 200, fitted_on="model-1")
@@ -239,3 +242,36 @@ def test_missing_keys_are_refused(tmp_path):
 def test_impossible_policies_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         replace(ONE, **change)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["a", None, "1"],
+        ["a", np.nan, 1.0],
+        np.array(["a", None, 1], object),
+        np.array(["a", np.nan, 1.0], object),
+        pd.Series(["a", pd.NA, 1], dtype=object),
+        pd.Series(["a", pd.NaT, "1"]),
+        pd.Series(["a", None, "1"], dtype="string"),
+        pl.Series(["a", None, "1"]),
+        pa.array(["a", None, "1"]),
+        pa.chunked_array([["a", None], ["1"]]),
+    ],
+)
+def test_a_value_has_one_name_in_every_kind_of_column(column):
+    assert segment_names(column, 3).tolist() == ["a", "", "1"]
+
+
+def test_whole_numbers_have_one_name_whether_others_are_missing_or_not():
+    for column in (
+        [3, 3],
+        np.array([3, 3]),
+        pd.Series([3.0, 3.0]),
+        pa.array([3, 3]),
+        pl.Series([3, 3]),
+        pd.array([3, 3], "Int64"),
+    ):
+        assert segment_names(column, 2).tolist() == ["3", "3"]
+    assert segment_names(pd.Series([3, None]), 2).tolist() == ["3", ""]
+    assert segment_names([0.5], 1).tolist() == ["0.5"]

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from thresher.decide.policy import Promise, segment_names
+from thresher.decide.policy import Promise, is_missing, segment_names
 from thresher.decide.segments import Rows, certify_rows
 from thresher.decide.sequence import MIN_CLUSTERS, SELECTION_SHARE, selection_rows
 from thresher.errors import InputError
 
 Column = Any
 """A list, a NumPy array, or a column of pandas, polars or Arrow: one value per answer."""
-_MISSING = ("None", "nan", "<NA>", "NaT")
 
 
 def certify(
@@ -102,7 +101,7 @@ def _rows(
     groups = cluster_codes(clusters, len(values))
     _check_clusters(groups)
     part = _selection(selection, values, right, groups, seed)
-    names = None if segments is None else segment_names(np.asarray(segments), len(values))
+    names = None if segments is None else segment_names(segments, len(values))
     return Rows(values, right, groups, part, names)
 
 
@@ -121,7 +120,7 @@ def cluster_codes(clusters: Column | None, rows: int) -> Int64[np.ndarray, " Q"]
     if isinstance(clusters, np.ndarray) and values.dtype.kind in "iub":  # none can be missing
         each = []
     for row, one in enumerate(each, 1):
-        if not isinstance(one, str) and str(one) in _MISSING:
+        if is_missing(one):
             raise InputError(
                 f"the cluster of row {row} is missing; give every row one, one of its own where it "
                 "stands or falls alone"
@@ -148,9 +147,13 @@ def _check_clusters(groups: Int64[np.ndarray, " Q"] | None) -> None:
 
 
 def _scores(scores: Column) -> Float64[np.ndarray, " Q"]:
+    _check_masked("scores", scores)
     try:
+        kind = getattr(scores, "dtype", None)
+        if getattr(kind, "kind", "") in ("c", "m", "M"):
+            raise TypeError(f"they are of type {kind}")
         values = np.asarray(scores, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the scores are not numbers ({error}); give one number a row") from None
     if values.ndim != 1:
         raise InputError(f"got scores of shape {values.shape}; give one number a row")
@@ -163,14 +166,25 @@ def _scores(scores: Column) -> Float64[np.ndarray, " Q"]:
 
 
 def _correct(correct: Column) -> Bool[np.ndarray, " Q"]:
+    _check_masked("labels", correct)
     values = np.asarray(correct)
-    if values.dtype != np.bool_ and not all(value in (0, 1) for value in values.ravel().tolist()):
-        strange = next(value for value in values.ravel().tolist() if value not in (0, 1))
-        raise InputError(
-            f"a label is {strange!r}; give true or 1 where the answer is right, false or 0 where "
-            "it is wrong, and leave unlabelled rows out"
-        )
+    if values.ndim != 1:
+        raise InputError(f"got labels of shape {values.shape}; give one label a row")
+    if values.dtype != np.bool_:
+        for value in values.tolist():
+            if is_missing(value) or value not in (0, 1):
+                raise InputError(
+                    f"a label is {value!r}; give true or 1 where the answer is right, false or 0 "
+                    "where it is wrong, and leave unlabelled rows out"
+                )
     return values.astype(np.bool_)
+
+
+def _check_masked(what: str, column: Column) -> None:
+    """InputError for a masked array, whose masked values would count as others do."""
+    if isinstance(column, np.ma.MaskedArray) and np.ma.is_masked(column):
+        hidden = int(np.ma.getmaskarray(column).sum())
+        raise InputError(f"{hidden} of {column.size} {what} are masked; leave these rows out")
 
 
 def _selection(
@@ -183,11 +197,16 @@ def _selection(
     """The rows that choose thresholds: as given, or drawn."""
     if selection is None:
         return selection_rows(scores, correct, clusters, seed=seed)
+    _check_masked("values of the selection", selection)
     part: Shaped[np.ndarray, " Q"] = np.asarray(selection)
-    if part.shape != scores.shape or part.dtype != np.bool_ or part.all() or not part.any():
+    boolean = part.dtype == np.bool_
+    if not boolean or part.shape != scores.shape or part.all() or not part.any():
+        got = (
+            f"{int(part.sum())} of {part.size} rows" if boolean else f"values of type {part.dtype}"
+        )
         raise InputError(
-            f"got a selection of {int(np.sum(part))} of {part.size} rows for {len(scores)} scores; "
-            "give one boolean a row, true for some and not for all"
+            f"got a selection of {got} for {len(scores)} scores; give one boolean a row, true for "
+            "some and not for all"
         )
     if clusters is not None and len(np.intersect1d(clusters[part], clusters[~part])):
         raise InputError(

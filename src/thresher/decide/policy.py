@@ -360,22 +360,43 @@ def evidence(answer: Policy | NoThreshold) -> str:
 
 
 def segment_names(
-    segments: Sequence[str | None] | Shaped[np.ndarray, " Q"] | None,
-    rows: int,
-    *,
-    known: np.ndarray | None = None,
+    segments: Any, rows: int, *, known: np.ndarray | None = None
 ) -> Shaped[np.ndarray, " Q"]:
     """The segment of each row as text: `KNOWN_TEXT` where known, else its value, "" for none.
+
+    One value has one name in every kind of column: whatever marks a missing value is none, and a
+    whole number that a column holds as a float, since others are missing, is written as such.
+
+    Args:
+        segments: a list, a NumPy array, or a column of pandas, polars or Arrow; None for no values.
+        rows: how many there have to be.
+        known: which rows have a known text.
 
     Raises:
         InputError: if there is not one value for each row.
     """
     for what, values in (("segments", segments), ("values of `known`", known)):
-        if values is not None and len(values) != rows:
-            raise InputError(f"got {len(values)} {what} for {rows} rows; give one per row")
+        if values is not None and (len(values) != rows or getattr(values, "ndim", 1) != 1):
+            shape = getattr(values, "shape", (len(values),))
+            got = f"{len(values)}" if len(shape) == 1 else f"{' x '.join(map(str, shape))}"
+            raise InputError(f"got {got} {what} for {rows} rows; give one per row")
     given = [""] * rows if segments is None else segments
-    names = np.asarray(["" if name is None else str(name) for name in given], dtype=np.str_)
+    plain = given.tolist() if isinstance(given, np.ndarray) else given
+    names = np.asarray([_segment_name(value) for value in plain], dtype=np.str_)
     return names if known is None else np.where(known, KNOWN_TEXT, names)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a column, of whatever library, is none: None, NaN, NaT, NA or null."""
+    return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
+
+
+def _segment_name(value: Any) -> str:
+    if is_missing(value):
+        return ""
+    if isinstance(value, list | tuple | dict | set | np.ndarray):
+        raise InputError(f"a segment is {value!r}; give one text or number a row")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _count(number: int, noun: str) -> str:
