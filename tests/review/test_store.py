@@ -271,6 +271,23 @@ def test_the_latest_change_of_each_item_is_read_back(store):
         store.upsert([{"title": "x"}])
 
 
+def test_one_item_stays(store):
+    catalogue = ["a", "b"]
+    store.delete(["a", "unknown"], catalogue)
+    with pytest.raises(InputError, match="no item would be left"):
+        store.delete(["b"], catalogue)
+    store.upsert([{"id": "c"}])
+    store.delete(["b"], catalogue)
+    with pytest.raises(InputError, match="no item would be left"):
+        store.delete(["c"], catalogue)
+    assert [(c.item_id, c.row is None) for c in store.items_since()] == [
+        ("a", True),
+        ("unknown", True),
+        ("c", False),
+        ("b", True),
+    ]
+
+
 def test_a_key_is_known_by_its_secret_alone_until_it_is_revoked(store):
     secret = store.create_key("shop", "client")
     key = store.who(secret)

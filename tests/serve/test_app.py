@@ -287,6 +287,33 @@ def test_an_item_that_the_catalogue_cannot_hold_changes_nothing(client, service)
     )
 
 
+def test_deletions_that_are_not_live_yet_count(service):
+    """As of two requests at once, or of another replica."""
+    with service._changing:  # the keeper waits: nothing that is stored goes live
+        service.store.delete([f"i{i}" for i in range(150)])
+        with pytest.raises(ValueError, match="no item would be left"):
+            service.delete([f"i{i}" for i in range(150, 300)])
+    assert len(service.store.items_since()) == 150
+
+
+def test_a_store_that_leaves_no_item_is_survived_and_nothing_accepted(open_service, offers):
+    service = open_service()
+    seen = service.live.version
+    service._until_live(service.store.delete([f"i{i}" for i in range(300)]))
+    assert service.live.version > seen
+    for one in (service, open_service()):
+        assert len(one.live.retriever.items) == 300
+        assert "leave no item" in one.rules().stopped
+        assert {decided.decision for decided in one.match(offers)} == {"review"}
+        one.reload()
+        assert "leave no item" in one.rules().stopped
+    service.upsert([NEW])
+    assert service.live.retriever.items["id"].to_pylist() == ["n1"]
+    assert "leave no item" not in service.rules().stopped
+    with pytest.raises(ValueError, match="no item would be left"):
+        service.delete(["n1"])
+
+
 def test_another_replica_follows(open_service):
     one, other = open_service(), open_service()
     one.upsert([NEW])

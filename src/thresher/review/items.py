@@ -1,6 +1,6 @@
 """Items that changed since the artifact was made, as a log with a version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,9 +23,17 @@ class Items:
             raise InputError("an item has no id; give each one an `id`")
         return self._change([(str(row["id"]), dict(row)) for row in rows])
 
-    def delete(self, item_ids: Sequence[str]) -> int:
-        """Log that items are gone; the version after them."""
-        return self._change([(item_id, None) for item_id in item_ids])
+    def delete(self, item_ids: Sequence[str], catalogue: Collection[str] | None = None) -> int:
+        """Log that items are gone; the version after them.
+
+        Args:
+            item_ids: to remove.
+            catalogue: ids of the items before any change.
+
+        Raises:
+            InputError: when no item of the catalogue and of all changes would be left.
+        """
+        return self._change([(item_id, None) for item_id in item_ids], catalogue)
 
     def items_since(self, version: int = 0) -> list[Change]:
         """The latest change of every item that changed after a version, in order."""
@@ -47,10 +55,28 @@ class Items:
         with self.database.read() as connection:
             return connection.scalar(sa.select(sa.func.max(items.c.version))) or 0
 
-    def _change(self, changes: Sequence[tuple[str, dict[str, Any] | None]]) -> int:
+    def _change(
+        self,
+        changes: Sequence[tuple[str, dict[str, Any] | None]],
+        catalogue: Collection[str] | None = None,
+    ) -> int:
         at = self.clock()
         rows = [{"at": at, "item_id": item_id, "row": row} for item_id, row in changes]
         with self.database.write("items") as connection:
+            if catalogue is not None:
+                left = _left(connection, catalogue)
+                if left and not left.difference(item_id for item_id, _ in changes):
+                    raise InputError("no item would be left; a catalogue needs at least one")
             if rows:
                 connection.execute(sa.insert(items), rows)
             return connection.scalar(sa.select(sa.func.max(items.c.version))) or 0
+
+
+def _left(connection: sa.Connection, catalogue: Collection[str]) -> set[str]:
+    """The items of a catalogue after all changes, inside the transaction."""
+    latest = sa.select(sa.func.max(items.c.version)).group_by(items.c.item_id)
+    query = sa.select(items.c.item_id, items.c.row.is_(None)).where(items.c.version.in_(latest))
+    left = set(catalogue)
+    for item_id, gone in connection.execute(query):
+        (left.discard if gone else left.add)(item_id)
+    return left

@@ -4,6 +4,7 @@ A `Live` is never changed. A new artifact, or a changed item, makes another one 
 service swaps one reference: a request is answered by the one or the other as a whole.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,9 @@ from thresher.decide.policy import NoThreshold, Policy
 from thresher.errors import InputError
 from thresher.retriever import Retriever
 from thresher.review import Change
+from thresher.review.items import Items
+
+LOG = logging.getLogger("thresher.serve")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Live:
         model: fingerprint of the model.
         version: of the latest change of an item that it has.
         touched: ids of items whose rows differ from those of the certified catalogue.
+        emptied: whether the changes leave no item, so that they are not applied.
     """
 
     base: Retriever
@@ -37,6 +42,7 @@ class Live:
     model: str
     version: int = 0
     touched: frozenset[str] = frozenset()
+    emptied: bool = False
 
     @classmethod
     def open(cls, folder: Path, changes: Sequence[Change]) -> "Live":
@@ -56,7 +62,10 @@ class Live:
         return live
 
     def changed(self, changes: Sequence[Change]) -> "Live":
-        """The same with further changes; only changed items are encoded."""
+        """The same with further changes; only changed items are encoded.
+
+        Changes that leave no item are not applied: the artifact's own stay, `emptied` says so.
+        """
         if not changes:
             return self
         upserts = [c.row for c in changes if c.row is not None]
@@ -65,6 +74,9 @@ class Live:
         deletes = sorted(gone & self._ids)
         if not upserts and not deletes:
             return replace(self, version=version)
+        if not upserts and len(deletes) == len(self._ids):
+            LOG.warning("the stored changes leave no item: they are ignored, nothing is accepted")
+            return Live(self.base, self.base, self.model, version, emptied=True)
         retriever = self.retriever.with_items(upserts, deletes)
         names = {c.item_id for c in changes}
         return Live(
@@ -75,8 +87,17 @@ class Live:
             (self.touched - names) | _differing(self.base.items, retriever.items, names),
         )
 
-    def needs_base(self, changes: Sequence[Change]) -> bool:
+    def following(self, store: Items) -> "Live":
+        """The same with what changed in the store since."""
+        changes = store.items_since(self.version)
+        if not self._needs_base(changes):
+            return self.changed(changes)
+        return Live(self.base, self.base, self.model).changed(store.items_since())
+
+    def _needs_base(self, changes: Sequence[Change]) -> bool:
         """Whether an item comes back that was deleted: the artifact knows more of it."""
+        if self.emptied and changes:
+            return True
         back = {c.item_id for c in changes if c.row is not None} - self._ids
         return bool(back & self.touched)
 

@@ -159,6 +159,11 @@ class Service:
         stopped = given.get("stopped") or own.get("stopped") or None
         if isinstance(live.policy, NoThreshold):
             stopped = "no threshold is certified"
+        elif live.emptied:
+            stopped = (
+                "the stored changes leave no item, so they are ignored; add items, or deploy an "
+                "artifact over the present catalogue"
+            )
         elif stopped is None and changed > most:
             stopped = (
                 f"{changed} items have changed since certification, more than {most}; calibrate "
@@ -247,10 +252,13 @@ class Service:
         return self._until_live(self.store.upsert(rows))
 
     def delete(self, item_ids: Sequence[str]) -> int:
-        """Remove items; unknown ids change nothing. At least one item has to stay."""
-        if not set(self.live.retriever.items["id"].to_pylist()) - set(item_ids):
-            raise InputError("no item would be left; a catalogue needs at least one")
-        return self._until_live(self.store.delete(item_ids))
+        """Remove items; unknown ids change nothing.
+
+        Raises:
+            InputError: when no item would be left, of all that any replica has stored.
+        """
+        catalogue = self.live.base.items["id"].to_pylist()
+        return self._until_live(self.store.delete(item_ids, catalogue))
 
     def _until_live(self, version: int) -> int:
         self._wake.set()
@@ -276,14 +284,10 @@ class Service:
 
     def _apply_items(self) -> None:
         with self._changing:
-            changes = self.store.items_since(self.live.version)
-            if not changes:
+            following = self.live.following(self.store)
+            if following is self.live:
                 return
-            if self.live.needs_base(changes):
-                fresh = Live(self.live.base, self.live.base, self.live.model)
-                self.live = fresh.changed(self.store.items_since())
-            else:
-                self.live = self.live.changed(changes)
+            self.live = following
         with self._applied:
             self._applied.notify_all()
 
@@ -306,7 +310,7 @@ class Service:
         with self._changing:
             if self.previous is None:
                 raise InputError("no artifact was live before this one; there is nothing to go to")
-            back = self.previous.changed(self.store.items_since(self.previous.version))
+            back = self.previous.following(self.store)
             self.previous, self.live = self.live, back
         self.store.set("artifact", back.index, reason="rolled back")
         return back
