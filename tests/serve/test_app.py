@@ -11,7 +11,7 @@ from thresher.artifact import Transaction
 from thresher.retriever import Retriever
 from thresher.review import Unavailable
 from thresher.serve.app import create_app
-from thresher.serve.batching import Busy
+from thresher.serve.batching import Busy, Job
 
 HERE = "http://127.0.0.1"
 NEW = {"id": "n1", "title": "Wundervolt QZ-771 samovar turquoise"}
@@ -113,6 +113,38 @@ def test_requests_together_are_answered_as_alone(service, offers):
             other.decision,
             other.query_id,
         )
+
+
+@pytest.fixture
+def by_shop(open_service, shop, tmp_path):
+    """A service whose policy reads a second column of queries."""
+    folder = shutil.copytree(shop / "model", tmp_path / "own")
+    Retriever.open(folder).calibrate(0.9, by="shop")
+    return open_service(folder)
+
+
+def test_a_query_without_a_column_is_refused_whatever_stands_beside_it(by_shop):
+    whole, short = {"title": "kettle", "shop": "north"}, {"id": "b", "title": "mixer"}
+    for rows, name in (([short], "'b'"), ([whole, short], "'b'"), ([whole, {"shop": "x"}], "'1'")):
+        with pytest.raises(ValueError, match=f"query {name} has no column"):
+            by_shop.match(rows)
+    batch = [Job("match", [whole], 1), Job("match", [short], 1), Job("match", [whole], 1)]
+    by_shop._run(batch)
+    with pytest.raises(ValueError, match="query 'b' has no column 'shop'"):
+        batch[1].future.result()
+    for job in (batch[0], batch[2]):
+        assert job.future.result(60)[0].segment == "north"
+    (decided,) = by_shop.match([{"title": "kettle", "shop": None}])
+    assert decided.segment is None
+    assert by_shop.search([{"title": "kettle"}])  # a search does not read it
+
+
+def test_what_a_text_leaves_empty_is_said(by_shop, client):
+    with TestClient(create_app(by_shop), base_url=HERE) as asked:
+        assert match(asked, "kettle").json()["left_empty"] == ["shop"]
+        assert match(asked, [{"title": "a", "shop": "b"}, "c"]).json()["left_empty"] == ["shop"]
+        assert match(asked, {"title": "kettle", "shop": None}).json()["left_empty"] == []
+    assert match(client, "kettle").json()["left_empty"] == []
 
 
 # What is refused.

@@ -36,7 +36,7 @@ class Rules:
 def searched(live: Live, jobs: Sequence[Job]) -> list[list[list[dict[str, Any]]]]:
     """The closest items of each query of each request."""
     k = min(max(job.k for job in jobs), len(live.retriever.items))
-    found = _by_query(jobs, lambda table: live.retriever.search(table, k), live)
+    found = _by_query(jobs, lambda table: live.retriever.search(table, k), live.searched)
     rows = live.rows(list({one["item_id"] for job in found for query in job for one in query}))
     text = live.retriever.catalogue.item_text
     for one in (one for job in found for query in job for one in query):
@@ -60,7 +60,7 @@ def matched(live: Live, rules: Rules, jobs: Sequence[Job], at: float) -> list[li
                 known.update(zip(table["id"].to_pylist(), flags.tolist(), strict=True))
         return live.retriever.match(table, k)
 
-    found = _by_query(jobs, ask, live)
+    found = _by_query(jobs, ask, live.columns)
     return [
         [
             _decided(
@@ -77,10 +77,17 @@ def matched(live: Live, rules: Rules, jobs: Sequence[Job], at: float) -> list[li
     ]
 
 
-def _by_query(jobs: Sequence[Job], ask: Any, live: Live) -> list[list[list[dict[str, Any]]]]:
-    """The rows of the answer to each query, in the order of the requests."""
+def _by_query(
+    jobs: Sequence[Job], ask: Any, columns: Sequence[str]
+) -> list[list[list[dict[str, Any]]]]:
+    """The rows of the answer to each query, in the order of the requests.
+
+    Raises:
+        InputError: for a query that lacks one of the columns that are read.
+    """
     names, rows = [], []
     for job in jobs:
+        _check_columns(job.rows, columns)
         own = [
             str(row["id"]) if "id" in row else f"{_HIDDEN}{uuid.uuid4().hex}" for row in job.rows
         ]
@@ -89,17 +96,26 @@ def _by_query(jobs: Sequence[Job], ask: Any, live: Live) -> list[list[list[dict[
     answers: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in rows}
     if len(answers) < len(rows):
         raise InputError("two queries have the same id; give each its own, or none")
-    for one in ask(_table(rows, live.columns)).to_pylist():
+    for one in ask(_table(rows, columns)).to_pylist():
         answers[one["query_id"]].append(one)
     return [[answers[name] for name in own] for own in names]
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
     """Queries as columns of text, as a file of them would be; lists of numbers stay."""
-    given = dict.fromkeys(name for row in rows for name in row)
-    # A column that nobody gave is refused by the model, where it reads it.
-    names = [name for name in given if name == "id" or name in columns]
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
+    return pa.table({name: _column([row[name] for row in rows]) for name in ("id", *columns)})
+
+
+def _check_columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """InputError for a row without a column, whatever the rows of others have."""
+    for place, row in enumerate(rows):
+        for name in columns:
+            if name not in row:
+                there = ", ".join(one for one in row if one != "id") or "no columns"
+                raise InputError(
+                    f"query {str(row.get('id', place))!r} has no column {name!r}; it has {there}; "
+                    "give null where the value is not known"
+                )
 
 
 def _column(values: Sequence[Any]) -> pa.Array:

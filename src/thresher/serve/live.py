@@ -138,15 +138,17 @@ class Live:
         self.retriever.match([columns], 1)
 
     @cached_property
+    def searched(self) -> tuple[str, ...]:
+        """The columns of queries that a search reads."""
+        read = [name for feature in self.base.tower.schema.queries for name in feature.columns]
+        return tuple(dict.fromkeys([*self.base.catalogue.query_text, *read]))
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns of queries that the model reads, and the policy's."""
-        tower, catalogue = self.base.tower, self.base.catalogue
-        read = [name for feature in tower.schema.queries for name in feature.columns]
-        compared = [column.name for column in catalogue.features.compare]
+        compared = [column.name for column in self.base.catalogue.features.compare]
         by = getattr(self.policy, "by", None)
-        return tuple(
-            dict.fromkeys([*catalogue.query_text, *read, *compared, *([by] if by else [])])
-        )
+        return tuple(dict.fromkeys([*self.searched, *compared, *([by] if by else [])]))
 
 
 def _differing(before: pa.Table, after: pa.Table, ids: set[str]) -> frozenset[str]:

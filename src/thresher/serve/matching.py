@@ -28,17 +28,23 @@ def match_routes(service: Service, guardian: Guardian) -> APIRouter:
     ) -> Response:
         """Find the item of each query, and accept it or give it to a person."""
         rows = _rows(service, request.queries)
+        texts = any(isinstance(one, str) for one in request.queries)
+        left_empty = list(service.live.columns[1:]) if texts else []
+
+        def answer(decided: Sequence[Decided]) -> dict[str, Any]:
+            return {**_answer(service, decided), "left_empty": left_empty}
+
         if idempotency_key is None:
             decided = await asyncio.wrap_future(
                 service.submit("match", rows, request.top, client=key.name)
             )
-            return respond(_answer(service, decided))
+            return respond(answer(decided))
         once = Once(service, key, idempotency_key, "match", request)
         if (before := await asyncio.to_thread(once.before)) is not None:
             return before
 
         def finish(decided: list[Decided]) -> tuple[str, str, Answer]:
-            return once.client, once.key, Answer(200, _answer(service, decided))
+            return once.client, once.key, Answer(200, answer(decided))
 
         try:
             future = service.submit("match", rows, request.top, client=key.name, finish=finish)
@@ -46,7 +52,7 @@ def match_routes(service: Service, guardian: Guardian) -> APIRouter:
         except Exception:
             await asyncio.to_thread(once.forget)
             raise
-        return respond(_answer(service, decided))
+        return respond(answer(decided))
 
     @routes.post("/v1/search", response_model=models.SearchAnswer)
     async def search(

@@ -147,6 +147,12 @@ class MatchAnswer(BaseModel):
     accepting: bool
     reason: str | None = Field(description="Why nothing is accepted now.")
     changed_items: int = Field(description="Items changed since certification.")
+    left_empty: list[str] = Field(
+        description="Columns that the model or the policy reads and that bare texts leave empty; "
+        "the precision is promised for queries with all columns. Empty where every query is an "
+        "object.",
+        examples=[["brand", "price"]],
+    )
     results: list[Decision]
 
 

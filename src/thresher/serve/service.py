@@ -144,10 +144,10 @@ class Service:
 
     def query_of(self, text: str) -> dict[str, Any]:
         """A text as a query: the first text column takes it whole."""
-        columns = self.live.retriever.catalogue.query_text
-        if not columns:
+        if not self.live.retriever.catalogue.query_text:
             raise InputError("this model reads no text; give an object with the query's columns")
-        return {**dict.fromkeys(self.live.columns), columns[0]: text}
+        first, *others = self.live.columns
+        return {first: text, **dict.fromkeys(others)}
 
     # What is in force
 
