@@ -14,6 +14,7 @@ from thresher.serve.administration import service_routes
 from thresher.serve.cases import case_routes
 from thresher.serve.limits import Limits
 from thresher.serve.matching import item_routes, match_routes
+from thresher.serve.origins import SameSite
 from thresher.serve.problems import add_problems
 from thresher.serve.security import Guardian
 from thresher.serve.service import Service
@@ -23,7 +24,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.Problem, "description": text}
     for status, text in {
         401: "No key that is known.",
-        403: "The key's role may not do this.",
+        403: "The key's role may not do this, or a page of another site asks.",
         409: "The request no longer fits, or its idempotency key was used for another.",
         413: "The body is too large.",
         415: "The body is no JSON.",
@@ -54,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.guardian = guardian = Guardian(service.store)
     add_problems(app)
+    app.add_middleware(SameSite)
     app.add_middleware(Limits, metrics=service.metrics, most=service.options.max_body)
     app.include_router(match_routes(service, guardian), tags=["match"])
     app.include_router(item_routes(service, guardian), tags=["items"])

@@ -20,6 +20,7 @@ from thresher.review import Agreement, Case, Conflict, Key
 from thresher.review.reviews import ORDERS
 from thresher.serve.choices import QUEUES, Choice, Chosen
 from thresher.serve.dashboard import overview
+from thresher.serve.origins import is_local
 from thresher.serve.render import Page, PageRoute, Problem, static
 from thresher.serve.sessions import COOKIE, HOURS, LOCAL, REVIEWERS, Sessions, with_cookie
 from thresher.serve.views import Shower
@@ -29,7 +30,6 @@ LOGIN = "thresher_login"
 SECRET = "THRESHER_SESSION_SECRET"  # noqa: S105 - the name of a variable
 DAY = 86_400
 _KEPT_SECONDS = 30.0  # that slow numbers are shown again for
-_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 Text = Annotated[str, Form()]
 
@@ -102,7 +102,7 @@ class Pages:
         return answer
 
     def _entered(self, request: Request, key: Key) -> Response:
-        if key is LOCAL and request.url.hostname not in _HOSTS:
+        if key is LOCAL and not is_local(request.headers.get("host", "")):
             raise Problem(403, "Only from this machine", "Make a key to review from elsewhere.")
         answer = RedirectResponse("/review", 303)
         return with_cookie(request, answer, COOKIE, self.sessions.open(key), 3600 * HOURS)

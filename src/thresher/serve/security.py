@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from thresher.errors import InputError
 from thresher.review import Key, Store
+from thresher.serve.origins import is_local
 
 ADMIN, CLIENT, REVIEWER = "admin", "client", "reviewer"
 LOCAL = Key("", "local", ADMIN, 0.0)
@@ -20,15 +21,12 @@ class Guardian:
     """Knows keys by their secrets, for two seconds without asking the store.
 
     Args:
-        store: of the keys.
-        hosts: names under which the service may be called while it has no key: a page of another
-            name, which a browser was led to, is refused.
+        store: of the keys. While it has none, the service is called as localhost alone: a page of
+            another name, which a browser was led to, is refused.
     """
 
-    def __init__(
-        self, store: Store, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
-    ) -> None:
-        self._store, self._hosts = store, hosts
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._known: dict[str, tuple[float, Key | None]] = {}
         self._open: tuple[float, bool] = (0.0, False)
 
@@ -64,7 +62,7 @@ class Guardian:
             if key is not None:
                 return key
         elif self.open():
-            if (request.url.hostname or "") not in self._hosts:
+            if not is_local(request.headers.get("host", "")):
                 raise HTTPException(403, "without keys the service answers to localhost alone")
             return LOCAL
         raise HTTPException(
