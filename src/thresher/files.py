@@ -73,6 +73,12 @@ def aside(path: str | Path, *, drop: Collection[str] = ()) -> Iterator[Path]:
     errors of writing, also those that a library reports in its own words.
     """
     path = Path(os.path.realpath(path))
+    if os.path.islink(path):
+        raise InputError(f"{path} cannot be written: it is a link to itself; give another path")
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise InputError(
+            f"{path} cannot be written: it is a pipe, a socket or a device; give the path of a file"
+        )
     part = None
     with _made(path.parent):
         try:

@@ -1,8 +1,11 @@
 """The commands about data, and tables as people have them: their names, their separators."""
 
+import json
 import shutil
 import tomllib
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from oracles.shop import open_shop
@@ -216,3 +219,25 @@ def test_the_audit_of_a_model_lists_labels_that_look_wrong(run, answer, refused,
     assert refused("data", "audit", shop / "run.toml", "--out", out).endswith(
         "give --model as well"
     )
+
+
+def test_inspect_shows_what_python_cannot_hold(run, tmp_path):
+    late, day = pa.array([2**62], pa.timestamp("ms")), pa.array([2**31 - 1], pa.date32())
+    zone = pa.array([0], pa.timestamp("ms", "Nowhere/Nothing"))
+    columns = {"id": ["1"], "late": late, "day": day, "zone": zone, "in": pa.array([[late[0]]])}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    code, out, err = run("data", "inspect", tmp_path / "t.parquet")
+    assert (code, err) == (0, "")
+    assert json.loads(out.splitlines()[-1]) == {
+        "id": "1",
+        "late": "<value out of range: 4611686018427387904>",
+        "day": "<value out of range: 2147483647>",
+        "zone": "1970-01-01 00:00:00",
+        "in": ["<value out of range: 4611686018427387904>"],
+    }
+
+
+def test_inspect_cuts_long_cells(run, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps({"id": "1", "a": "x" * 10**6, "b": [0] * 500}))
+    last = run("data", "inspect", tmp_path / "t.jsonl").out.splitlines()[-1]
+    assert json.loads(last) == {"id": "1", "a": "x" * 199 + "…", "b": [0] * 200 + ["…"]}

@@ -1,7 +1,9 @@
 """Reading and writing tables, and every sentence about a file that cannot be used."""
 
 import datetime
+import decimal
 import gzip
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.data import read_table, require_columns, text_of, write_table
+from thresher.data.plain_types import check_names
+from thresher.data.tables import check_outputs
 from thresher.errors import InputError
 
 
@@ -212,3 +216,57 @@ def test_text_refuses_objects_and_unknown_columns():
 def test_a_table_without_columns_says_so():
     with pytest.raises(InputError, match=r"x has no column 'id'; it has no columns$"):
         require_columns(pa.table({}), ["id"], "x")
+
+
+def test_as_many_columns_as_anybody_has(tmp_path):
+    names = [f"c{n}" for n in range(20_000)]
+    path = put(tmp_path / "t.csv", ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    counts = []
+
+    class Counted(list):
+        def count(self, value):
+            counts.append(value)
+            return super().count(value)
+
+    check_names(Counted(names), path)
+    assert counts == []  # a search of all names for each name
+    assert read_table(path).column_names == names
+
+
+def test_whole_decimals_of_any_length_are_ids(tmp_path):
+    ids = [decimal.Decimal(10) ** 60, None, decimal.Decimal(-7)]
+    pq.write_table(pa.table({"id": pa.array(ids, pa.decimal256(70, 0))}), tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet")["id"].to_pylist() == ["1" + "0" * 60, None, "-7"]
+    low = pa.table({"id": pa.array([decimal.Decimal("-99.9")], pa.decimal128(3, 1))})
+    pq.write_table(low, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"row 1: id -99\.9 is no id"):
+        read_table(tmp_path / "t.parquet")
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    (tmp_path / "gone.csv").symlink_to("nowhere.csv")
+    os.mkfifo(tmp_path / "fifo.csv")
+    for name, words in {
+        "loop.csv": "is a link to loop.csv, which is not there or leads back",
+        "gone.csv": "is a link to nowhere.csv, which is not there",
+        "fifo.csv": "is a pipe, a socket or a device; name a file",
+    }.items():
+        with pytest.raises(InputError, match=words):
+            read_table(tmp_path / name)
+    with pytest.raises(InputError, match=r"an empty path, or \., names no file"):
+        read_table("")
+    loop = {"out": tmp_path / "o.csv"}, {"in": tmp_path / "loop.csv"}
+    check_outputs(*loop)
+    for name in ("loop.csv", "fifo.csv"):
+        with pytest.raises(InputError, match="cannot be written: it is a"):
+            write_table(pa.table({"id": ["1"]}), tmp_path / name)
+    assert (tmp_path / "fifo.csv").is_fifo()
+    assert (tmp_path / "loop.csv").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.jsonl", "o.xlsx"])
+def test_a_time_that_no_format_of_text_holds_is_refused(tmp_path, name):
+    late = pa.table({"at": pa.array([2**62], pa.timestamp("ms"))})
+    with pytest.raises(InputError, match="'at' holds timestamp"):
+        write_table(late, tmp_path / name)

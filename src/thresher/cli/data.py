@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from thresher.config import Config
 
 app = typer.Typer(help="Audit, import and inspect data.", no_args_is_help=True)
+_SHOWN = 200  # characters of a text, or values of a list, that `inspect` shows
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
@@ -115,14 +116,29 @@ def inspect(
     rows: Annotated[int, typer.Option(help="Rows to show.")] = 5,
 ) -> None:
     """Show the columns and the first rows of a table."""
+    from thresher.data.plain_types import python_values
     from thresher.data.tables import read_table
 
     table = read_table(path)
-    print(f"{len(table):,} rows")
-    for field in table.schema:
-        print(f"  {field.name}: {field.type}")
-    for row in table.slice(0, rows).to_pylist():
-        print(json.dumps(row, ensure_ascii=False, default=str))
+    lines = [f"{len(table):,} rows"]
+    lines += [f"  {_short(field.name)}: {_short(str(field.type))}" for field in table.schema]
+    for row in python_values(table.slice(0, rows)):
+        shown = {_short(name): _short(value) for name, value in row.items()}
+        lines.append(json.dumps(shown, ensure_ascii=False, default=str))
+    print("\n".join(lines))
+
+
+def _short(value: Any) -> Any:
+    """Long texts and lists, also inside others, cut to what a terminal shows."""
+    if isinstance(value, str | bytes):
+        text = value if isinstance(value, str) else repr(value[:_SHOWN])
+        return text if len(value) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    if isinstance(value, dict):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        more = ["…"] if len(value) > _SHOWN else []
+        return [_short(inner) for inner in value[:_SHOWN]] + more
+    return value
 
 
 @app.command()

@@ -1,7 +1,9 @@
 """Arrow types made plain: what the rest of the project reads, and what a text file can hold."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ _LISTS = (
     *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
     *(pa.types.is_list_view, pa.types.is_large_list_view),
 )
+_UNHELD = (OverflowError, ValueError, LookupError, pa.ArrowException)  # by Python, of Arrow's
 _PIECE = 1 << 20  # rows; a text column of 2 GB has no plain type in one piece
 
 
@@ -27,9 +30,46 @@ def plain(table: pa.Table) -> pa.Table:
     return _mapped(table, _is_plain, _plain_leaf)
 
 
+def python_values(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows as Python's values; a column that Python cannot hold, of far years, is text.
+
+    InputError where there is no text for it either.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            values = _python_column(column)
+        except _UNHELD as error:
+            raise InputError(
+                f"column {name!r} holds {column.type} with a value that cannot be shown ({error}); "
+                "cast it to text"
+            ) from error
+        columns.append(values)
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _python_column(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except _UNHELD:
+        return _mapped_column(column, _shown_leaf).to_pylist()
+
+
+def _shown_leaf(array: pa.Array) -> pa.Array:
+    """Values as they are, or else as text."""
+    try:
+        array.to_pylist()
+    except _UNHELD:
+        kind = array.type
+        if pa.types.is_timestamp(kind) and kind.tz:  # a zone that nobody knows: UTC
+            return _shown_leaf(array.cast(pa.timestamp(kind.unit)))
+        return array.cast(pa.string())
+    return array
+
+
 def check_names(names: Sequence[str], path: str | Path) -> None:
     """InputError for two columns of one name."""
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise InputError(f"{path} has several columns named {twice[0]!r}; rename all but one")
 
@@ -66,14 +106,25 @@ class _UnheldError(Exception):
 
 
 def _mapped(table: pa.Table, done: Callable[[pa.DataType], bool], leaf: Leaf) -> pa.Table:
+    columns = {}  # by place: to set one column copies the list of all
     for at, field in enumerate(table.schema):
         try:
             if not done(field.type):
-                table = table.set_column(at, field.name, _mapped_column(table.column(at), leaf))
+                columns[at] = _mapped_column(table.column(at), leaf)
         except _UnheldError as error:
             error.name = field.name
             raise
-    return table
+    return with_columns(table, columns)
+
+
+def with_columns(table: pa.Table, columns: Mapping[int, pa.ChunkedArray]) -> pa.Table:
+    """The table with these columns, by place, under the names of those they replace."""
+    if not columns:
+        return table
+    fields, arrays = list(table.schema), table.columns
+    for at, column in columns.items():
+        fields[at], arrays[at] = pa.field(fields[at].name, column.type), column
+    return pa.table(arrays, schema=pa.schema(fields, table.schema.metadata))
 
 
 def _mapped_column(column: pa.ChunkedArray, leaf: Leaf) -> pa.ChunkedArray:
@@ -148,7 +199,10 @@ def _textual_leaf(array: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind) and kind.tz:  # local time may be off UTC by some seconds
         array = array.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
-        return pc.replace_substring(array.cast(pa.string()), " ", "T", max_replacements=1)
+        text = array.cast(pa.string())
+        if pc.any(pc.starts_with(text, "<value out of range")).as_py():
+            raise _UnheldError(kind)
+        return pc.replace_substring(text, " ", "T", max_replacements=1)
     if _is_textual(kind, nested=True):
         return array
     raise _UnheldError(kind)

@@ -3,6 +3,7 @@
 import difflib
 import gzip
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from thresher.data import delimited, excel, json_lines
-from thresher.data.plain_types import check_names, is_list, is_text, plain
+from thresher.data.plain_types import check_names, is_list, is_text, plain, with_columns
 from thresher.errors import InputError, did_you_mean
 from thresher.files import atomic_write
 
@@ -141,12 +142,13 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path 
 
     Both hold paths, None for none, by the names of the options that gave them.
     """
-    taken = {path.resolve(): name for name, path in inputs.items() if path is not None}
+    # Of a link to itself `resolve` makes a RuntimeError, and `realpath` the link.
+    taken = {os.path.realpath(path): name for name, path in inputs.items() if path is not None}
     for name, path in outputs.items():
         if path is None:
             continue
         suffix_of(path)
-        other = taken.setdefault(path.resolve(), name)
+        other = taken.setdefault(os.path.realpath(path), name)
         if other != name:
             raise InputError(f"{name} and {other} are one file, {path}; give {name} another name")
 
@@ -161,6 +163,8 @@ def is_table(path: Path) -> bool:
 
 def suffix_of(path: Path) -> str:
     """The suffix of a table's file, without .gz; InputError for one that is none, or a folder."""
+    if path == Path():  # what an empty text becomes
+        raise InputError(f"an empty path, or ., names no file; give one that ends in {_FORMATS}")
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it, ending in {_FORMATS}")
     if not is_table(path):
@@ -171,6 +175,8 @@ def suffix_of(path: Path) -> str:
 def check_file(path: Path) -> None:
     """InputError for a file that is not there, may not be read, or is empty."""
     if not path.is_file():
+        if os.path.lexists(path):
+            raise InputError(f"{path} is {_what(path)}; name a file")
         parent = path.parent
         there = [p.name for p in sorted(parent.iterdir())] if parent.is_dir() else []
         near = difflib.get_close_matches(path.name, there, n=1)
@@ -185,6 +191,14 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); write it again")
 
 
+def _what(path: Path) -> str:
+    """What lies there, if it is neither a file nor a folder."""
+    if not path.is_symlink() or os.path.exists(path):
+        return "a pipe, a socket or a device"
+    target = os.readlink(path)
+    return f"a link to {target}, which is not there or leads back to the link"
+
+
 def ids_as_text(
     table: pa.Table, path: str | Path, *, place: Callable[[int], str] = lambda row: f"row {row + 1}"
 ) -> pa.Table:
@@ -194,6 +208,7 @@ def ids_as_text(
     is a missing id, null. InputError, which names the path and by `place` the row, counted from 0,
     where ids are of another type, or not whole.
     """
+    columns = {}
     for at, name in enumerate(table.column_names):
         if name != "id" and not name.endswith("_id"):
             continue
@@ -207,8 +222,9 @@ def ids_as_text(
             raise InputError(
                 f"{path}: column {name!r} holds {kind}; ids are text or whole numbers, so cast it"
             )
-        table = table.set_column(at, name, column.cast(pa.string()))
-    return table
+        if kind != pa.string():
+            columns[at] = column.cast(pa.string())
+    return with_columns(table, columns)
 
 
 def _whole(
@@ -218,7 +234,7 @@ def _whole(
         column = pc.if_else(pc.is_nan(column), None, column)
         whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), _EXACT))
     else:
-        whole = pc.equal(column, pc.floor(column))
+        whole = pc.equal(column, pc.trunc(column))  # which fits, where the floor may not
     wrong = pc.indices_nonzero(pc.invert(pc.fill_null(whole, True)))
     if len(wrong):
         row = wrong[0].as_py()
@@ -226,7 +242,11 @@ def _whole(
             f"{path}, {place(row)}: {name} {column[row].as_py()} is no id; ids are text or whole "
             "numbers, so write it as text"
         )
-    return column.cast(pa.int64())
+    try:
+        return column.cast(pa.int64()).cast(pa.string())
+    except pa.ArrowInvalid:  # more digits than a machine's integer has
+        values = (None if value is None else str(int(value)) for value in column.to_pylist())
+        return pa.chunked_array([pa.array(values, pa.string())])
 
 
 def _as_text(column: pa.ChunkedArray, name: str) -> pa.Array:
