@@ -1,5 +1,6 @@
 """Killed processes, a database that goes away and comes back, a full disk: what was said stays."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -175,3 +176,26 @@ def test_a_database_that_stops_and_starts_loses_no_verdict(cluster, review):
         assert set(given) == set(kept)
         assert set(kept.values()) == {1}
         assert len(kept) == count
+
+
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(tmp_path, review):
+    path, moved = tmp_path / "store.db", tmp_path / "moved.db"
+    with Store.open(f"sqlite:///{path}") as store:
+        store.log([review()])
+        path.rename(moved)
+        for ask in (store.items_version, lambda: store.log([review()])):
+            with pytest.raises(Unavailable, match="was moved, removed or replaced"):
+                ask()
+        assert not path.exists()
+        shutil.copy(moved, path)
+        with pytest.raises(Unavailable, match="was moved, removed or replaced"):
+            store.log([review()])
+        moved.rename(path)
+        store.log([review(query_id="q2")])
+        with (
+            pytest.raises(Unavailable, match="was moved"),
+            store.database.write(),
+        ):
+            path.rename(moved)
+        moved.rename(path)
+        assert [one.query_id for one in store.decisions()] == ["q1", "q2"]

@@ -306,6 +306,24 @@ def test_a_key_is_known_by_its_secret_alone_until_it_is_revoked(store):
         store.create_key("x", "boss")
 
 
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a\nb", "a\x00", "a\u202eb", "x" * 101, "guard", "Local", " guard "]
+)
+def test_a_name_that_misleads_is_refused(store, name):
+    with pytest.raises(InputError, match="name"):
+        store.create_key(name, "reviewer")
+    assert store.keys() == []
+
+
+def test_a_name_is_one_reviewer(store):
+    first = store.who(store.create_key("ann", "reviewer"))
+    for again in ("ann", " ann "):
+        with pytest.raises(InputError, match="revoke that one first"):
+            store.create_key(again, "admin")
+    store.revoke(first.id)
+    assert store.who(store.create_key("ann", "reviewer")).name == "ann"
+
+
 def test_a_request_is_answered_once(store, clock):
     assert store.once("shop", "k", "d") is None
     with pytest.raises(Conflict, match="in work"):

@@ -1,5 +1,6 @@
 """A database by URL: SQLite in WAL mode or PostgreSQL, one transaction a call."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,12 +32,19 @@ class Database:
         self.sqlite = self.engine.dialect.name == "sqlite"
         self._writing = self.engine.execution_options(write=True)
         self._turn = threading.Lock()
+        self._file: tuple[str, tuple[int, int] | None] | None = None
         with self.write("schema") as connection:
             migrate(connection)
+        if self.sqlite:
+            with self.read() as connection:
+                files = connection.exec_driver_sql("PRAGMA database_list")
+                path = next(row.file for row in files if row.name == "main")
+            self._file = path, _identity(path)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that changes nothing."""
+        self._check_file()
         with _refused(), self.engine.connect() as connection:
             yield connection
 
@@ -48,12 +56,14 @@ class Database:
             stream: of numbered rows, whose writers take turns.
 
         Raises:
-            Unavailable: when the database is away, locked, or its disk is full.
+            Unavailable: when the database is away, locked, moved, or its disk is full.
         """
+        self._check_file()
         with _refused():
             if self.sqlite:  # threads of one process wait here, not by sleeping on the file's lock
                 with self._turn, self._writing.begin() as connection:
                     yield connection
+                    self._check_file()  # what is committed is to be found under its path
                 return
             with self._writing.begin() as connection:
                 if stream is not None:
@@ -61,9 +71,26 @@ class Database:
                     connection.execute(sa.select(lock))
                 yield connection
 
+    def _check_file(self) -> None:
+        """Unavailable where another file, or none, is at the path of the open SQLite database."""
+        if self._file is not None and _identity(self._file[0]) != self._file[1]:
+            raise Unavailable(
+                f"the database file {self._file[0]} was moved, removed or replaced; put it back, "
+                "or start the service again"
+            )
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What tells a file from every other; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _engine(url: str) -> sa.Engine:

@@ -15,6 +15,8 @@ from thresher.review.records import ROLES, Answer, Conflict, Key, Unknown
 from thresher.review.schema import answers, keys
 
 CLAIM_SECONDS = 60.0  # after which a request that was never answered may be tried again
+LONGEST_NAME = 100
+RESERVED = ("guard", "local")  # who acts where no key does
 KEPT_SECONDS = 86_400.0
 _KEY = [keys.c[name] for name in ("id", "name", "role", "created_at", "revoked_at")]
 
@@ -29,15 +31,28 @@ class Keys:
         """Make a key and return its secret, this once; its SHA-256 is what is kept.
 
         Args:
-            name: of the client or reviewer; decisions and verdicts carry it.
+            name: of the client or reviewer; decisions and verdicts carry it, so that no two keys
+                in force have one name.
             role: "client" (match, search, items), "reviewer" (cases, verdicts), "admin" (all).
         """
         if role not in ROLES:
             raise InputError(f"the role is {role!r}; give {', '.join(ROLES)}, one of them")
-        if not name.strip():
-            raise InputError("a key needs a name; give that of the client or reviewer")
+        if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise InputError(
+                "the name of a key is one line of 1 to 100 printable characters; give that of the "
+                "client or reviewer"
+            )
+        name = name.strip()
+        if name.lower() in RESERVED:
+            raise InputError(f"the name {name!r} is the service's own; give another one")
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-        with self.database.write() as connection:
+        with self.database.write("keys") as connection:
+            own = sa.and_(keys.c.name == name, keys.c.revoked_at.is_(None))
+            if connection.scalar(sa.select(keys.c.id).where(own).limit(1)) is not None:
+                raise InputError(
+                    f"there is a key of the name {name!r}, and two would be one reviewer; revoke "
+                    "that one first, or give another name"
+                )
             connection.execute(
                 sa.insert(keys).values(
                     id=key_id,
