@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +24,11 @@ def item_rows(catalogue: Catalogue, rows: Sequence[Mapping[str, Any]]) -> pa.Tab
     """Items as rows of the catalogue; columns that are left out are empty.
 
     Raises:
-        InputError: for a row without an id, two of one id, a column that the catalogue lacks, or a
-            value that its type does not hold.
+        InputError: for a row without an id (a text or a whole number), two of one id, a column that
+            the catalogue lacks, or a value that its type does not hold.
     """
     schema = catalogue.items.schema
-    ids = [row.get("id") for row in rows]
-    if not all(ids):
-        raise InputError(f"item {ids.index(next(i for i in ids if not i)) + 1} has no id; give one")
-    names = [str(i) for i in ids]
+    names = [_id(row.get("id"), place) for place, row in enumerate(rows, 1)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"item {twice!r} stands there twice; give each item once")
@@ -42,6 +40,14 @@ def item_rows(catalogue: Catalogue, rows: Sequence[Mapping[str, Any]]) -> pa.Tab
             )
     columns = [_column(field, [row.get(field.name) for row in rows]) for field in schema]
     return pa.table(columns, schema=schema)
+
+
+def _id(value: Any, place: int) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InputError(f"item {place} has no id; give one")
+    if isinstance(value, bool) or not isinstance(value, str | Integral):
+        raise InputError(f"item {place} has the id {value!r}; give a text or a whole number")
+    return str(value)
 
 
 def _column(field: pa.Field, values: list[Any]) -> pa.Array:

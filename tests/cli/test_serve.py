@@ -76,7 +76,7 @@ def test_without_the_extra_the_line_of_pip_is_said(capsys, tmp_path, monkeypatch
 class Served:
     """The service in a process of its own."""
 
-    def __init__(self, artifact, database):
+    def __init__(self, artifact, database, stderr=None):
         command = "from thresher.cli.main import main; main()"
         self.process = subprocess.Popen(
             [
@@ -91,6 +91,7 @@ class Served:
                 database,
             ],
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         self.port = int(re.search(r":(\d+)/review", self.process.stdout.readline())[1])
@@ -130,6 +131,15 @@ def write(served, written):
             item = {"id": f"n{i}", "title": f"wundervolt samovar {i}"}
             assert served.ask("PUT", "/v1/items", {"items": [item]})[0] == 200
             written.append(item["id"])
+
+
+@pytest.mark.slow
+def test_what_is_opened_is_said_before_the_address(tmp_path_factory, tmp_path):
+    artifact = trained(tmp_path_factory) / "model"
+    served = Served(artifact, tmp_path / "own.db", subprocess.PIPE)
+    served.end()
+    with served.process.stderr as said:
+        assert said.readline() == f"opening {artifact} ...\n"
 
 
 @pytest.mark.slow

@@ -156,6 +156,9 @@ def test_what_a_text_leaves_empty_is_said(by_shop, client):
         ({}, "body.queries"),
         ({"queries": []}, "body.queries"),
         ({"queries": ["x"], "top": 0}, "body.top"),
+        ({"queries": ["x"], "top": True}, "body.top"),
+        ({"queries": ["x"], "top": "3"}, "body.top"),
+        ({"queries": ["x"], "top": 3.0}, "body.top"),
         ({"queries": ["x"], "topp": 1}, "body.topp"),
         ({"queries": [{"title": {"a": 1}}]}, "body.queries.0"),
         ({"queries": ["x" * 20_001]}, "body.queries.0"),
@@ -203,6 +206,35 @@ def test_broken_json_and_unknown_paths_are_problems(client):
     problem(client.get("/v1/nothing"), 404)
     problem(client.get("/v1/match"), 405)
     problem(client.get(f"/v1/cases/{'0' * 32}"), 404)
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "reason"),
+    [
+        (b'{"queries": ', "body.12", "not JSON"),
+        (b'{"queries": "kettle \xff"}', "body.20", "not UTF-8"),
+        (b'{"queries": ' + b"[" * 100_000, "body", "too deep"),
+        (b'{"queries": "x", "top": ' + b"1" * 5000 + b"}", "body", "cannot be read"),
+    ],
+)
+def test_a_body_that_cannot_be_parsed_says_where_and_why(client, content, field, reason):
+    headers = {"Content-Type": "application/json"}
+    body = problem(client.post("/v1/match", content=content, headers=headers), 422)
+    (error,) = body["errors"]
+    assert error["field"] == field
+    assert reason in error["reason"]
+
+
+@pytest.mark.parametrize("given", [True, [1], 1.5, None, "", "  "])
+def test_the_id_of_an_item_is_a_text_or_a_whole_number(client, service, given):
+    bad = {"items": [{**NEW, "id": given}]}
+    assert "item 1 has" in problem(client.put("/v1/items", json=bad), 422)["detail"]
+    assert service.store.items_since() == []
+
+
+def test_an_item_may_be_number_0(client, service):
+    assert client.put("/v1/items", json={"items": [{**NEW, "id": 0}]}).status_code == 200
+    assert service.live.rows(["0"])["0"]["title"] == NEW["title"]
 
 
 def test_lone_halves_of_characters_are_refused(client):

@@ -72,10 +72,11 @@ def serve(
         max_changed_items=max_changed_items,
         webhook=webhook,
     )
-    # Beside the artifact: what is inside it is replaced as a whole.
     Artifact.open(artifact)  # before a database is made beside what is none
     if database == "":
         raise InputError("the database is empty text; give a file, a URL, or leave --database out")
+    typer.echo(f"opening {artifact} ...", err=True)
+    # Beside the artifact: what is inside it is replaced as a whole.
     beside = artifact.with_name(f"{artifact.resolve().name}.reviews.db")
     with _opened(database or str(beside)) as store:
         check_host(host, store)

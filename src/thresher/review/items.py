@@ -19,7 +19,7 @@ class Items:
 
     def upsert(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Log new or changed items, each with its `id`; the version after them."""
-        if any(not row.get("id") for row in rows):
+        if any(row.get("id") in (None, "") for row in rows):
             raise InputError("an item has no id; give each one an `id`")
         return self._change([(str(row["id"]), dict(row)) for row in rows])
 

@@ -40,7 +40,7 @@ class MatchRequest(Strict):
         },
     )
     queries: Queries
-    top: Annotated[int, Field(ge=1, le=100)] = 5
+    top: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
 
 
 class SearchRequest(Strict):
@@ -51,7 +51,7 @@ class SearchRequest(Strict):
         json_schema_extra={"examples": [{"queries": "sony turntable", "k": 10}]},
     )
     queries: Queries
-    k: Annotated[int, Field(ge=1, le=100)] = 10
+    k: Annotated[int, Field(ge=1, le=100, strict=True)] = 10
 
 
 class ItemsRequest(Strict):

@@ -16,6 +16,7 @@ from thresher.review import Conflict, Unavailable, Unknown
 from thresher.serve.batching import Busy
 
 LOG = logging.getLogger("thresher.serve")
+UNREAD = "the request cannot be used; see `errors`"
 
 
 def problem(
@@ -45,14 +46,15 @@ def add_problems(app: FastAPI) -> None:
     async def unread(_: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
         faults = [
-            {"field": ".".join(map(str, one["loc"])), "reason": str(one["msg"])}
-            for one in found[:20]
+            {"field": ".".join(map(str, one["loc"])), "reason": _reason(one)} for one in found[:20]
         ]
-        return problem(422, "the request cannot be used; see `errors`", errors=faults)
+        return problem(422, UNREAD, errors=faults)
 
     async def http(_: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
+        if error.status_code == 400 and error.__cause__ is not None:  # the body cannot be parsed
+            return problem(422, UNREAD, errors=[_unparsed(error.__cause__)])
         return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
 
     async def own(_: Request, error: Exception) -> Response:
@@ -72,3 +74,18 @@ def add_problems(app: FastAPI) -> None:
     for kind in (InputError, Conflict, Unavailable, Busy):
         app.add_exception_handler(kind, own)
     app.add_exception_handler(Exception, ours)
+
+
+def _reason(error: dict[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return f"not JSON from this character on: {error['ctx']['error']}"
+    return str(error["msg"])
+
+
+def _unparsed(cause: BaseException) -> dict[str, str]:
+    """Why a body could not even be read as text, or as values."""
+    if isinstance(cause, UnicodeDecodeError):
+        return {"field": f"body.{cause.start}", "reason": "not UTF-8 from this byte on"}
+    if isinstance(cause, RecursionError):
+        return {"field": "body", "reason": "lists or objects stand in each other too deep"}
+    return {"field": "body", "reason": f"cannot be read: {cause}"}
