@@ -233,7 +233,7 @@ BAD = {
     "links": ('[[objective]]\nkind = "alc"\nlinks = "x"\n', r"objective\.0\.links .*query_.*'x'"),
     "range": ("[decide]\ntarget = 95\n", r"decide\.target is 95; it must lie strictly between"),
     "epochs": ("[train]\nepochs = 0\n", r"train\.epochs must be at least 1, got 0"),
-    "not a number": ("[decide]\ntarget = nan\n", r"decide\.target is nan; it must lie strictly"),
+    "not a number": ("[decide]\ntarget = nan\n", r"decide\.target must be a finite number, got nan"),
     "loss refuses": ('[[objective]]\nkind = "softmax"\ntemperature = 0\n', r"temperature of"),
     "no TOML": ("epochs 3\n", r"run\.toml cannot be read as TOML: Expected '='"),
     "not UTF-8": (b"[train]\n# \xff\n", r"run\.toml cannot be read as TOML"),
@@ -485,5 +485,20 @@ def test_links_of_prototypes_are_known_where_there_are_prototypes(config):
 
 @pytest.mark.parametrize("boost", [math.nan, math.inf])
 def test_a_boost_is_a_number(boost):
-    with pytest.raises(InputError, match=r"recommend\.repeat_boost must be 0 or more"):
+    with pytest.raises(InputError, match=r"recommend\.repeat_boost must be a finite number"):
         read({"recommend": {"repeat_boost": boost}})
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["train.learning_rate=inf", "train.warmup_ratio=nan", "decide.target=nan", "tower.dropout=inf"],
+)
+def test_numbers_of_a_run_are_finite(override):
+    with pytest.raises(InputError, match=r"must be a finite number, got (inf|nan)"):
+        read({"tower": {"kind": "features"}}, [override])
+
+
+@pytest.mark.parametrize("override", [".=1", "=1", ".x=1", "train.=1"])
+def test_an_override_names_a_section_and_a_key(override):
+    with pytest.raises(InputError, match=r"--set takes section\.key=value"):
+        read({}, [override])

@@ -272,8 +272,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _set(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not equals or not dot:
+    section, _, name = key.strip().partition(".")
+    if not (equals and section and name):
         raise InputError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}")
     try:
         parsed = tomllib.loads(f"x = {value}")["x"]
@@ -356,7 +356,9 @@ def _model(constructor: Constructor, supplied: tuple[str, ...]) -> type[pydantic
             arguments[name] = (p.annotation, factories.get(name, default))
     return pydantic.create_model(
         "Section",
-        __config__=pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
+        __config__=pydantic.ConfigDict(
+            extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False
+        ),
         **arguments,
     )
 
@@ -382,6 +384,7 @@ def _bind(
 _EXPECTED = {
     "int": "a whole number",
     "float": "a number",
+    "finite": "a finite number",
     "string": "text in quotes",
     "bool": "true or false",
     "tuple": "a list",
