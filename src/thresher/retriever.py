@@ -98,7 +98,7 @@ class Retriever(Searching):
         found = "not calibrated"
         if self.policy is not None:
             fate = "certified at" if isinstance(self.policy, Policy) else "nothing certified at"
-            found = f"{fate} a precision of {self.options.target:g}"
+            found = f"{fate} a precision of {self.options.target:.12g}"
         kind = self.config.sections["tower"]["kind"]
         return f"<Retriever: tower {kind!r}, {len(self.items):,} items, {found}>"
 

@@ -84,7 +84,7 @@ class Costs:
         """The recommendation in words."""
         best = self.at(self.recommended)
         text = (
-            f"a target of {best.target:g} costs least: {best.cost:,.2f} for {PER:,} queries, "
+            f"a target of {best.target:.12g} costs least: {best.cost:,.2f} for {PER:,} queries, "
             f"{best.reviews:,.0f} of them reviewed in {best.hours:,.1f} hours and "
             f"{best.errors:,.1f} accepted wrongly"
         )
@@ -92,7 +92,7 @@ class Costs:
         for near in (place - 1, place + 1):
             if 0 <= near < len(self.targets):
                 other = self.targets[near]
-                text += f"; {other.target:g} would cost {other.cost - best.cost:,.2f} more"
+                text += f"; {other.target:.12g} would cost {other.cost - best.cost:,.2f} more"
         return text + "."
 
     def to_dict(self) -> dict[str, Any]:

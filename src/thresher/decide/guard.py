@@ -87,7 +87,7 @@ def guard(
     count, wrong = audits.since(epoch)
     told = (
         f"{wrong} of the last {count} audited answers were wrong ({wrong / count:.1%}), which "
-        f"proves a precision below {target:g} at confidence level {confidence_level:g}"
+        f"proves a precision below {target:.12g} at confidence level {confidence_level:g}"
     )
     rows = slice(epoch * EPOCH, None)
     own = np.asarray(scores, np.float64)[rows], np.asarray(correct)[rows], probability[rows]
@@ -145,6 +145,6 @@ def _kept(live: Live, target: float) -> str:
     if not live.audits:
         return "no accepted answer was audited yet"
     return (
-        f"{live.audits} audits do not contradict a precision of {target:g}: it is "
+        f"{live.audits} audits do not contradict a precision of {target:.12g}: it is "
         f"{live.lower:.3f} to {live.upper:.3f}, estimated {live.estimate:.3f}"
     )

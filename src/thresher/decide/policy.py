@@ -237,7 +237,7 @@ class Policy:
     def _fate(self) -> str:
         return (
             f"{self.accept_at:.6g} or above decides {self.coverage:.1%} of them automatically, "
-            f"with a precision of at least {self.target_precision:.4g} at confidence level "
+            f"with a precision of at least {self.target_precision:.12g} at confidence level "
             f"{self.confidence_level:.4g} ({evidence(self)}, {_count(self.labelled, 'label')} in "
             "all)"
         )
@@ -333,7 +333,7 @@ class NoThreshold:
     def sentence(self) -> str:
         """The answer in words."""
         text = (
-            f"No threshold reaches a precision of {self.target_precision:.4g} at confidence level "
+            f"No threshold reaches a precision of {self.target_precision:.12g} at confidence level "
             f"{self.confidence_level:.4g}: {self.reason}"
         )
         if self.reachable_precision is not None and self.reachable_coverage is not None:
