@@ -233,7 +233,10 @@ BAD = {
     "links": ('[[objective]]\nkind = "alc"\nlinks = "x"\n', r"objective\.0\.links .*query_.*'x'"),
     "range": ("[decide]\ntarget = 95\n", r"decide\.target is 95; it must lie strictly between"),
     "epochs": ("[train]\nepochs = 0\n", r"train\.epochs must be at least 1, got 0"),
-    "not a number": ("[decide]\ntarget = nan\n", r"decide\.target must be a finite number, got nan"),
+    "not a number": (
+        "[decide]\ntarget = nan\n",
+        r"decide\.target must be a finite number, got nan",
+    ),
     "loss refuses": ('[[objective]]\nkind = "softmax"\ntemperature = 0\n', r"temperature of"),
     "no TOML": ("epochs 3\n", r"run\.toml cannot be read as TOML: Expected '='"),
     "not UTF-8": (b"[train]\n# \xff\n", r"run\.toml cannot be read as TOML"),

@@ -119,7 +119,8 @@ def _refusal(new: Retriever, live: Retriever, mine: Answers, gain: int) -> str |
     if not isinstance(own, Policy):
         return "the candidate has no certified threshold"
     if other is not None and own.target_precision < other.target_precision:
-        return f"it promises {own.target_precision:.12g} and the live model {other.target_precision:.12g}"
+        promised = f"{own.target_precision:.12g} and the live model {other.target_precision:.12g}"
+        return f"it promises {promised}"
     if other is not None and own.confidence_level < other.confidence_level:
         return "its confidence level is lower than that of the live model"
     if gain < 0:
