@@ -275,5 +275,7 @@ def test_whole_numbers_have_one_name_whether_others_are_missing_or_not():
         assert segment_names(column, 2).tolist() == ["3", "3"]
     assert segment_names(pd.Series([3, None]), 2).tolist() == ["3", ""]
     assert segment_names([0.5], 1).tolist() == ["0.5"]
+
+
 def test_a_target_is_shown_with_all_its_digits():
     assert "a precision of at least 0.99999 at" in replace(ONE, target_precision=0.99999).sentence()
