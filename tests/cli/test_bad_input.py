@@ -107,7 +107,10 @@ OPTIONS = {
     "top": (("match", "--text", "kettle", "--top", "0"), "--top is 0; give 1 to 300"),
     "lists": (("recommend", "--queries", "none.csv", "--top", "0"), "--top is 0; give 1 to 300"),
     "neighbours": (("nearest", "--item", "i3", "--top", "0"), "--top is 0; give 1 to 299"),
-    "target nan": (("calibrate", "--target", "nan"), "it must lie strictly between 0 and 1"),
+    "target nan": (
+        ("calibrate", "--target", "nan"),
+        "decide.target must be a finite number, got nan",
+    ),
     "confidence": (
         ("calibrate", "--confidence-level", "0"),
         "it must lie strictly between 0 and 1",
