@@ -86,3 +86,9 @@ def test_equal_costs_recommend_the_strictest() -> None:
 def test_bad_input_is_one_sentence(call, words: str) -> None:
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("many", [7, 11, 13, 49])
+def test_accepting_all_leaves_no_reviews_rather_than_less_than_none(many: int) -> None:
+    found = costs(np.linspace(1, 0.5, many), np.ones(many, bool), PRICES).at(0.95)
+    assert 0 <= found.hours <= found.reviews < 1e-9

@@ -154,7 +154,7 @@ def costs(
     rows = []
     for target in sorted(targets):
         place = np.flatnonzero((accepted == 0) | (precise >= target - 1e-12))[-1]
-        reviews = PER - accepted[place]
+        reviews = max(0.0, PER - accepted[place])  # sums of weights are rounded
         rows.append(
             At(
                 float(target),
