@@ -1,7 +1,7 @@
 """Texts and rows to unit vectors, with NumPy and ONNX Runtime alone.
 
 A copy of this file lies in every exported folder, beside `tokeniser.json`, which says how a row is
-read. It imports nothing of Thresher, and nothing outside the standard library but NumPy.
+read. It does not import Thresher, and nothing outside the standard library but NumPy.
 
     from encode import Encoder
     Encoder(".").encode(["canon eos 2000d black"])
